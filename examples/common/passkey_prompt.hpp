@@ -1,0 +1,66 @@
+#pragma once
+// A number hidden in filler text, and the question for it.
+#include <cstdint>
+#include <random>
+#include <string>
+#include <vector>
+
+#include <common/errors.hpp>
+#include <reference_model/text/tokenizer.hpp>
+
+namespace programs {
+
+struct passkey_prompt {
+  double depth = 0;                   // share of the filler that stands before the key
+  std::vector<std::uint32_t> tokens;  // BOS first, ends with the question
+  std::string target;                 // the five digits
+};
+
+// Draws prompts: the same arguments and seed give the same prompts on every machine.
+class passkey_prompts {
+ public:
+  passkey_prompts(reference_model::tokenizer const& text, std::uint64_t seed) : text_(text), draw_(seed) {}
+
+  // A prompt of at most `length` tokens, answer included, and less than one filler sentence below that. Throws usage_error
+  // when the key and the question alone are longer.
+  passkey_prompt next(double depth, std::size_t length) {
+    passkey_prompt prompt;
+    prompt.depth = depth;
+    prompt.target = std::to_string(10000 + draw_() % 90000);
+    std::string const key = "The pass key is " + prompt.target + ". Remember it. " + prompt.target + " is the pass key. ";
+    std::string const question = "What is the pass key? The pass key is ";
+    std::vector<std::string> filler;
+    std::size_t const answer = prompt.target.size() + 1;
+    std::size_t used = text_.encode(key + question).size() + answer;
+    if (used > length) {
+      throw usage_error("--length is " + std::to_string(length) + "; key, question and answer alone take " + std::to_string(used) +
+                        " tokens, give more");
+    }
+    for (;;) {
+      std::string const& sentence = sentences()[draw_() % sentences().size()];
+      used += text_.encode(sentence, false).size();
+      if (used > length) break;
+      filler.push_back(sentence);
+    }
+    auto const before = static_cast<std::size_t>(depth * static_cast<double>(filler.size()) + 0.5);
+    std::string all;
+    for (std::size_t i = 0; i < before; ++i) all += filler[i];
+    all += key;
+    for (std::size_t i = before; i < filler.size(); ++i) all += filler[i];
+    prompt.tokens = text_.encode(all + question);
+    return prompt;
+  }
+
+ private:
+  static std::vector<std::string> const& sentences() {
+    static std::vector<std::string> const all = {
+        "The grass is green. ", "The sky is blue. ", "The sun is yellow. ", "Here we go. ", "There and back again. ",
+    };
+    return all;
+  }
+
+  reference_model::tokenizer const& text_;
+  std::mt19937_64 draw_;
+};
+
+}  // namespace programs

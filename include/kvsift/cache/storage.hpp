@@ -1,0 +1,108 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include <kvsift/cache/row.hpp>
+#include <kvsift/core/shape.hpp>
+
+namespace kvsift {
+
+/// How a row closes the hole that a victim leaves.
+enum class layout : std::uint32_t {
+  slots,  ///< the last slot's token moves into it: O(head_dim), the order of slots is no order of positions
+  dense,  ///< the later ones move up: O(held x head_dim), slots stay in position order
+};
+
+/// The planes of a KV tensor, and where each row's part of them begins. Trivially copyable: what kernels are given.
+/// K and V are [rows, capacity, payload], positions and ranks [rows, capacity], each column [rows, capacity, width].
+template <class Payload, class Columns>
+struct cache_view {
+  cache_shape shape{};
+  Columns stored{};
+  std::uint32_t capacity = 0;
+  layout order = layout::slots;
+  std::byte* keys = nullptr;
+  std::byte* values = nullptr;
+  std::uint32_t* positions = nullptr;
+  std::uint32_t* ranks = nullptr;  ///< null unless a position rule asks for them
+  std::byte* columns = nullptr;    ///< one plane after another
+  row_state* states = nullptr;
+
+  KVSIFT_HOST_DEVICE row_view<Columns> row(std::uint32_t r) const {
+    std::size_t const slot_bytes = Payload::bytes(shape.head_dim);
+    std::size_t const first = std::size_t{r} * capacity;
+    row_view<Columns> v;
+    v.keys = {keys + first * slot_bytes, slot_bytes};
+    v.values = {values + first * slot_bytes, slot_bytes};
+    v.positions = positions + first;
+    v.ranks = ranks == nullptr ? nullptr : ranks + first;
+    v.state = states + r;
+    v.head = r % shape.kv_heads;
+    v.sequence = r / shape.kv_heads % shape.sequences;
+    v.layer = r / shape.layer_rows();
+    stored.for_each(place{v, columns, std::size_t{shape.rows()} * capacity, first});
+    return v;
+  }
+
+ private:
+  struct place {
+    row_view<Columns>& row;
+    std::byte* base;
+    std::size_t all;
+    std::size_t first;
+    mutable std::size_t offset = 0;
+
+    KVSIFT_HOST_DEVICE place(row_view<Columns>& r, std::byte* b, std::size_t a, std::size_t f)
+        : row(r), base(b), all(a), first(f) {}
+    template <class C>
+    KVSIFT_HOST_DEVICE void operator()(C const& column, std::size_t index) const {
+      std::size_t const slot = column.width() * sizeof(typename C::element);
+      row.columns[index] = base + offset + first * slot;
+      offset += all * slot;
+    }
+  };
+};
+
+/// What the planes of a cache weigh, in bytes.
+struct cache_bytes {
+  std::size_t vectors = 0;    ///< K and V
+  std::size_t positions = 0;  ///< positions and ranks
+  std::size_t columns = 0;
+  std::size_t states = 0;
+
+  constexpr std::size_t bookkeeping() const { return positions + columns + states; }
+  constexpr std::size_t total() const { return vectors + bookkeeping(); }
+};
+
+/// Lays the planes out behind one another, each on a 64-byte boundary. With a null base it only counts.
+template <class Payload, class Columns>
+cache_view<Payload, Columns> lay_out(std::byte* base, cache_shape const& shape, Columns const& stored,
+                                     std::uint32_t capacity, bool with_ranks, layout order, cache_bytes& bytes,
+                                     std::size_t& total) {
+  std::size_t const slots = std::size_t{shape.rows()} * capacity;
+  total = 0;
+  auto const take = [&](std::size_t count) {
+    std::byte* const at = base == nullptr ? nullptr : base + total;
+    total += (count + 63) / 64 * 64;
+    return at;
+  };
+  bytes.vectors = 2 * slots * Payload::bytes(shape.head_dim);
+  bytes.positions = (with_ranks ? 2 : 1) * slots * sizeof(std::uint32_t);
+  bytes.columns = slots * stored.bytes_per_slot();
+  bytes.states = shape.rows() * sizeof(row_state);
+  cache_view<Payload, Columns> v;
+  v.shape = shape;
+  v.stored = stored;
+  v.capacity = capacity;
+  v.order = order;
+  v.keys = take(bytes.vectors / 2);
+  v.values = take(bytes.vectors / 2);
+  v.positions = reinterpret_cast<std::uint32_t*>(take(slots * sizeof(std::uint32_t)));
+  v.ranks = with_ranks ? reinterpret_cast<std::uint32_t*>(take(slots * sizeof(std::uint32_t))) : nullptr;
+  v.columns = take(bytes.columns);
+  v.states = reinterpret_cast<row_state*>(take(bytes.states));
+  return v;
+}
+
+}  // namespace kvsift

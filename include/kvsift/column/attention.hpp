@@ -1,0 +1,69 @@
+#pragma once
+
+#include <cstdint>
+
+#include <kvsift/column/concepts.hpp>
+#include <kvsift/core/exact.hpp>
+
+namespace kvsift {
+
+namespace detail {
+
+/// One float a slot, stored or not.
+struct float_column {
+  using element = float;
+  static constexpr bool feeds_on_attention = true;
+  bool stored = true;
+
+  KVSIFT_HOST_DEVICE constexpr std::uint32_t width() const { return stored ? 1 : 0; }
+  friend constexpr bool operator==(float_column const&, float_column const&) = default;
+
+ protected:
+  constexpr bool unite(float_column const& other) {
+    stored = stored || other.stored;
+    return true;
+  }
+};
+
+}  // namespace detail
+
+/// Sum of the attention that a slot received since its token arrived, its own query included. 4 bytes a slot.
+struct attention_sum : detail::float_column {
+  constexpr bool merge(attention_sum const& other) { return unite(other); }
+  KVSIFT_HOST_DEVICE void admit(float* e, arrival const&, head_context const&) const { *e = 0; }
+  KVSIFT_HOST_DEVICE void observe(float* e, mass const& m, head_context const&) const { *e += m.sum; }
+};
+
+/// Sum of the squares of that attention. 4 bytes a slot.
+struct attention_square_sum : detail::float_column {
+  constexpr bool merge(attention_square_sum const& other) { return unite(other); }
+  KVSIFT_HOST_DEVICE void admit(float* e, arrival const&, head_context const&) const { *e = 0; }
+  KVSIFT_HOST_DEVICE void observe(float* e, mass const& m, head_context const&) const { *e += m.squares; }
+};
+
+/// Attention of the newest query. 4 bytes a slot.
+struct last_attention : detail::float_column {
+  constexpr bool merge(last_attention const& other) { return unite(other); }
+  KVSIFT_HOST_DEVICE void admit(float* e, arrival const&, head_context const&) const { *e = 0; }
+  KVSIFT_HOST_DEVICE void observe(float* e, mass const& m, head_context const&) const { *e = m.last; }
+};
+
+/// Attention received from the last `queries` queries of a prompt, summed: the observation window of the prompt
+/// compressors. 4 bytes a slot.
+struct window_attention : detail::float_column {
+  std::uint32_t queries = 16;
+
+  constexpr window_attention() = default;
+  constexpr explicit window_attention(std::uint32_t q) : float_column{q != 0}, queries(q) {}
+  constexpr bool merge(window_attention const& other) {
+    if (!other.stored) return true;
+    if (stored && queries != other.queries) return false;
+    queries = other.queries;
+    return unite(other);
+  }
+  KVSIFT_HOST_DEVICE void admit(float* e, arrival const&, head_context const&) const { *e = 0; }
+  KVSIFT_HOST_DEVICE void observe(float* e, mass const& m, head_context const&) const { *e = m.window; }
+  friend constexpr bool operator==(window_attention const&, window_attention const&) = default;
+};
+
+}  // namespace kvsift

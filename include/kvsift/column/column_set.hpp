@@ -1,0 +1,76 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+#include <kvsift/column/attention.hpp>
+#include <kvsift/column/concepts.hpp>
+#include <kvsift/core/check.hpp>
+
+namespace kvsift {
+
+/// The columns that a part of a policy reads, or that a policy stores: each kind at most once, with its parameters.
+template <slot_column... Columns>
+struct column_set : Columns... {
+  static constexpr std::size_t size = sizeof...(Columns);
+  static constexpr bool feeds_on_attention = (false || ... || Columns::feeds_on_attention);
+
+  template <class C>
+  static constexpr bool has = (false || ... || std::is_same_v<C, Columns>);
+
+  /// Place of column C in the set.
+  template <class C>
+  KVSIFT_HOST_DEVICE static constexpr std::size_t index() {
+    std::size_t i = 0;
+    (void)(false || ... || (std::is_same_v<C, Columns> || (++i, false)));
+    return i;
+  }
+  template <class C>
+  KVSIFT_HOST_DEVICE constexpr C const& get() const {
+    return static_cast<C const&>(*this);
+  }
+  /// Length of the observation window that the columns ask for, 0 if none does.
+  KVSIFT_HOST_DEVICE constexpr std::uint32_t window_queries() const {
+    if constexpr (has<window_attention>) return get<window_attention>().stored ? get<window_attention>().queries : 0;
+    return 0;
+  }
+  /// Bytes that the columns store for one slot.
+  KVSIFT_HOST_DEVICE constexpr std::size_t bytes_per_slot() const {
+    return (std::size_t{0} + ... + (get<Columns>().width() * sizeof(typename Columns::element)));
+  }
+  /// Calls f.template operator()<Column>(column, index) for each.
+  template <class F>
+  KVSIFT_HOST_DEVICE void for_each(F const& f) const {
+    (f(get<Columns>(), index<Columns>()), ...);
+  }
+  friend constexpr bool operator==(column_set const&, column_set const&) = default;
+};
+
+namespace detail {
+
+template <class... Left>
+constexpr auto join(column_set<Left...> left, column_set<>) {
+  return left;
+}
+template <class... Left, class First, class... Rest>
+constexpr auto join(column_set<Left...> left, column_set<First, Rest...> right) {
+  column_set<Rest...> const rest{static_cast<Rest const&>(right)...};
+  if constexpr (column_set<Left...>::template has<First>) {
+    if (!static_cast<First&>(left).merge(static_cast<First const&>(right)))
+      throw bad_argument("policy asks for one column with two different parameters; give both rules the same history and window");
+    return join(left, rest);
+  } else {
+    return join(column_set<Left..., First>{static_cast<Left const&>(left)..., static_cast<First const&>(right)}, rest);
+  }
+}
+
+}  // namespace detail
+
+/// The union: each column once. Throws bad_argument if two parts want one column with different parameters.
+template <class Left, class Right>
+constexpr auto unite(Left const& left, Right const& right) {
+  return detail::join(left, right);
+}
+
+}  // namespace kvsift

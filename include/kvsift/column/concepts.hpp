@@ -1,0 +1,60 @@
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+
+#include <kvsift/core/config.hpp>
+
+namespace kvsift {
+
+/// What the queries of one step said of one slot: attention probabilities, averaged over the query heads of the group
+/// before anything else is done with them. The waist between attention and policy.
+struct mass {
+  float sum = 0;           ///< over the queries of the step
+  float squares = 0;       ///< sum of squares
+  float last = 0;          ///< of the newest query
+  float window = 0;        ///< sum over the last queries of a prompt (column_set::window_queries)
+  std::uint32_t rows = 1;  ///< queries that could see the slot
+};
+
+/// A token on its way into a slot.
+struct arrival {
+  float const* key = nullptr;    ///< [head_dim], as it is stored
+  float const* value = nullptr;  ///< [head_dim]
+  std::uint32_t head_dim = 0;
+  std::uint32_t position = 0;
+};
+
+/// What a column, a score or a guard may know of the row its slots lie in.
+struct head_context {
+  std::uint32_t layer = 0;
+  std::uint32_t sequence = 0;
+  std::uint32_t head = 0;
+  std::uint32_t held = 0;           ///< slots the head holds once the step is over
+  std::uint32_t limit = 0;          ///< its budget
+  std::uint32_t next = 0;           ///< position of the next token to arrive = tokens seen
+  std::uint32_t observed_from = 0;  ///< last position of the prompt, which counts as one observation
+
+  /// Queries that saw the token at `position`, its own included: no bytes are stored for them.
+  KVSIFT_HOST_DEVICE constexpr std::uint32_t visits(std::uint32_t position) const { return next - position; }
+  /// Observations of that token, a whole prompt being one.
+  KVSIFT_HOST_DEVICE constexpr std::uint32_t observations(std::uint32_t position) const {
+    return next - (position > observed_from ? position : observed_from);
+  }
+};
+
+/// A value that is kept for every slot and travels with it: born when a token arrives (admit), fed by evidence (observe).
+/// width() elements a slot, known at run time; 0 means that the column is not stored at all.
+/// merge unites what two parts of a policy ask of the same column; it says whether that is possible.
+template <class C>
+concept slot_column = requires(C const& c, C& mine, typename C::element* e, mass const& m, head_context const& head,
+                               arrival const& token) {
+  { c.width() } -> std::convertible_to<std::uint32_t>;
+  { mine.merge(c) } -> std::convertible_to<bool>;
+  c.admit(e, token, head);
+  c.observe(e, m, head);
+  { C::feeds_on_attention } -> std::convertible_to<bool>;
+};
+
+}  // namespace kvsift

@@ -1,0 +1,23 @@
+#pragma once
+// What differs between compilers, and nothing else.
+
+/// A function that the CPU and a CUDA kernel both run.
+#if defined(__CUDACC__)
+#define KVSIFT_HOST_DEVICE __host__ __device__
+#else
+#define KVSIFT_HOST_DEVICE
+#endif
+
+/// 1 where the compiler offers vectors of any length as a type (g++ and clang on the host), 0 in CUDA sources.
+#if defined(__GNUC__) && !defined(__CUDACC__)
+#define KVSIFT_HAS_VECTOR_EXTENSION 1
+#else
+#define KVSIFT_HAS_VECTOR_EXTENSION 0
+#endif
+
+/// Inlined even where the compiler's own estimate says no: the inner loops of attention.
+#if defined(__GNUC__) || defined(__CUDACC__)
+#define KVSIFT_INLINE inline __attribute__((always_inline))
+#else
+#define KVSIFT_INLINE inline
+#endif

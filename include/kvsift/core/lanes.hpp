@@ -1,0 +1,104 @@
+#pragma once
+
+#include <cstdint>
+
+#include <kvsift/core/config.hpp>
+#include <kvsift/core/half.hpp>
+
+namespace kvsift {
+
+/// Eight floats that are computed with together. The number is part of the arithmetic, not of the machine: sums over a
+/// vector are eight partial sums added in a fixed order, so every executor and instruction set gives the same order.
+inline constexpr unsigned lane_count = 8;
+
+#if KVSIFT_HAS_VECTOR_EXTENSION
+
+struct lanes {
+  typedef float floats __attribute__((vector_size(32)));
+  typedef std::int32_t ints __attribute__((vector_size(32)));
+  typedef std::uint32_t words __attribute__((vector_size(32)));
+  typedef std::uint16_t halves __attribute__((vector_size(16)));
+  floats v;
+
+  KVSIFT_INLINE void fill(float x) { v = floats{x, x, x, x, x, x, x, x}; }
+  KVSIFT_INLINE void load(float const* p) { __builtin_memcpy(&v, p, sizeof v); }
+  KVSIFT_INLINE void load(bf16 const* p) {
+    halves h;
+    __builtin_memcpy(&h, p, sizeof h);
+    words const w = __builtin_convertvector(h, words) << 16;
+    __builtin_memcpy(&v, &w, sizeof v);
+  }
+  KVSIFT_INLINE void load(fp16 const* p) {
+    halves h;
+    __builtin_memcpy(&h, p, sizeof h);
+    words const w = __builtin_convertvector(h, words);
+    words const magnitude = (w & 0x7fffu) << 13;
+    floats scaled;
+    __builtin_memcpy(&scaled, &magnitude, sizeof scaled);
+    scaled *= 0x1p112f;
+    words u;
+    __builtin_memcpy(&u, &scaled, sizeof u);
+    words const special = (words)((w & 0x7c00u) == 0x7c00u) & 0x7f800000u;
+    u |= special | ((w & 0x8000u) << 16);
+    __builtin_memcpy(&v, &u, sizeof v);
+  }
+  KVSIFT_INLINE void store(float* p) const { __builtin_memcpy(p, &v, sizeof v); }
+  KVSIFT_INLINE void add_product(lanes const& a, lanes const& b) { v += a.v * b.v; }
+  KVSIFT_INLINE void add(lanes const& a) { v += a.v; }
+  KVSIFT_INLINE void scale(float x) { v *= x; }
+  KVSIFT_INLINE float sum() const {
+    return ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7]));
+  }
+};
+
+#else
+
+struct lanes {
+  float v[lane_count];
+
+  template <class T>
+  KVSIFT_HOST_DEVICE void load(T const* p) {
+    for (unsigned l = 0; l < lane_count; ++l) v[l] = to_float(p[l]);
+  }
+  KVSIFT_HOST_DEVICE void fill(float x) {
+    for (unsigned l = 0; l < lane_count; ++l) v[l] = x;
+  }
+  KVSIFT_HOST_DEVICE void store(float* p) const {
+    for (unsigned l = 0; l < lane_count; ++l) p[l] = v[l];
+  }
+  KVSIFT_HOST_DEVICE void add_product(lanes const& a, lanes const& b) {
+    for (unsigned l = 0; l < lane_count; ++l) v[l] += a.v[l] * b.v[l];
+  }
+  KVSIFT_HOST_DEVICE void add(lanes const& a) {
+    for (unsigned l = 0; l < lane_count; ++l) v[l] += a.v[l];
+  }
+  KVSIFT_HOST_DEVICE void scale(float x) {
+    for (unsigned l = 0; l < lane_count; ++l) v[l] *= x;
+  }
+  KVSIFT_HOST_DEVICE float sum() const {
+    return ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7]));
+  }
+};
+
+#endif
+
+/// e^x for x <= 0 (any x up to 88), relative error below 2e-7; 0 below -87.3. Inlined into loops it vectorises.
+KVSIFT_HOST_DEVICE KVSIFT_INLINE float exp_of(float x) {
+  float const clamped = x < -87.3f ? -87.3f : x;
+  float const rounder = 12582912.0f;  // 1.5 x 2^23: adding it rounds to a whole number
+  float const shifted = clamped * 1.44269504f + rounder;
+  float const whole = shifted - rounder;
+  float const r = (clamped - whole * 0.693359375f) + whole * 2.12194440e-4f;
+  float p = 1.9875691500e-4f;
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  float const fraction = p * (r * r) + r + 1.0f;
+  std::uint32_t const exponent = (__builtin_bit_cast(std::uint32_t, shifted) - 0x4b400000u) << 23;
+  float const power = __builtin_bit_cast(float, exponent + 0x3f800000u);
+  return x < -87.3f ? 0.0f : fraction * power;
+}
+
+}  // namespace kvsift

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstdint>
+
+#include <kvsift/cache/row.hpp>
+#include <kvsift/cache/storage.hpp>
+
+namespace kvsift {
+
+namespace detail {
+
+template <class Columns>
+struct admitter {
+  row_view<Columns> const& row;
+  std::uint32_t slot;
+  arrival const& token;
+  head_context const& about;
+
+  template <class C>
+  KVSIFT_HOST_DEVICE void operator()(C const& column, std::size_t) const {
+    if (column.width() != 0) column.admit(row.template column<C>() + std::size_t{slot} * column.width(), token, about);
+  }
+};
+
+}  // namespace detail
+
+/// Lets the columns of a slot be born.
+template <cooperative_group G, class Columns>
+KVSIFT_HOST_DEVICE void admit(G const& g, Columns const& stored, row_view<Columns> const& row, std::uint32_t slot,
+                              arrival const& token) {
+  if (g.thread_rank() == 0) stored.for_each(detail::admitter<Columns>{row, slot, token, row.context(slot + 1)});
+}
+
+/// Writes one token into the slot after the last one held. key, value [head_dim]. O(head_dim); the row must have room.
+template <class Payload, cooperative_group G, class Columns>
+KVSIFT_HOST_DEVICE void append_row(G const& g, cache_view<Payload, Columns> const& cache, row_view<Columns> const& row,
+                                   float const* key, float const* value) {
+  std::uint32_t const slot = row.state->held;
+  std::uint32_t const position = row.state->next;
+  std::uint32_t const dim = cache.shape.head_dim;
+  for (std::uint32_t d = g.thread_rank(); d < dim; d += g.num_threads()) {
+    Payload::store(row.keys.at(slot), d, key[d]);
+    Payload::store(row.values.at(slot), d, value[d]);
+  }
+  admit(g, cache.stored, row, slot, arrival{key, value, dim, position});
+  g.sync();
+  if (g.thread_rank() == 0) {
+    row.positions[slot] = position;
+    if (row.ranks != nullptr) row.ranks[slot] = slot;  // as many tokens are held, all of lower position
+    row.state->held = slot + 1;
+    row.state->next = position + 1;
+  }
+  g.sync();
+}
+
+}  // namespace kvsift

@@ -1,0 +1,201 @@
+#pragma once
+
+#include <cstddef>
+#include <cmath>
+#include <cstdint>
+
+#include <kvsift/cache/row.hpp>
+#include <kvsift/cache/storage.hpp>
+#include <kvsift/collective/attention.hpp>
+#include <kvsift/collective/softmax.hpp>
+#include <kvsift/core/exact.hpp>
+#include <kvsift/evict/scratch.hpp>
+#include <kvsift/position/rotary.hpp>
+
+namespace kvsift {
+
+namespace detail {
+
+struct float_components {
+  float const* x;
+  float factor;
+  KVSIFT_HOST_DEVICE float operator()(std::uint32_t d) const { return x[d] * factor; }
+};
+template <class Payload>
+struct stored_components {
+  std::byte const* x;
+  KVSIFT_HOST_DEVICE float operator()(std::uint32_t d) const { return Payload::load(x, d); }
+};
+
+inline constexpr std::uint32_t largest_rotated_dim = 1024;
+
+/// Logits against keys that are turned to their rank as they are read.
+template <class Payload, cooperative_group G>
+KVSIFT_HOST_DEVICE void rotated_logits(G const& g, float const* q, std::uint32_t heads, std::uint32_t dim, vectors keys,
+                                       std::uint32_t const* ranks, rotary_view const& rotary, std::uint32_t n,
+                                       float* logits, std::size_t pitch) {
+  for (std::uint32_t slot = g.thread_rank(); slot < n; slot += g.num_threads()) {
+    alignas(64) float turned[largest_rotated_dim];
+    rotary.rotate(stored_components<Payload>{keys.at(slot)}, dim, ranks == nullptr ? slot : ranks[slot], turned);
+    for (std::uint32_t h = 0; h < heads; ++h) logits[h * pitch + slot] = dot(q + h * dim, turned, dim);
+  }
+}
+
+}  // namespace detail
+
+/// Attention of one query of every head of the group over the first n slots of a row.
+///   q [group, head_dim] as the position rule asks for it; out [group, head_dim];
+///   out = softmax(q . k / sqrt(head_dim)) v, probabilities left in scratch.logits [group, pitch].
+/// With a rotary encoding q is turned to `rank` and each key to its own. Reads K and V once: 2 n x payload bytes.
+template <class Payload, cooperative_group G>
+KVSIFT_HOST_DEVICE void attend_row(G const& g, cache_shape const& shape, vectors keys, vectors values,
+                                   std::uint32_t const* ranks, rotary_view const& rotary, std::uint32_t n,
+                                   std::uint32_t rank, float const* q, float* out, row_scratch const& scratch) {
+  std::uint32_t const dim = shape.head_dim;
+  float const scale = 1.0f / std::sqrt(static_cast<float>(dim));
+  if (rotary.cosines == nullptr) {
+    for (std::uint32_t i = g.thread_rank(); i < shape.group * dim; i += g.num_threads()) scratch.queries[i] = q[i] * scale;
+  } else {
+    for (std::uint32_t h = g.thread_rank(); h < shape.group; h += g.num_threads())
+      rotary.rotate(detail::float_components{q + h * dim, scale}, dim, rank, scratch.queries + h * dim);
+  }
+  g.sync();
+  if (rotary.cosines == nullptr)
+    logits_of<Payload>(g, scratch.queries, shape.group, dim, keys, n, scratch.logits, scratch.pitch);
+  else
+    detail::rotated_logits<Payload>(g, scratch.queries, shape.group, dim, keys, ranks, rotary, n, scratch.logits,
+                                    scratch.pitch);
+  g.sync();
+  for (std::uint32_t h = 0; h < shape.group; ++h) {
+    float* const p = scratch.logits + h * scratch.pitch;
+    softmax(g, p, n, scratch.lane_sums, scratch.group_words);
+    weighted_sum<Payload>(g, p, values, n, dim, scratch.partial, out + h * dim);
+  }
+}
+
+/// a[slot] = mean over the group of the probabilities in scratch.logits. a [n].
+template <cooperative_group G>
+KVSIFT_HOST_DEVICE void group_mean(G const& g, std::uint32_t group, row_scratch const& scratch, std::uint32_t n, float* a) {
+  float const* const p = scratch.logits;
+  float const heads = static_cast<float>(group);
+  for (std::uint32_t i = g.thread_rank(); i < n; i += g.num_threads()) {
+    float sum = p[i];
+    for (std::uint32_t h = 1; h < group; ++h) sum += p[h * scratch.pitch + i];
+    a[i] = sum / heads;
+  }
+  g.sync();
+}
+
+namespace detail {
+
+/// Feeds one column with one query's attention.
+template <class G, class Columns>
+struct step_feeder {
+  G const& g;
+  row_view<Columns> const& row;
+  head_context const& about;
+  float const* a;
+  std::uint32_t n;
+
+  template <class C>
+  KVSIFT_HOST_DEVICE void operator()(C const& column, std::size_t) const {
+    std::uint32_t const width = column.width();
+    if (!C::feeds_on_attention || width == 0) return;
+    C const mine = column;
+    head_context const head = about;
+    typename C::element* const e = row.template column<C>();
+    if (width == 1) {
+      for (std::uint32_t i = g.thread_rank(); i < n; i += g.num_threads())
+        mine.observe(e + i, mass{a[i], rounded_square(a[i]), a[i], a[i], 1}, head);
+    } else {
+      for (std::uint32_t i = g.thread_rank(); i < n; i += g.num_threads())
+        mine.observe(e + std::size_t{i} * width, mass{a[i], rounded_square(a[i]), a[i], a[i], 1}, head);
+    }
+  }
+};
+
+/// Feeds one column with what a piece of queries said.
+template <class G, class Columns>
+struct piece_feeder {
+  G const& g;
+  row_view<Columns> const& row;
+  head_context const& about;
+  float const* evidence;
+  std::size_t pitch;
+  std::uint32_t n;
+  std::uint32_t before;  ///< slots that every query of the piece could see
+  std::uint32_t queries;
+
+  template <class C>
+  KVSIFT_HOST_DEVICE void operator()(C const& column, std::size_t) const {
+    std::uint32_t const width = column.width();
+    if (!C::feeds_on_attention || width == 0) return;
+    typename C::element* const e = row.template column<C>();
+    for (std::uint32_t i = g.thread_rank(); i < n; i += g.num_threads()) {
+      std::uint32_t const rows = i < before ? queries : queries - (i - before);
+      mass const m{evidence[i], evidence[pitch + i], evidence[2 * pitch + i], evidence[3 * pitch + i], rows};
+      column.observe(e + std::size_t{i} * width, m, about);
+    }
+  }
+};
+
+}  // namespace detail
+
+/// Feeds the columns of a row with one query's attention a [n], the mean over the group.
+template <cooperative_group G, class Columns>
+KVSIFT_HOST_DEVICE void observe_row(G const& g, Columns const& stored, row_view<Columns> const& row,
+                                    head_context const& about, float const* a, std::uint32_t n) {
+  stored.for_each(detail::step_feeder<G, Columns>{g, row, about, a, n});
+  g.sync();
+}
+
+/// Causal attention of a piece of queries whose keys are the last slots of the row, and the evidence it gives.
+///   queries [tokens, kv_heads x group, head_dim] from this row's first head on; out likewise.
+/// Query i sees the first `before` slots and those of tokens 0 .. i. Evidence: scratch.evidence [4, pitch].
+template <class Payload, cooperative_group G, class Columns>
+KVSIFT_HOST_DEVICE void attend_piece(G const& g, cache_shape const& shape, Columns const& stored,
+                                     row_view<Columns> const& row, rotary_view const& rotary, std::uint32_t before,
+                                     std::uint32_t tokens, float const* queries, float* out, head_context const& about,
+                                     row_scratch const& scratch) {
+  std::size_t const token_stride = std::size_t{shape.query_heads()} * shape.head_dim;
+  std::uint32_t const all = before + tokens;
+  std::uint32_t const window = stored.window_queries();
+  if (tokens == 1) {
+    attend_row<Payload>(g, shape, row.keys, row.values, row.ranks, rotary, all, all - 1, queries, out, scratch);
+    if constexpr (Columns::feeds_on_attention) {
+      float const* a = scratch.logits;
+      if (shape.group > 1) {
+        group_mean(g, shape.group, scratch, all, scratch.evidence);
+        a = scratch.evidence;
+      }
+      observe_row(g, stored, row, about, a, all);
+    }
+    return;
+  }
+  std::size_t const pitch = scratch.pitch;
+  float* const evidence = scratch.evidence;
+  for (std::size_t i = g.thread_rank(); i < 4 * pitch; i += g.num_threads()) evidence[i] = 0;
+  g.sync();
+  for (std::uint32_t t = 0; t < tokens; ++t) {
+    std::uint32_t const n = before + t + 1;
+    attend_row<Payload>(g, shape, row.keys, row.values, row.ranks, rotary, n, n - 1, queries + t * token_stride,
+                        out + t * token_stride, scratch);
+    if constexpr (Columns::feeds_on_attention) {
+      float* const a = evidence + 2 * pitch;  // the newest query's row
+      group_mean(g, shape.group, scratch, n, a);
+      bool const observing = t + window >= tokens;
+      for (std::uint32_t i = g.thread_rank(); i < n; i += g.num_threads()) {
+        evidence[i] += a[i];
+        evidence[pitch + i] += rounded_square(a[i]);
+        if (observing) evidence[3 * pitch + i] += a[i];
+      }
+      g.sync();
+    }
+  }
+  if constexpr (Columns::feeds_on_attention) {
+    stored.for_each(detail::piece_feeder<G, Columns>{g, row, about, evidence, pitch, all, before, tokens});
+    g.sync();
+  }
+}
+
+}  // namespace kvsift

@@ -1,0 +1,112 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include <kvsift/cache/moves.hpp>
+#include <kvsift/cache/storage.hpp>
+#include <kvsift/evict/choose.hpp>
+#include <kvsift/policy/rule.hpp>
+
+namespace kvsift {
+
+namespace detail {
+
+/// Hands a part to f; a part that is chosen at run time (any_policy) hands over what it holds.
+template <class Part, class F>
+KVSIFT_HOST_DEVICE auto with_part(Part const& part, F const& f) {
+  if constexpr (requires { part.visit(f); })
+    return part.visit(f);
+  else
+    return f(part);
+}
+
+/// A part of a rule, evaluated on the slots of one row.
+template <class Part, class Columns>
+struct on_row {
+  Part const& part;
+  decltype(part.columns()) declared;
+  narrowed_row<decltype(part.columns()), Columns> row;
+
+  KVSIFT_HOST_DEVICE on_row(Part const& p, row_view<Columns> const& r, head_context const& about)
+      : part(p), declared(p.columns()), row{r.positions, about, &declared, &r} {}
+  on_row(on_row const&) = delete;
+  KVSIFT_HOST_DEVICE KVSIFT_INLINE float operator()(std::uint32_t slot) const { return part(row, slot); }
+};
+
+/// The mean over the heads of a layer, summed up in an array beforehand.
+struct head_mean {
+  float const* sums;
+  float heads;
+  KVSIFT_HOST_DEVICE KVSIFT_INLINE float operator()(std::uint32_t slot) const { return sums[slot] / heads; }
+};
+
+/// sums[slot] = sum over the heads of the part's value. rows(h) is the row of head h.
+template <cooperative_group G, class Rows, class Part>
+KVSIFT_HOST_DEVICE void sum_over_heads(G const& g, Rows const& rows, Part const& part, std::uint32_t n, float* sums) {
+  for (std::uint32_t h = 0; h < rows.heads; ++h) {
+    auto const row = rows(h);
+    on_row const value(part, row, row.context(n));
+    for (std::uint32_t i = g.thread_rank(); i < n; i += g.num_threads()) sums[i] = h == 0 ? value(i) : sums[i] + value(i);
+  }
+  g.sync();
+}
+
+/// Builds the candidates of a rule over rows that decide together and hands them to `decide`. sums [2, n], used only if
+/// more than one head decides.
+template <cooperative_group G, class Rows, class Rule, class Decide>
+KVSIFT_HOST_DEVICE std::uint32_t with_candidates(G const& g, Rows const& rows, Rule const& rule, float* sums,
+                                                 Decide const& decide) {
+  auto const first = rows(0);
+  std::uint32_t const n = first.state->held;
+  head_context const about = first.context(n);
+  return with_part(rule.score, [&](auto const& score) {
+    return with_part(rule.scope, [&](auto const& scope) {
+      std::uint32_t const excluded = scope.excluded();
+      if (rows.heads == 1) {
+        on_row const score_at(score, first, about);
+        on_row const rank_at(scope, first, about);
+        return decide(candidates<decltype(score_at) const&, decltype(rank_at) const&>{
+            score_at, rank_at, first.positions, rule.guards, n, about.next, excluded});
+      }
+      sum_over_heads(g, rows, score, n, sums);
+      if (excluded != 0) sum_over_heads(g, rows, scope, n, sums + n);
+      float const heads = static_cast<float>(rows.heads);
+      return decide(candidates<head_mean, head_mean>{{sums, heads}, {sums + n, heads}, first.positions, rule.guards, n,
+                                                     about.next, excluded});
+    });
+  });
+}
+
+}  // namespace detail
+
+/// The rows of a cache that decide together: one, or all heads of a layer and sequence.
+template <class Payload, class Columns>
+struct deciding_rows {
+  cache_view<Payload, Columns> const& cache;
+  std::uint32_t first;
+  std::uint32_t heads;
+
+  KVSIFT_HOST_DEVICE row_view<Columns> operator()(std::uint32_t h) const { return cache.row(first + h); }
+};
+
+/// Brings rows that decide together down to limit - room slots, one victim after the other. Nothing happens where they
+/// hold no more. sums [2, capacity] if more than one head decides, words [2 x threads].
+/// Per victim: the columns that the rule reads, once or twice; one slot moved.
+template <class Payload, cooperative_group G, class Columns, class Rule>
+KVSIFT_HOST_DEVICE void cut_rows(G const& g, deciding_rows<Payload, Columns> const& rows, Rule const& rule,
+                                 std::uint32_t room, float* sums, std::uint32_t* words) {
+  for (;;) {
+    auto const first = rows(0);
+    std::uint32_t const held = first.state->held;
+    std::uint32_t const limit = first.state->limit;
+    g.sync();
+    if (held == 0 || held + room <= limit) return;
+    std::uint32_t const victim = detail::with_candidates(
+        g, rows, rule, sums, [&](auto const& c) { return choose_one(g, c, words); });
+    if (victim >= held) return;  // everything is guarded: the plan refuses such policies
+    for (std::uint32_t h = 0; h < rows.heads; ++h) remove_slot(g, rows.cache, rows(h), victim);
+  }
+}
+
+}  // namespace kvsift

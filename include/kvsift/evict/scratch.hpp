@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include <kvsift/column/column_set.hpp>
+#include <kvsift/core/config.hpp>
+#include <kvsift/core/shape.hpp>
+
+namespace kvsift {
+
+/// What one block works with besides the cache. One layout routine: with a null base it counts, with memory it carves,
+/// so that the size and the pointers cannot disagree. Contents are undefined between blocks.
+struct row_scratch {
+  float* queries = nullptr;        ///< [group, head_dim], scaled
+  float* logits = nullptr;         ///< [group, pitch]
+  float* partial = nullptr;        ///< [4, head_dim]
+  float* lane_sums = nullptr;      ///< [8]
+  float* evidence = nullptr;       ///< [4, pitch]: sum, squares, last, window
+  std::uint32_t* keys = nullptr;   ///< [pitch]
+  std::uint32_t* places = nullptr; ///< [pitch]
+  std::uint32_t* group_words = nullptr;  ///< [2 x threads]
+  std::size_t pitch = 0;           ///< slots rounded up to eight
+  std::size_t bytes = 0;
+
+  KVSIFT_HOST_DEVICE static row_scratch carve(std::byte* base, cache_shape const& shape, std::size_t slots,
+                                              std::uint32_t threads) {
+    row_scratch s;
+    s.pitch = (slots + 7) / 8 * 8;
+    auto const take = [&](std::size_t count) {
+      std::byte* const at = base == nullptr ? nullptr : base + s.bytes;
+      s.bytes += (count * 4 + 63) / 64 * 64;
+      return at;
+    };
+    s.queries = reinterpret_cast<float*>(take(std::size_t{shape.group} * shape.head_dim));
+    s.logits = reinterpret_cast<float*>(take(shape.group * s.pitch));
+    s.partial = reinterpret_cast<float*>(take(std::size_t{4} * shape.head_dim));
+    s.lane_sums = reinterpret_cast<float*>(take(8));
+    s.evidence = reinterpret_cast<float*>(take(4 * s.pitch));
+    s.keys = reinterpret_cast<std::uint32_t*>(take(s.pitch));
+    s.places = reinterpret_cast<std::uint32_t*>(take(s.pitch));
+    s.group_words = reinterpret_cast<std::uint32_t*>(take(std::size_t{2} * threads));
+    return s;
+  }
+};
+
+}  // namespace kvsift

@@ -1,0 +1,99 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+#include <kvsift/cache/storage.hpp>
+#include <kvsift/evict/append_row.hpp>
+#include <kvsift/evict/attend_row.hpp>
+#include <kvsift/evict/cut.hpp>
+#include <kvsift/evict/staging.hpp>
+
+namespace kvsift {
+
+/// Stands where no rule acts.
+struct no_rule {};
+
+/// Brings rows under their limit. One block per row, or per (layer, sequence) if the heads decide together.
+template <class Payload, class Columns, class Rule>
+struct cut_task {
+  cache_view<Payload, Columns> cache;
+  Rule rule;
+  std::uint32_t first_row;
+  std::uint32_t room;
+  float* sums;           ///< [blocks, 2, capacity] if the heads decide together
+  std::uint32_t* words;  ///< [blocks, 2 x threads]
+  std::uint32_t threads;
+
+  template <cooperative_group G>
+  KVSIFT_HOST_DEVICE void operator()(G const& g, std::uint32_t block) const {
+    std::uint32_t const heads = rule.who == unit::shared ? cache.shape.kv_heads : 1;
+    cut_rows(g, deciding_rows<Payload, Columns>{cache, first_row + block * heads, heads}, rule, room,
+             sums + std::size_t{block} * 2 * cache.capacity, words + std::size_t{block} * 2 * threads);
+  }
+};
+
+/// Writes a piece of tokens into the rows of a layer and attends to it; every row makes room first if `rule` says so.
+/// One block per (sequence, KV head).
+template <class Payload, class Columns, class Rule>
+struct step_task {
+  cache_view<Payload, Columns> cache;
+  Rule rule;
+  arrivals piece;  ///< no queries: nothing is attended to; no keys: nothing is written
+  rotary_view rotary;
+  float* out;
+  std::uint32_t layer;
+  std::byte* workspace;
+  std::size_t block_bytes;
+  std::size_t slots;
+  std::uint32_t threads;
+
+  template <cooperative_group G>
+  KVSIFT_HOST_DEVICE void operator()(G const& g, std::uint32_t block) const {
+    cache_shape const& shape = cache.shape;
+    std::uint32_t const index = layer * shape.layer_rows() + block;
+    row_view<Columns> const row = cache.row(index);
+    row_scratch const scratch = row_scratch::carve(workspace + block * block_bytes, shape, slots, threads);
+    std::uint32_t const tokens = piece.tokens;
+    if (piece.keys != nullptr) {
+      if constexpr (!std::is_same_v<Rule, no_rule>)
+        cut_rows(g, deciding_rows<Payload, Columns>{cache, index, 1}, rule, 1, static_cast<float*>(nullptr),
+                 scratch.group_words);
+      std::size_t const stride = std::size_t{shape.kv_heads} * shape.head_dim;
+      std::size_t const begin = row.sequence * tokens * stride + std::size_t{row.head} * shape.head_dim;
+      bool const first_piece = row.state->next == 0;
+      g.sync();
+      for (std::uint32_t t = 0; t < tokens; ++t)
+        append_row(g, cache, row, piece.keys + begin + t * stride, piece.values + begin + t * stride);
+      if (first_piece && g.thread_rank() == 0) row.state->observed_from = row.state->next - 1;
+      g.sync();
+    }
+    if (piece.queries == nullptr) return;
+    std::uint32_t const held = row.state->held;
+    head_context const about = row.context(held < row.state->limit ? held : row.state->limit);
+    std::size_t const queries = std::size_t{shape.query_heads()} * shape.head_dim;
+    std::size_t const begin = row.sequence * tokens * queries + std::size_t{row.head} * shape.group * shape.head_dim;
+    attend_piece<Payload>(g, shape, cache.stored, row, rotary, held - tokens, tokens, piece.queries + begin,
+                          out + begin, about, scratch);
+  }
+};
+
+/// Feeds the columns of a layer with attention that the engine computed. masses [sequences, kv_heads, pitch].
+template <class Payload, class Columns>
+struct observe_task {
+  cache_view<Payload, Columns> cache;
+  float const* masses;
+  std::size_t pitch;
+  std::uint32_t layer;
+
+  template <cooperative_group G>
+  KVSIFT_HOST_DEVICE void operator()(G const& g, std::uint32_t block) const {
+    row_view<Columns> const row = cache.row(layer * cache.shape.layer_rows() + block);
+    std::uint32_t const held = row.state->held;
+    head_context const about = row.context(held < row.state->limit ? held : row.state->limit);
+    observe_row(g, cache.stored, row, about, masses + block * pitch, held);
+  }
+};
+
+}  // namespace kvsift

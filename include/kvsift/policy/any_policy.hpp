@@ -1,0 +1,128 @@
+#pragma once
+
+#include <cstdint>
+
+#include <kvsift/budget/uniform.hpp>
+#include <kvsift/policy/policy.hpp>
+#include <kvsift/scope/most_varying.hpp>
+#include <kvsift/score/attention.hpp>
+#include <kvsift/score/key_norm.hpp>
+#include <kvsift/score/position.hpp>
+
+// Policies whose parts are chosen at run time: programs, JSON files and tests of random compositions use one instance of
+// everything. The choice is made once per decision, outside the loops over slots.
+namespace kvsift {
+
+/// Every column of the library, each stored or not.
+using all_columns = column_set<attention_sum, attention_square_sum, last_attention, window_attention, observations, key_square_norm>;
+
+namespace detail {
+
+constexpr all_columns no_columns() {
+  all_columns none{};
+  static_cast<attention_sum&>(none).stored = false;
+  static_cast<attention_square_sum&>(none).stored = false;
+  static_cast<last_attention&>(none).stored = false;
+  static_cast<window_attention&>(none).stored = false;
+  static_cast<observations&>(none).history = 0;
+  static_cast<key_square_norm&>(none).stored = false;
+  return none;
+}
+
+struct ask_columns {
+  constexpr all_columns operator()(auto const& part) const { return unite(no_columns(), part.columns()); }
+};
+
+}  // namespace detail
+
+/// A score source chosen at run time.
+class any_score {
+ public:
+  constexpr any_score(oldest_first = {}) {}
+  constexpr any_score(even_first) : kind_(kind::even) {}
+  constexpr any_score(random_draw s) : kind_(kind::random), random_(s) {}
+  constexpr any_score(accumulated_attention) : kind_(kind::accumulated) {}
+  constexpr any_score(mean_attention) : kind_(kind::mean) {}
+  constexpr any_score(newest_query_attention) : kind_(kind::newest_query) {}
+  constexpr any_score(observed_mean s) : kind_(kind::observed), observed_(s) {}
+  constexpr any_score(pooled_window_attention s) : kind_(kind::pooled), pooled_(s) {}
+  constexpr any_score(smallest_key_norm) : kind_(kind::key_norm) {}
+
+  /// f(the score source held).
+  template <class F>
+  KVSIFT_HOST_DEVICE constexpr auto visit(F const& f) const {
+    switch (kind_) {
+      case kind::even: return f(even_first{});
+      case kind::random: return f(random_);
+      case kind::accumulated: return f(accumulated_attention{});
+      case kind::mean: return f(mean_attention{});
+      case kind::newest_query: return f(newest_query_attention{});
+      case kind::observed: return f(observed_);
+      case kind::pooled: return f(pooled_);
+      case kind::key_norm: return f(smallest_key_norm{});
+      case kind::oldest: break;
+    }
+    return f(oldest_first{});
+  }
+  constexpr all_columns columns() const { return visit(detail::ask_columns{}); }
+  KVSIFT_HOST_DEVICE float operator()(auto const&, std::uint32_t) const { return 0; }  // never asked: see visit
+  friend constexpr bool operator==(any_score const&, any_score const&) = default;
+
+ private:
+  enum class kind : std::uint32_t { oldest, even, random, accumulated, mean, newest_query, observed, pooled, key_norm };
+  kind kind_ = kind::oldest;
+  random_draw random_{};
+  observed_mean observed_{};
+  pooled_window_attention pooled_{};
+};
+
+/// A ranked scope chosen at run time.
+class any_scope {
+ public:
+  constexpr any_scope(all_slots = {}) {}
+  constexpr any_scope(most_varying s) : varying_(s), ranked_(true) {}
+
+  template <class F>
+  KVSIFT_HOST_DEVICE constexpr auto visit(F const& f) const {
+    return ranked_ ? f(varying_) : f(all_slots{});
+  }
+  constexpr all_columns columns() const { return visit(detail::ask_columns{}); }
+  KVSIFT_HOST_DEVICE constexpr std::uint32_t excluded() const { return ranked_ ? varying_.count : 0; }
+  KVSIFT_HOST_DEVICE float operator()(auto const&, std::uint32_t) const { return 0; }  // never asked: see visit
+  friend constexpr bool operator==(any_scope const&, any_scope const&) = default;
+
+ private:
+  most_varying varying_{};
+  bool ranked_ = false;
+};
+
+using any_rule = rule<any_score, any_scope>;
+using any_policy = policy<uniform_budget, any_rule, any_rule>;
+
+namespace detail {
+
+constexpr any_rule idle() {
+  any_rule none;
+  none.when = moment{};
+  return none;
+}
+template <class Rule>
+constexpr any_rule as_any(Rule const& r) {
+  return any_rule{r.when, r.score, r.guards, r.scope, r.who, r.ranked};
+}
+constexpr any_rule nth(rule_list<> const&, unsigned) { return idle(); }
+template <class First, class... Rest>
+constexpr any_rule nth(rule_list<First, Rest...> const& rules, unsigned i) {
+  return i == 0 ? as_any(rules.first) : nth(rules.rest, i - 1);
+}
+
+}  // namespace detail
+
+/// The same policy with its parts chosen at run time: takes the same decisions as `p`, bit for bit.
+template <class Budget, class... Rules>
+constexpr any_policy to_any(policy<Budget, Rules...> const& p) {
+  static_assert(sizeof...(Rules) <= 2, "kvsift: any_policy holds two rules");
+  return any_policy{uniform_budget{p.budget.limit(cache_shape{}, 0, 0)}, detail::nth(p.rules, 0), detail::nth(p.rules, 1)};
+}
+
+}  // namespace kvsift

@@ -1,0 +1,85 @@
+#pragma once
+
+#include <cstdint>
+
+#include <kvsift/budget/uniform.hpp>
+#include <kvsift/policy/policy.hpp>
+#include <kvsift/scope/most_varying.hpp>
+#include <kvsift/score/attention.hpp>
+#include <kvsift/score/key_norm.hpp>
+#include <kvsift/score/position.hpp>
+
+// The policies of the literature, each a composition of parts. Budgets count slots per KV head.
+namespace kvsift {
+
+/// Never evicts.
+constexpr auto full() { return policy{unlimited{}}; }
+
+/// The first `sinks` and the newest `recent` tokens (arXiv 2309.17453).
+constexpr auto streaming_llm(std::uint32_t sinks, std::uint32_t recent) {
+  return policy{uniform_budget{sinks + recent}, over_budget(oldest_first{}, protect{sinks, recent})};
+}
+
+/// H2O (arXiv 2306.14048): the lowest sum of attention goes; the newest `recent` and the sinks stay.
+constexpr auto accumulated_attention_policy(std::uint32_t budget, std::uint32_t recent, std::uint32_t sinks = 0) {
+  return policy{uniform_budget{budget}, over_budget(accumulated_attention{}, protect{sinks, recent})};
+}
+
+/// The same with the mean in place of the sum.
+constexpr auto mean_attention_policy(std::uint32_t budget, std::uint32_t recent, std::uint32_t sinks = 0) {
+  return policy{uniform_budget{budget}, over_budget(mean_attention{}, protect{sinks, recent})};
+}
+
+/// TOVA (arXiv 2401.06104): the lowest attention of the newest query goes; shared: one victim for all heads of a layer.
+constexpr auto tova(std::uint32_t budget, bool shared = false, std::uint32_t sinks = 0) {
+  return policy{uniform_budget{budget}, over_budget(newest_query_attention{}, protect{sinks, 1}, all_slots{},
+                                                    shared ? unit::shared : unit::per_head)};
+}
+
+/// RoCo (arXiv 2402.06262): outside the `excluded` slots whose attention varies most, the lowest mean goes.
+constexpr auto roco(std::uint32_t budget, std::uint32_t excluded, std::uint32_t newest = 10, std::uint32_t sinks = 0) {
+  return policy{uniform_budget{budget}, over_budget(mean_attention{}, protect{sinks, newest}, most_varying{excluded})};
+}
+
+/// roco's scope under the sum of attention.
+constexpr auto accumulated_deviation(std::uint32_t budget, std::uint32_t excluded, std::uint32_t newest = 10,
+                                     std::uint32_t sinks = 0) {
+  return policy{uniform_budget{budget},
+                over_budget(accumulated_attention{}, protect{sinks, newest}, most_varying{excluded})};
+}
+
+/// cold-compress's recent_global: sinks and a sliding window at original positions; room is made before a token arrives.
+constexpr auto recent_global(std::uint32_t budget, std::uint32_t sinks) {
+  return policy{uniform_budget{budget}, at_prompt_end(oldest_first{}, protect{sinks}),
+                making_room(oldest_first{}, protect{sinks})};
+}
+
+/// cold-compress's heavy_hitter: the lowest mean observation goes; a prompt is compressed by the pooled attention of its
+/// last min(16, budget - sinks) queries. history and threshold: Scissorhands (arXiv 2305.17118).
+constexpr auto heavy_hitter(std::uint32_t budget, std::uint32_t sinks, std::uint32_t recent, std::uint32_t history = 1,
+                            bool threshold = false) {
+  std::uint32_t const window = budget - sinks < 16 ? budget - sinks : 16;
+  return policy{uniform_budget{budget},
+                at_prompt_end(pooled_window_attention{window}, protect{sinks, window}, pick::keepers),
+                making_room(observed_mean{observations{history, threshold}}, protect{sinks, recent})};
+}
+
+/// The largest key norm goes (arXiv 2406.11430).
+constexpr auto key_norm(std::uint32_t budget, std::uint32_t sinks, std::uint32_t recent) {
+  return policy{uniform_budget{budget}, at_prompt_end(smallest_key_norm{}, protect{sinks, recent}, pick::keepers),
+                making_room(smallest_key_norm{}, protect{sinks, recent})};
+}
+
+/// Even positions go first: a baseline.
+constexpr auto keep_it_odd(std::uint32_t budget, std::uint32_t sinks, std::uint32_t recent) {
+  return policy{uniform_budget{budget}, at_prompt_end(even_first{}, protect{sinks, recent}),
+                making_room(even_first{}, protect{sinks, recent})};
+}
+
+/// A random slot goes: a baseline. Draws depend on (seed, layer, head, position, tokens seen) and nothing else.
+constexpr auto random_eviction(std::uint32_t budget, std::uint32_t sinks, std::uint32_t recent, std::uint64_t seed = 0) {
+  return policy{uniform_budget{budget}, at_prompt_end(random_draw{seed}, protect{sinks, recent}),
+                making_room(random_draw{seed}, protect{sinks, recent})};
+}
+
+}  // namespace kvsift

@@ -1,0 +1,81 @@
+#pragma once
+
+#include <cstdint>
+
+#include <kvsift/budget/concepts.hpp>
+#include <kvsift/column/column_set.hpp>
+#include <kvsift/core/check.hpp>
+#include <kvsift/policy/rule.hpp>
+
+namespace kvsift {
+
+/// The rules of a policy, in order. At a moment the first rule that is asked there acts.
+template <class... Rules>
+struct rule_list;
+
+template <>
+struct rule_list<> {
+  static constexpr auto columns() { return column_set<>{}; }
+  friend constexpr bool operator==(rule_list const&, rule_list const&) = default;
+};
+
+template <class First, class... Rest>
+struct rule_list<First, Rest...> {
+  First first{};
+  rule_list<Rest...> rest{};
+
+  constexpr auto columns() const { return unite(first.columns(), rest.columns()); }
+  friend constexpr bool operator==(rule_list const&, rule_list const&) = default;
+};
+
+/// What a policy's rules need to know of the cache they work on.
+struct policy_facts {
+  moment moments{};           ///< every moment at which some rule acts
+  std::uint64_t most_guarded = 0;  ///< the most slots that one rule takes out of the candidates
+};
+
+namespace detail {
+
+constexpr void gather(rule_list<> const&, policy_facts&) {}
+template <class First, class... Rest>
+constexpr void gather(rule_list<First, Rest...> const& rules, policy_facts& facts) {
+  facts.moments = facts.moments | rules.first.when;
+  std::uint64_t const taken = rules.first.guards.slots() + rules.first.scope.excluded();
+  if (rules.first.when != moment{} && taken > facts.most_guarded) facts.most_guarded = taken;
+  gather(rules.rest, facts);
+}
+
+}  // namespace detail
+
+/// A budget and the rules that keep it. A constexpr value: compare it, print it, pass it to a kv_tensor.
+///
+///     constexpr auto mine = policy{uniform_budget{512}, over_budget(mean_attention{}, protect{.newest = 10})};
+template <budget_allocator Budget, class... Rules>
+struct policy {
+  Budget budget{};
+  rule_list<Rules...> rules{};
+
+  constexpr policy() = default;
+  constexpr explicit policy(Budget b, Rules... r) : budget(b), rules(list(r...)) {}
+
+  /// The columns that this policy stores: the union of what its parts read.
+  constexpr auto columns() const { return rules.columns(); }
+  constexpr policy_facts facts() const {
+    policy_facts f;
+    detail::gather(rules, f);
+    return f;
+  }
+  friend constexpr bool operator==(policy const&, policy const&) = default;
+
+ private:
+  static constexpr rule_list<> list() { return {}; }
+  template <class First, class... Rest>
+  static constexpr rule_list<First, Rest...> list(First first, Rest... rest) {
+    return {first, list(rest...)};
+  }
+};
+
+template <budget_allocator Budget, class... Rules>
+policy(Budget, Rules...) -> policy<Budget, Rules...>;
+
+}  // namespace kvsift

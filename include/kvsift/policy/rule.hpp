@@ -1,0 +1,64 @@
+#pragma once
+
+#include <cstdint>
+
+#include <kvsift/scope/concepts.hpp>
+#include <kvsift/scope/protect.hpp>
+#include <kvsift/score/concepts.hpp>
+
+namespace kvsift {
+
+/// When a rule is asked to bring a head back under its limit. A set of these is a sum of them.
+enum class moment : std::uint32_t {
+  prompt_end = 1,       ///< after a piece that does not fit, over all its slots at once
+  before_append = 2,    ///< a full head makes room for the token that arrives
+  after_attention = 4,  ///< a head that holds more than its limit, once the step's attention is known
+};
+
+constexpr moment operator|(moment a, moment b) {
+  return static_cast<moment>(static_cast<std::uint32_t>(a) | static_cast<std::uint32_t>(b));
+}
+KVSIFT_HOST_DEVICE constexpr bool includes(moment set, moment one) {
+  return (static_cast<std::uint32_t>(set) & static_cast<std::uint32_t>(one)) != 0;
+}
+
+/// Who decides together: each head for itself, or all heads of a layer by their mean score (one choice for all).
+enum class unit : std::uint32_t { per_head, shared };
+
+/// Which end of the ranking is counted: tells on ties only. victims: of equals the lower position goes.
+/// keepers: of equals the lower position stays.
+enum class pick : std::uint32_t { victims, keepers };
+
+/// At these moments, the slots of lowest score among those that neither the guards nor the ranked scope take out go.
+template <score_source Score, ranked_scope Scope = all_slots>
+struct rule {
+  moment when = moment::after_attention;
+  Score score{};
+  protect guards{};
+  Scope scope{};
+  unit who = unit::per_head;
+  pick ranked = pick::victims;
+
+  constexpr auto columns() const { return unite(score.columns(), scope.columns()); }
+  friend constexpr bool operator==(rule const&, rule const&) = default;
+};
+
+/// One victim a step once the step's attention is known, and the same rule over a prompt that is too long.
+template <score_source Score, ranked_scope Scope = all_slots>
+constexpr auto over_budget(Score score, protect guards, Scope scope = {}, unit who = unit::per_head) {
+  return rule<Score, Scope>{moment::prompt_end | moment::after_attention, score, guards, scope, who, pick::victims};
+}
+
+/// A prompt that is too long is cut in one go.
+template <score_source Score>
+constexpr auto at_prompt_end(Score score, protect guards, pick ranked = pick::victims) {
+  return rule<Score>{moment::prompt_end, score, guards, {}, unit::per_head, ranked};
+}
+
+/// A full head makes room before the next token is written, by what it knows so far.
+template <score_source Score>
+constexpr auto making_room(Score score, protect guards, unit who = unit::per_head) {
+  return rule<Score>{moment::before_append, score, guards, {}, who, pick::victims};
+}
+
+}  // namespace kvsift

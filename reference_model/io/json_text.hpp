@@ -1,0 +1,46 @@
+#pragma once
+
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include <reference_model/io/bad_file.hpp>
+
+namespace reference_model {
+
+using json = nlohmann::json;
+
+/// Parses a JSON object in which no name occurs twice within one object. Throws bad_file naming the byte or the name.
+inline json parse_object(std::string_view file, std::string_view text) {
+  std::vector<std::set<std::string>> names;  // of the objects that are open
+  std::string twice;
+  auto const watch = [&](int, json::parse_event_t event, json& value) {
+    if (event == json::parse_event_t::object_start) names.emplace_back();
+    if (event == json::parse_event_t::object_end) names.pop_back();
+    if (event == json::parse_event_t::key && !names.back().insert(value.get<std::string>()).second && twice.empty())
+      twice = "'" + value.get<std::string>() + "'";
+    return true;
+  };
+  json parsed;
+  try {
+    parsed = json::parse(text.begin(), text.end(), watch);
+  } catch (json::parse_error const& error) {
+    throw bad_file(file, "no valid JSON at byte " + std::to_string(error.byte) + "; write or fetch it again");
+  } catch (json::exception const&) {
+    throw bad_file(file, "no valid JSON: a number is out of range; write or fetch it again");
+  }
+  if (!parsed.is_object()) throw bad_file(file, "holds JSON that is not an object; is it the right file?");
+  if (!twice.empty()) throw bad_file(file, "the name " + twice + " occurs twice; keep one");
+  return parsed;
+}
+
+/// A value as it goes into an error line, shortened.
+inline std::string shown(json const& value) {
+  std::string text = value.dump(-1, ' ', false, json::error_handler_t::replace);
+  return text.size() > 60 ? text.substr(0, 56) + " ..." : text;
+}
+
+}  // namespace reference_model

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+#include <kvsift/core/lanes.hpp>
+#include <reference_model/model/config.hpp>
+
+namespace reference_model {
+
+/// out [dim] = x [dim] / root mean square of x, times scale [dim].
+inline void rms_norm(float const* x, float const* scale, std::uint32_t dim, double eps, float* out) {
+  using kvsift::lane_count;
+  kvsift::lanes sums;
+  sums.fill(0);
+  std::uint32_t const whole = dim / lane_count * lane_count;
+  for (std::uint32_t i = 0; i < whole; i += lane_count) {
+    kvsift::lanes v;
+    v.load(x + i);
+    sums.add_product(v, v);
+  }
+  float sum = sums.sum();
+  for (std::uint32_t i = whole; i < dim; ++i) sum += x[i] * x[i];
+  float const factor = static_cast<float>(1.0 / std::sqrt(static_cast<double>(sum) / dim + eps));
+  for (std::uint32_t i = 0; i < dim; ++i) out[i] = scale[i] * (factor * x[i]);
+}
+
+/// Cosines and sines [D/2] of the angles position x theta^(-2i/D), computed in double.
+inline void rope_angles(std::uint32_t position, config const& c, float* cosines, float* sines) {
+  for (std::uint32_t i = 0; i < c.head_dim / 2; ++i) {
+    double const angle = position * std::pow(c.rope_theta, -2.0 * i / c.head_dim);
+    cosines[i] = static_cast<float>(std::cos(angle));
+    sines[i] = static_cast<float>(std::sin(angle));
+  }
+}
+
+/// Rotates the heads [heads, D] of one token in place. cosines, sines [D/2].
+inline void rotate(float* heads, std::uint32_t count, std::uint32_t head_dim, kvsift::pairing pairs, float const* cosines,
+                   float const* sines) {
+  std::uint32_t const half = head_dim / 2;
+  for (std::uint32_t h = 0; h < count; ++h) {
+    float* const v = heads + std::size_t{h} * head_dim;
+    for (std::uint32_t i = 0; i < half; ++i) {
+      float& a = pairs == kvsift::pairing::half_split ? v[i] : v[2 * i];
+      float& b = pairs == kvsift::pairing::half_split ? v[i + half] : v[2 * i + 1];
+      float const x = a, y = b;
+      a = x * cosines[i] - y * sines[i];
+      b = x * sines[i] + y * cosines[i];
+    }
+  }
+}
+
+/// gate [hidden] = gate x sigmoid(gate) x up.
+inline void swiglu(float* gate, float const* up, std::uint32_t hidden) {
+  for (std::uint32_t i = 0; i < hidden; ++i) {
+    float const g = gate[i];
+    float const e = kvsift::exp_of(-std::abs(g));
+    float const sigmoid = (g < 0 ? e : 1.0f) / (1.0f + e);
+    gate[i] = g * sigmoid * up[i];
+  }
+}
+
+/// x [size] += y [size].
+inline void add(float* x, float const* y, std::size_t size) {
+  for (std::size_t i = 0; i < size; ++i) x[i] += y[i];
+}
+
+}  // namespace reference_model

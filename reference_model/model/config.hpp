@@ -1,0 +1,64 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <kvsift/position/rotary.hpp>
+#include <reference_model/io/bad_file.hpp>
+
+namespace reference_model {
+
+/// What fixes a model of the Llama family.
+struct config {
+  std::uint32_t layers = 0;
+  std::uint32_t dim = 0;       ///< of the residual stream
+  std::uint32_t heads = 0;     ///< Hq, query heads
+  std::uint32_t kv_heads = 0;  ///< Hkv; heads / kv_heads query heads share one
+  std::uint32_t head_dim = 0;  ///< D, even
+  std::uint32_t hidden = 0;    ///< width of the feed-forward
+  std::uint32_t vocab = 0;
+  std::uint32_t max_positions = 0;  ///< what the model was trained for; forward does not enforce it, programs do
+  double rope_theta = 10000;
+  kvsift::pairing pairs = kvsift::pairing::half_split;  ///< llama2.c: interleaved
+  double norm_eps = 1e-5;
+  bool tied = false;  ///< the unembedding is the embedding
+
+  // Tokens with a meaning; where the file does not say, Llama's.
+  std::uint32_t bos = 1;
+  std::vector<std::uint32_t> ends{2};  ///< generation stops at one of these (and at bos)
+
+  std::uint32_t group() const { return heads / kv_heads; }
+};
+
+/// Throws bad_file naming the field unless the numbers fit together. Sizes are bounded so that no product overflows.
+inline void check(config const& c, std::string_view file) {
+  auto const within = [&](char const* field, std::uint64_t value, std::uint64_t most) {
+    if (value == 0 || value > most)
+      throw bad_file(file, std::string(field) + " is " + std::to_string(value) + "; 1 to " + std::to_string(most) +
+                               " is possible; the file is damaged or of another kind");
+  };
+  within("layers", c.layers, 4096);
+  within("dim", c.dim, 1u << 17);
+  within("query heads", c.heads, 4096);
+  within("KV heads", c.kv_heads, 4096);
+  within("head_dim", c.head_dim, 4096);
+  within("hidden", c.hidden, 1u << 20);
+  within("vocab", c.vocab, 1u << 24);
+  within("max_positions", c.max_positions, 1u << 28);
+  if (c.heads % c.kv_heads != 0)
+    throw bad_file(file, "KV heads is " + std::to_string(c.kv_heads) + "; it must divide the " +
+                             std::to_string(c.heads) + " query heads; the file is damaged");
+  if (c.head_dim % 2 != 0)
+    throw bad_file(file, "head_dim is " + std::to_string(c.head_dim) + "; it must be even, for it rotates in pairs");
+  if (!(c.rope_theta > 0) || c.rope_theta > 1e30)
+    throw bad_file(file, "rope_theta is " + std::to_string(c.rope_theta) + "; a positive number is expected");
+  if (!(c.norm_eps > 0) || c.norm_eps > 1)
+    throw bad_file(file, "norm epsilon is " + std::to_string(c.norm_eps) + "; a number in (0, 1] is expected");
+  if (c.bos >= c.vocab)
+    throw bad_file(file, "the BOS token is " + std::to_string(c.bos) + "; the vocabulary ends before " +
+                             std::to_string(c.vocab));
+}
+
+}  // namespace reference_model

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <vector>
+
+#include <oracle/by_attention.hpp>
+#include <oracle/rule.hpp>
+
+namespace oracle {
+
+/// roco and deviation_scope: of the slots outside the sinks and the newest `newest`, the `excluded` largest standard
+/// deviations stay; of the rest the lowest mean (or sum) goes.
+class deviation_scope : public rule {
+ public:
+  deviation_scope(score kind, int budget, int sinks, int newest, int excluded)
+      : kind_(kind), budget_(budget), sinks_(sinks), newest_(newest), excluded_(excluded) {}
+
+  int limit(int) const override { return budget_; }
+
+  choice cut(slot_list const& slots, attention_map const&, int count) const override {
+    std::vector<slot> left = outside(slots, sinks_, newest_);
+    std::sort(left.begin(), left.end(), [](slot const& a, slot const& b) {
+      double const x = deviation(a), y = deviation(b);
+      return x != y ? x > y : a.position > b.position;
+    });
+    std::size_t const excluded = std::min(left.size(), static_cast<std::size_t>(excluded_));
+    double gap = no_gap;
+    if (excluded > 0 && excluded < left.size()) gap = deviation_gap(left[excluded - 1], left[excluded]);
+
+    std::vector<candidate> candidates;
+    for (std::size_t i = excluded; i < left.size(); ++i) {
+      candidates.push_back({kind_ == score::mean ? left[i].sum / left[i].rows : left[i].sum, left[i].position});
+    }
+    choice result = lowest(candidates, count, ties::lowest_goes);
+    result.gap = std::fmin(result.gap, gap);
+    return result;
+  }
+  choice victim(slot_list const& slots, int) const override { return cut(slots, {}, 1); }
+
+ private:
+  static double variance(slot const& s) {
+    double const mean = s.sum / s.rows;
+    return std::fmax(0.0, s.squares / s.rows - mean * mean);
+  }
+  static double deviation(slot const& s) { return std::sqrt(variance(s)); }
+
+  /// A variance is a difference of the mean square and the squared mean, so its rounding error is relative to those.
+  static double deviation_gap(slot const& a, slot const& b) {
+    if (deviation(a) == deviation(b)) return no_gap;
+    return std::fabs(variance(a) - variance(b)) / std::fmax(a.squares / a.rows, b.squares / b.rows);
+  }
+
+  score kind_;
+  int budget_, sinks_, newest_, excluded_;
+};
+
+}  // namespace oracle

@@ -1,0 +1,94 @@
+#pragma once
+
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <oracle/by_attention.hpp>
+#include <oracle/by_deviation.hpp>
+#include <oracle/by_key_norm.hpp>
+#include <oracle/by_position.hpp>
+#include <oracle/heavy_hitter.hpp>
+#include <oracle/rule.hpp>
+
+namespace oracle {
+
+/// A policy as its JSON object names it. Fields that the policy does not have are ignored.
+struct description {
+  std::string policy;
+  int budget = 0;
+  int sinks = 0;
+  int recent = 0;
+  int excluded = 0;
+  int newest = 10;
+  int history = 1;
+  bool threshold = false;
+  bool shared = false;
+  oracle::score score = oracle::score::mean;  // deviation_scope only
+};
+
+/// The policies the oracle knows.
+inline std::vector<std::string> policy_names() {
+  return {"full",       "streaming_llm",   "accumulated_attention", "mean_attention", "tova",
+          "roco",       "deviation_scope", "recent_global",         "heavy_hitter",   "key_norm",
+          "keep_it_odd"};
+}
+
+/// The rule of a description; std::invalid_argument if it names no policy of policy_names().
+inline std::unique_ptr<rule> make_rule(description const& d) {
+  if (d.policy == "full") return std::make_unique<full>();
+  if (d.policy == "streaming_llm") return std::make_unique<streaming_llm>(d.sinks, d.recent);
+  if (d.policy == "accumulated_attention") {
+    return std::make_unique<column_attention>(score::accumulated, d.budget, d.sinks, d.recent);
+  }
+  if (d.policy == "mean_attention") return std::make_unique<column_attention>(score::mean, d.budget, d.sinks, d.recent);
+  if (d.policy == "tova") return std::make_unique<tova>(d.budget, d.sinks, d.shared);
+  if (d.policy == "roco") {
+    return std::make_unique<deviation_scope>(score::mean, d.budget, d.sinks, d.newest, d.excluded);
+  }
+  if (d.policy == "deviation_scope") {
+    return std::make_unique<deviation_scope>(d.score, d.budget, d.sinks, d.newest, d.excluded);
+  }
+  if (d.policy == "recent_global") return std::make_unique<recent_global>(d.budget, d.sinks);
+  if (d.policy == "heavy_hitter") {
+    return std::make_unique<heavy_hitter>(d.budget, d.sinks, d.recent, d.history, d.threshold);
+  }
+  if (d.policy == "key_norm") return std::make_unique<key_norm>(d.budget, d.sinks, d.recent);
+  if (d.policy == "keep_it_odd") return std::make_unique<keep_it_odd>(d.budget, d.sinks, d.recent);
+  throw std::invalid_argument("oracle: no policy is called " + d.policy);
+}
+
+/// The JSON object of a description, every field of its policy written out.
+inline std::string to_json(description const& d) {
+  std::string text = "{\"policy\":\"" + d.policy + "\"";
+  auto const number = [&text](char const* field, int value) {
+    text += std::string(",\"") + field + "\":" + std::to_string(value);
+  };
+  auto const flag = [&text](char const* field, bool value) {
+    text += std::string(",\"") + field + "\":" + (value ? "true" : "false");
+  };
+  bool const by_deviation = d.policy == "roco" || d.policy == "deviation_scope";
+  bool const has_recent = d.policy == "streaming_llm" || d.policy == "accumulated_attention" ||
+                          d.policy == "mean_attention" || d.policy == "heavy_hitter" || d.policy == "key_norm" ||
+                          d.policy == "keep_it_odd";
+  if (d.policy != "full" && d.policy != "streaming_llm") number("budget", d.budget);
+  if (d.policy != "full") number("sinks", d.sinks);
+  if (has_recent) number("recent", d.recent);
+  if (by_deviation) {
+    number("excluded", d.excluded);
+    number("newest", d.newest);
+  }
+  if (d.policy == "deviation_scope") {
+    text += std::string(",\"score\":\"") + (d.score == score::mean ? "mean" : "accumulated") + "\"";
+  }
+  if (d.policy == "heavy_hitter") {
+    number("history", d.history);
+    flag("threshold", d.threshold);
+  }
+  if (d.policy == "tova") flag("shared", d.shared);
+  return text + "}";
+}
+
+}  // namespace oracle

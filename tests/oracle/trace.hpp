@@ -1,0 +1,30 @@
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+namespace oracle {
+
+/// A recorded layer, teacher-forced. Query head q reads KV head q / (query_heads / kv_heads).
+struct trace {
+  int tokens = 0;
+  int query_heads = 0;
+  int kv_heads = 0;
+  int dim = 0;
+  std::vector<float> queries;  // [tokens, query_heads, dim]
+  std::vector<float> keys;     // [tokens, kv_heads, dim]
+  std::vector<float> values;   // [tokens, kv_heads, dim]
+
+  int group() const { return query_heads / kv_heads; }
+  float const* query(int token, int head) const { return &queries[at(token, head, query_heads)]; }
+  float const* key(int token, int head) const { return &keys[at(token, head, kv_heads)]; }
+  float const* value(int token, int head) const { return &values[at(token, head, kv_heads)]; }
+
+ private:
+  std::size_t at(int token, int head, int heads) const {
+    return (static_cast<std::size_t>(token) * static_cast<std::size_t>(heads) + static_cast<std::size_t>(head)) *
+           static_cast<std::size_t>(dim);
+  }
+};
+
+}  // namespace oracle

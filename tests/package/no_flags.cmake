@@ -1,0 +1,12 @@
+# The language level is all that travels with kvsift::kvsift.
+set(target kvsift::kvsift)
+get_target_property(aliased kvsift::kvsift ALIASED_TARGET)
+if(aliased)
+  set(target ${aliased})
+endif()
+foreach(property INTERFACE_COMPILE_OPTIONS INTERFACE_COMPILE_DEFINITIONS INTERFACE_LINK_OPTIONS INTERFACE_LINK_LIBRARIES)
+  get_target_property(value ${target} ${property})
+  if(value)
+    message(FATAL_ERROR "kvsift::kvsift carries ${property} = ${value}")
+  endif()
+endforeach()

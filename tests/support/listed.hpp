@@ -1,0 +1,15 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace support {
+
+/// "3 5 8", so that a failing check prints both lists.
+inline std::string listed(std::vector<int> const& numbers) {
+  std::string text;
+  for (int const n : numbers) text.append(text.empty() ? "" : " ").append(std::to_string(n));
+  return text;
+}
+
+}  // namespace support

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include <oracle/description.hpp>
+#include <support/json_lite.hpp>
+
+namespace support {
+
+inline bool oracle_knows(std::string const& policy) {
+  std::vector<std::string> const names = oracle::policy_names();
+  return std::find(names.begin(), names.end(), policy) != names.end();
+}
+
+/// The description a policy object stands for, with the defaults of the policy; checks nothing.
+inline oracle::description describe(json const& policy) {
+  oracle::description d;
+  d.policy = policy["policy"].text;
+  d.budget = policy.number_or("budget", 0);
+  d.sinks = policy.number_or("sinks", d.policy == "streaming_llm" ? 4 : 0);
+  d.recent = policy.number_or("recent", 0);
+  d.excluded = policy.number_or("excluded", 0);
+  d.newest = policy.number_or("newest", 10);
+  d.history = policy.number_or("history", 1);
+  d.threshold = policy.has("threshold") && policy["threshold"].flag;
+  d.shared = policy.has("shared") && policy["shared"].flag;
+  if (policy.has("score") && policy["score"].text == "accumulated") d.score = oracle::score::accumulated;
+  return d;
+}
+
+}  // namespace support
