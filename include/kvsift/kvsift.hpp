@@ -6,5 +6,6 @@
 #include <kvsift/exec/executor.hpp>
 #include <kvsift/policy/any_policy.hpp>
 #include <kvsift/policy/named.hpp>
-#include <kvsift/position/rules.hpp>
+#include <kvsift/position/in_cache.hpp>
+#include <kvsift/position/original.hpp>
 #include <kvsift/version.hpp>

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include <kvsift/position/rotary.hpp>
+#include <kvsift/core/rotary.hpp>
 #include <reference_model/io/bad_file.hpp>
 
 namespace reference_model {

@@ -10,7 +10,7 @@
 #include <kvsift/evict/staging.hpp>
 #include <kvsift/payload/plain.hpp>
 #include <kvsift/policy/policy.hpp>
-#include <kvsift/position/rules.hpp>
+#include <kvsift/position/original.hpp>
 
 namespace kvsift {
 
