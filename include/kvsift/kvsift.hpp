@@ -1,6 +1,8 @@
 #pragma once
 // Everything that needs no CUDA and no threads. parallel_executor has a header of its own: it pulls in <thread>.
 
+#include <kvsift/budget/layers.hpp>
+#include <kvsift/evict/disposal.hpp>
 #include <kvsift/evict/kv_tensor.hpp>
 #include <kvsift/evict/verbs.hpp>
 #include <kvsift/exec/executor.hpp>
