@@ -29,10 +29,13 @@ struct archive {
 };
 
 template <class Payload, class Executor>
-void check_victims(Executor const& on, std::uint32_t threads, char const* name, std::uint32_t prompt, std::uint32_t tokens) {
+void check_victims(Executor const& on, std::uint32_t threads, char const* name, std::uint32_t prompt, std::uint32_t tokens,
+                   bool shared = false) {
   cache_shape const shape{2, 2, 1, 5, 1};
   archive gone(shape, tokens);
-  any_policy const p = make_policy(with_defaults(policy_fields(name), 20)).value;
+  policy_fields fields(name);
+  if (shared) fields.set("shared", true);
+  any_policy const p = make_policy(with_defaults(fields, 20)).value;
   kv_tensor<any_policy, Payload, original_positions, copied_out> cache{
       shape, p, {.capacity = tokens, .max_piece = prompt, .group_threads = threads}, {}, gone.view()};
   std::vector<float> keys, values, queries, out(std::size_t{prompt} * 10);
@@ -73,6 +76,7 @@ TEST_CASE("every token is held or was copied out once, with its own key and valu
       check_victims<fp32_payload>(serial_executor{}, 1, name, prompt, 70);
       check_victims<bf16_payload>(serial_executor{}, 1, name, prompt, 70);
     }
+  for (std::uint32_t prompt : {1u, 45u}) check_victims<fp16_payload>(serial_executor{}, 1, "tova", prompt, 70, true);
   check_victims<fp32_payload>(support::thread_group_executor{3}, 3, "roco", 45, 50);
 }
 
