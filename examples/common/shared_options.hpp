@@ -170,12 +170,20 @@ inline position_plan plan_positions(shared_options const& o, policy_choice const
   return plan;
 }
 
-// Feeds the prompt as planned; the logits of its last token.
-inline float const* feed_prompt(session& run, std::vector<std::uint32_t> const& prompt, std::uint32_t first_piece) {
+// Feeds the prompt as planned and calls `after()` behind every piece; the logits of its last token.
+template <class After>
+float const* feed_prompt(session& run, std::vector<std::uint32_t> const& prompt, std::uint32_t first_piece, After after) {
   std::size_t fed = std::min<std::size_t>(first_piece, prompt.size());
   float const* logits = run.feed({prompt.data(), fed});
-  for (; fed < prompt.size(); ++fed) logits = run.feed({prompt.data() + fed, 1});
+  after();
+  for (; fed < prompt.size(); ++fed) {
+    logits = run.feed(prompt[fed]);
+    after();
+  }
   return logits;
+}
+inline float const* feed_prompt(session& run, std::vector<std::uint32_t> const& prompt, std::uint32_t first_piece) {
+  return feed_prompt(run, prompt, first_piece, [] {});
 }
 
 }  // namespace programs
