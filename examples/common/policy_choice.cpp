@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <iterator>
 #include <string_view>
+#include <utility>
 
 #include <common/errors.hpp>
 #include <common/policy_file.hpp>
@@ -12,7 +14,7 @@ namespace programs {
 
 namespace {
 
-constexpr std::uint64_t most_slots = 0x7ffffffe;
+using kvsift::most_slots;
 
 // The number in `text` if it is digits only and at most 2^31 - 2.
 std::optional<std::uint32_t> whole(std::string_view text) {
@@ -27,22 +29,18 @@ std::optional<std::uint32_t> whole(std::string_view text) {
 }
 
 bool in_catalogue(std::string const& name) {
-  for (kvsift::catalogue_entry const& e : kvsift::catalogue)
-    if (name == e.name || (*e.alias != '\0' && name == e.alias)) return true;
-  return false;
+  return std::any_of(std::begin(kvsift::catalogue), std::end(kvsift::catalogue), [&](kvsift::catalogue_entry const& e) {
+    return name == e.name || (*e.alias != '\0' && name == e.alias);
+  });
 }
 
-// Puts FIELD=VALUE into a policy object, after asking the grammar about it alone, so that a message names the argument.
-void override_field(json& object, std::string const& set) {
+// FIELD=VALUE of --set, in its two parts.
+std::pair<std::string, std::string> split_set(std::string const& set) {
   std::size_t const equals = set.find('=');
   if (equals == 0 || equals == std::string::npos || equals + 1 == set.size())
     throw usage_error("--set is '" + set + "'; give FIELD=VALUE");
-  std::string const field = set.substr(0, equals), text = set.substr(equals + 1);
-  if (field == "policy") throw usage_error("--set is '" + set + "'; choose the policy with --policy");
-  json value = json::parse(text, nullptr, false);
-  if (value.is_discarded()) value = text;
-  read_policy("--set " + set, {{"policy", "full"}, {field, value}});
-  object[field] = std::move(value);
+  if (set.substr(0, equals) == "policy") throw usage_error("--set is '" + set + "'; choose the policy with --policy");
+  return {set.substr(0, equals), set.substr(equals + 1)};
 }
 
 void pin(kvsift::policy_fields& fields, std::string const& text) {
@@ -53,6 +51,29 @@ void pin(kvsift::policy_fields& fields, std::string const& text) {
     throw usage_error("--pin is '" + text + "'; give A:B with A below B, for the positions A to B - 1");
   fields.pinned_from = *from;
   fields.pinned = *to - *from;
+}
+
+// The policies that are stated: one, or one for each phase.
+std::vector<kvsift::policy_fields*> policies_of(stated_policy& stated) {
+  std::vector<kvsift::policy_fields*> all;
+  if (!stated.fields.policy.empty()) all.push_back(&stated.fields);
+  for (auto* const phase : {&stated.prompt, &stated.decode})
+    if (*phase) all.push_back(&**phase);
+  return all;
+}
+
+// --budget overrides every budget of a file. Where the budget is a sum of parts (streaming_llm) the recent window gives way,
+// unless --set states it.
+void state_budget(stated_policy& stated, std::uint32_t slots, std::vector<std::string> const& sets) {
+  bool const recent_set = std::any_of(sets.begin(), sets.end(), [](std::string const& s) { return s.rfind("recent=", 0) == 0; });
+  for (kvsift::policy_fields* const own : policies_of(stated)) {
+    kvsift::catalogue_entry const& entry = kvsift::find_policy(own->policy);
+    if (!kvsift::has_field(entry, "budget")) continue;
+    own->set("budget", slots);
+    if (kvsift::requires_field(entry, "budget") || recent_set) continue;
+    own->forget("recent");
+    entry.derive(*own, slots);
+  }
 }
 
 }  // namespace
@@ -87,37 +108,31 @@ policy_choice choose_policy(policy_request const& asked) {
                             : "give a JSON file or one of " + kvsift::catalogue_names()));
   }
   std::string const source = named ? "--policy " + asked.policy : asked.policy;
-  json object = named ? json{{"policy", asked.policy}} : load_policy_object(asked.policy);
-  for (std::string const& set : asked.sets) override_field(object, set);
-  stated_policy stated = read_policy(source, object);
-  kvsift::policy_fields& fields = stated.fields;
-
+  stated_policy stated = read_policy(source, named ? json{{"policy", asked.policy}} : load_policy_object(asked.policy));
   policy_choice choice;
-  choice.storage = stated.storage;
   try {
-    kvsift::catalogue_entry const& entry = kvsift::find_policy(fields.policy);
-    std::string const name = entry.name;
-    choice.name = named ? name : std::filesystem::path(asked.policy).stem().string();
-    if (!asked.budget.empty() && name != "full") {
-      fields.budget = slots_of(asked.budget, asked.base);
-      bool const recent_set = std::any_of(asked.sets.begin(), asked.sets.end(),
-                                          [](std::string const& s) { return s.rfind("recent=", 0) == 0; });
-      if (name == "streaming_llm" && !recent_set) {  // its budget is sinks + recent: the window gives way
-        fields.recent.reset();
-        fields = kvsift::with_defaults(fields, *fields.budget);
-      }
+    for (std::string const& set : asked.sets) {
+      auto const [field, value] = split_set(set);
+      set_field(stated, field, value);
     }
+    kvsift::policy_fields& fields = stated.fields;
+    choice.name = named ? kvsift::find_policy(fields.policy).name : std::filesystem::path(asked.policy).stem().string();
+    if (!asked.budget.empty()) state_budget(stated, slots_of(asked.budget, asked.base), asked.sets);
     if (!asked.pin.empty()) pin(fields, asked.pin);
-    if (!fields.seed && std::string_view(entry.optional).find("seed") != std::string_view::npos) fields.seed = asked.seed;
-    if (named) {
-      bool const enough = fields.budget || name == "full" || (name == "streaming_llm" && fields.recent);
-      if (!enough) throw usage_error("--policy is " + name + ", which needs a budget; give --budget N or P%");
-      fields = kvsift::with_defaults(fields, fields.budget.value_or(0));
+    for (kvsift::policy_fields* const own : policies_of(stated))
+      if (kvsift::has_field(kvsift::find_policy(own->policy), "seed")) own->otherwise("seed", asked.seed);
+    std::uint32_t budget = 0;
+    if (named) {  // the rest follows from the budget, as in the original
+      bool const sum_of_parts = fields.policy == "full" || (fields.has("recent") && !kvsift::requires_field(kvsift::find_policy(fields.policy), "budget"));
+      if (!fields.has("budget") && !sum_of_parts)
+        throw usage_error("--policy is " + choice.name + ", which needs a budget; give --budget N or P%");
+      budget = fields.has("budget") ? fields["budget"] : 1;
     }
-    choice.made = kvsift::make_policy(fields);
+    choice.made = make_policy(stated, budget);
   } catch (kvsift::bad_argument const& wrong) {
     throw usage_error(source + ": " + wrong.what());
   }
+  choice.storage = stated.storage;
   return choice;
 }
 

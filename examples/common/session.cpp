@@ -7,7 +7,8 @@
 #include <kvsift/evict/verbs.hpp>
 #include <kvsift/exec/parallel_executor.hpp>
 #include <kvsift/payload/plain.hpp>
-#include <kvsift/position/rules.hpp>
+#include <kvsift/position/in_cache.hpp>
+#include <kvsift/position/original.hpp>
 #include <reference_model/model/transformer.hpp>
 
 namespace programs {
