@@ -30,8 +30,9 @@ class kv_tensor {
  public:
   using columns = decltype(std::declval<Policy const&>().columns());
   using payload = Payload;
-  using view_type = cache_view<Payload, columns>;
-  using bound_type = bound_cache<Payload, columns, Disposal>;
+  using view_type = cache_view<columns>;
+  using disposed = disposed_payload<Payload, Disposal>;
+  using bound_type = bound_cache<columns, Disposal>;
 
   /// Throws bad_argument, before anything is allocated, for a shape, policy or option that cannot be served, and
   /// std::bad_alloc if there is not so much memory.
@@ -40,12 +41,14 @@ class kv_tensor {
       : policy_(policy), options_(options), slots_(plan_slots(shape, policy, options)) {
     auto const stored = policy_.columns();
     std::size_t total = 0;
-    lay_out<Payload>(nullptr, shape, stored, slots_.capacity, Position::ranked, options.order, bytes_, total);
-    std::size_t const scratch = workspace_view<columns>::carve(nullptr, shape, stored, slots_.capacity, options).bytes;
+    std::size_t const vector_bytes = Payload::bytes(shape.head_dim);
+    policy_facts const facts = policy_.facts();
+    lay_out(nullptr, shape, vector_bytes, stored, slots_.capacity, Position::ranked, options.order, bytes_, total);
+    std::size_t const scratch = workspace_view<columns>::carve(nullptr, shape, stored, facts, slots_.capacity, options).bytes;
     memory_ = host_memory(total);
     workspace_ = host_memory(scratch);
-    bound_.planes = lay_out<Payload>(memory_.data(), shape, stored, slots_.capacity, Position::ranked, options.order, bytes_, total);
-    bound_.work = workspace_view<columns>::carve(workspace_.data(), shape, stored, slots_.capacity, options);
+    bound_.planes = lay_out(memory_.data(), shape, vector_bytes, stored, slots_.capacity, Position::ranked, options.order, bytes_, total);
+    bound_.work = workspace_view<columns>::carve(workspace_.data(), shape, stored, facts, slots_.capacity, options);
     bound_.disposal = what_becomes;
     table_ = position.table(shape, static_cast<std::uint32_t>(bound_.work.slots));
     bound_.rotary = table_.view();
@@ -59,8 +62,8 @@ class kv_tensor {
     auto const stored = policy.columns();
     needed.capacity = plan_slots(shape, policy, options).capacity;
     std::size_t total = 0;
-    lay_out<Payload>(nullptr, shape, stored, needed.capacity, Position::ranked, options.order, needed.cache, total);
-    needed.workspace = workspace_view<columns>::carve(nullptr, shape, stored, needed.capacity, options).bytes;
+    lay_out(nullptr, shape, Payload::bytes(shape.head_dim), stored, needed.capacity, Position::ranked, options.order, needed.cache, total);
+    needed.workspace = workspace_view<columns>::carve(nullptr, shape, stored, policy.facts(), needed.capacity, options).bytes;
     return needed;
   }
 

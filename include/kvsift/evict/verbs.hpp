@@ -39,7 +39,7 @@ void cut_layers(Executor const& on, Cache& cache, moment when, std::uint32_t fir
     if constexpr (acts<rule_type>) {
       cache_shape const& shape = cache.shape();
       std::uint32_t const blocks = layers * (rule.who == unit::shared ? shape.sequences : shape.layer_rows());
-      on.launch(blocks, cut_task<typename Cache::payload, typename Cache::bound_type, typename Cache::columns, rule_type>{
+      on.launch(blocks, cut_task<typename Cache::disposed, typename Cache::bound_type, typename Cache::columns, rule_type>{
                             cache.bound(), rule, first * shape.layer_rows(), room});
       for (std::uint32_t l = first; l < first + layers; ++l)
         cache.set_held(l, std::min(cache.held(l), cache.slots().most[l] - room));
@@ -166,8 +166,7 @@ void observe(Executor const& on, Layer rows, float const* masses, std::size_t pi
   using cache_type = std::remove_reference_t<decltype(cache)>;
   require(rows.layer < cache.shape().layers, "layer", rows.layer, "the cache has fewer layers");
   require(pitch >= cache.held(rows.layer), "pitch", pitch, "give a row of masses at least as long as the slots held");
-  on.launch(cache.shape().layer_rows(), observe_task<typename cache_type::payload, typename cache_type::columns>{
-                                            cache.view(), masses, pitch, rows.layer});
+  on.launch(cache.shape().layer_rows(), observe_task<typename cache_type::columns>{cache.view(), masses, pitch, rows.layer});
 }
 
 /// For engines with an attention of their own: the first piece of a sequence is cut down to the limit by the rule of
