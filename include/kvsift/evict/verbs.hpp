@@ -126,7 +126,8 @@ void step(Executor const& on, Layer rows, arrivals const& piece, float* out) {
   std::uint32_t const held = cache.held(rows.layer);
   bool const fits = held + piece.tokens <= std::min(cache.slots().least[rows.layer], cache.capacity());
   // A piece counts as one observation only at the beginning: later tokens are observed one by one.
-  bool const one_by_one = columns::template has<observations> && held != 0;
+  bool one_by_one = false;
+  if constexpr (columns::template has<observations>) one_by_one = held != 0 && cache.view().stored.template get<observations>().width() != 0;
   if (piece.tokens == 1) {
     if (held + 1 > cache.capacity()) detail::cut_layers(on, cache, moment::after_attention, rows.layer, 1, 0);
     detail::step_that_fits(on, cache, rows.layer, piece, out);
