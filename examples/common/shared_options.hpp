@@ -1,29 +1,16 @@
 #pragma once
 // The arguments that every program has, and the model they name.
-#include <unistd.h>
-
 #include <algorithm>
-#include <cmath>
+#include <cstddef>
 #include <cstdint>
-#include <cstdlib>
-#include <filesystem>
 #include <memory>
 #include <string>
-#include <string_view>
-#include <utility>
 #include <vector>
 
 #include <common/errors.hpp>
 #include <common/session.hpp>
-#include <common/table.hpp>
-#include <reference_model/io/load_model.hpp>
-#include <reference_model/text/load_tokenizer.hpp>
+#include <reference_model/model/weights.hpp>
 #include <reference_model/text/tokenizer.hpp>
-#include <reference_model/text/utf8.hpp>
-
-#ifndef KVSIFT_SHIPPED_CHECKPOINT
-#define KVSIFT_SHIPPED_CHECKPOINT KVSIFT_SOURCE_DIR "/reference_model/checkpoint"
-#endif
 
 namespace programs {
 
@@ -36,46 +23,16 @@ struct shared_options {
 };
 
 // `many`: the program takes several policies and budgets in one run, repeated or separated by commas.
-inline void add_shared_options(CLI::App& app, shared_options& o, bool many) {
-  std::string const several = many ? "; repeat it or separate by commas for several" : "";
-  app.add_option("--model", o.model, "Model folder, .safetensors file or llama2.c checkpoint (the shipped checkpoint)");
-  app.add_option("--tokenizer", o.tokenizer, "'bytes' or a llama2.c tokenizer.bin (the model's own)");
-  CLI::Option* const policy =
-      app.add_option("--policy", o.policies, "Name, alias or JSON file of the eviction policy (full)" + several)->allow_extra_args(false);
-  app.add_option("--set", o.sets, "FIELD=VALUE of the policy; repeatable, overrides the file")->allow_extra_args(false);
-  CLI::Option* const budget =
-      app.add_option("--budget", o.budgets, "Slots a KV head may keep, as N or P% of the run's tokens" + several)->allow_extra_args(false);
-  if (many) {
-    policy->delimiter(',');
-    budget->delimiter(',');
-  }
-  app.add_option("--positions", o.positions, "original or in_cache: where survivors stand (original while the model has positions for it)");
-  app.add_option("--executor", o.executor, "serial, parallel or parallel:N threads")->capture_default_str();
-  app.add_option("--pin", o.pin, "A:B, positions A to B - 1 are never evicted");
-  app.add_option("--seed", o.seed, "Seed of everything that is drawn")->check(whole_number())->capture_default_str();
-  app.add_option("--out", o.out, "Folder for tables, pictures and JSON; made when missing");
-}
+void add_shared_options(CLI::App& app, shared_options& o, bool many);
 
-// Shortens the usage line, which CLI11 would fill with every flag, and ends --help with an example.
-inline void describe(CLI::App& app, std::string const& example) {
-  app.get_formatter()->column_width(26);
-  app.footer("Example:\n  " + example);
-}
+// Ends --help with an example.
+void describe(CLI::App& app, std::string const& example);
 
 // `text`, refused unless it is UTF-8 and holds something. `what` names argument or file.
-inline std::string const& require_text(std::string const& text, std::string const& what) {
-  if (text.empty()) throw usage_error(what + " is empty; give some text");
-  if (auto const at = reference_model::first_invalid_utf8(text)) {
-    throw usage_error(what + " is no valid UTF-8 at byte " + std::to_string(*at) + "; convert it to UTF-8");
-  }
-  return text;
-}
+std::string const& require_text(std::string const& text, std::string const& what);
 
 // A whole text file, checked like require_text.
-inline std::string read_text_file(std::string const& option, std::string const& path) {
-  std::string const text = reference_model::read_text(path, std::uint64_t{1} << 30);
-  return require_text(text, option + " '" + path + "'");
-}
+std::string read_text_file(std::string const& option, std::string const& path);
 
 // A model with its tokenizer.
 struct loaded_model {
@@ -85,59 +42,14 @@ struct loaded_model {
   reference_model::config const& config() const { return model.config; }
 };
 
-inline loaded_model load(shared_options const& o) {
-  std::string path = o.model;
-  if (path.empty()) {
-    char const* const named = std::getenv("KVSIFT_CHECKPOINT");
-    path = named != nullptr && *named != '\0' ? named : KVSIFT_SHIPPED_CHECKPOINT;
-    if (!std::filesystem::exists(path)) {
-      throw usage_error("no checkpoint at '" + path + "'; give --model, or set KVSIFT_CHECKPOINT to its folder");
-    }
-  }
-  loaded_model m{reference_model::load_model(path), nullptr};
-  m.text = reference_model::load_tokenizer(o.tokenizer, path, m.config());
-  return m;
-}
+// The model of --model, or the shipped checkpoint ($KVSIFT_CHECKPOINT names another). Throws usage_error or bad_file.
+loaded_model load(shared_options const& o);
 
 // The policies and budgets of a run, each with each. `base`: the tokens that P% refers to. An unbounded policy stands once.
-inline std::vector<policy_choice> choose_all(shared_options const& o, std::uint64_t base) {
-  std::vector<policy_choice> all;
-  std::vector<std::string> const policies = o.policies.empty() ? std::vector<std::string>{"full"} : o.policies;
-  std::vector<std::string> const budgets = o.budgets.empty() ? std::vector<std::string>{""} : o.budgets;
-  for (std::string const& policy : policies) {
-    for (std::string const& budget : budgets) {
-      if (!o.budgets.empty()) slots_of(budget, base);  // a budget that is none is refused for every policy
-      policy_choice choice = choose_policy({policy, o.sets, budget, o.pin, o.seed, base});
-      bool const first = &budget == &budgets.front();
-      if (choice.bounded() || first) all.push_back(std::move(choice));
-    }
-  }
-  return all;
-}
+std::vector<policy_choice> choose_all(shared_options const& o, std::uint64_t base);
 
-// "25 % of 1000 tokens = 250 slots per KV head", one for each budget given in percent.
-inline std::vector<std::string> explained_budgets(shared_options const& o, std::uint64_t base) {
-  std::vector<std::string> lines;
-  for (std::string const& budget : o.budgets) {
-    if (budget.empty() || budget.back() != '%') continue;
-    lines.push_back("budget " + budget + " of " + std::to_string(base) + " tokens = " +
-                    std::to_string(slots_of(budget, base)) + " slots per KV head");
-  }
-  return lines;
-}
-
-// Refuses a cache of `slots` per KV head that the machine's memory cannot hold, before it is asked for.
-inline void require_memory(policy_choice const& choice, reference_model::config const& c, std::uint64_t slots) {
-  double const element = choice.storage == "fp32" ? 4 : 2;
-  double const slot = 2 * element * c.head_dim + 4;  // K, V and the position; columns come on top
-  double const needed = slot * static_cast<double>(slots) * c.layers * c.kv_heads;
-  double const there = static_cast<double>(::sysconf(_SC_PHYS_PAGES)) * static_cast<double>(::sysconf(_SC_PAGE_SIZE));
-  if (needed <= there) return;
-  double const most = std::floor(there / slot / c.layers / c.kv_heads);
-  throw usage_error(std::to_string(slots) + " slots per KV head take " + human_bytes(needed) + "; the machine has " + human_bytes(there) +
-                    ", give " + (choice.bounded() ? "--budget" : "at most as many tokens, or a policy with a --budget") + " below " +
-                    fixed(most, 0));
-}
+// "budget 25% of 1000 tokens = 250 slots per KV head", one for each budget given in percent.
+std::vector<std::string> explained_budgets(shared_options const& o, std::uint64_t base);
 
 // How a run is laid over the model's positions.
 struct position_plan {
@@ -145,37 +57,25 @@ struct position_plan {
   std::uint32_t first_piece = 1;  // tokens of the prompt that are fed at once; the rest goes token by token
 };
 
-// `tokens` will be fed, the first `prompt` of them known at once. Refuses what the model has no positions for.
-inline position_plan plan_positions(shared_options const& o, policy_choice const& choice, reference_model::config const& c,
-                                    std::uint64_t tokens, std::uint64_t prompt) {
-  if (!o.positions.empty() && o.positions != "original" && o.positions != "in_cache") {
-    throw usage_error("--positions is '" + o.positions + "'; give original or in_cache");
-  }
-  std::uint64_t const limit = c.max_positions;
-  bool const fits = tokens <= limit;
-  bool const bounded = choice.bounded() && std::uint64_t{choice.slots()} + 1 <= limit;
-  if (!fits && o.positions == "original") {
-    throw usage_error("the run has " + std::to_string(tokens) + " positions; the model has " + std::to_string(limit) +
-                      ", use --positions in_cache with a bounded policy, or fewer tokens");
-  }
-  if (!fits && !bounded) {
-    throw usage_error("the run has " + std::to_string(tokens) + " positions; the model has " + std::to_string(limit) +
-                      ", and " + choice.name + (choice.bounded() ? " keeps " + std::to_string(choice.slots()) + " slots" : " never evicts") +
-                      ": give a policy with a budget below " + std::to_string(limit) + ", or fewer tokens");
-  }
-  require_memory(choice, c, choice.bounded() ? std::uint64_t{choice.slots()} + 1 : tokens);
-  position_plan plan;
-  plan.in_cache = o.positions == "in_cache" || !fits;
-  plan.first_piece = static_cast<std::uint32_t>(prompt <= limit ? prompt : choice.slots());
-  return plan;
-}
+// `tokens` will be fed, the first `prompt` of them known at once. Refuses what the model has no positions for, and a cache
+// that the machine's memory cannot hold.
+position_plan plan_positions(shared_options const& o, policy_choice const& choice, reference_model::config const& c,
+                             std::uint64_t tokens, std::uint64_t prompt);
 
-// Feeds the prompt as planned; the logits of its last token.
-inline float const* feed_prompt(session& run, std::vector<std::uint32_t> const& prompt, std::uint32_t first_piece) {
+// Feeds the prompt as planned and calls `after()` behind every piece; the logits of its last token.
+template <class After>
+float const* feed_prompt(session& run, std::vector<std::uint32_t> const& prompt, std::uint32_t first_piece, After after) {
   std::size_t fed = std::min<std::size_t>(first_piece, prompt.size());
   float const* logits = run.feed({prompt.data(), fed});
-  for (; fed < prompt.size(); ++fed) logits = run.feed({prompt.data() + fed, 1});
+  after();
+  for (; fed < prompt.size(); ++fed) {
+    logits = run.feed(prompt[fed]);
+    after();
+  }
   return logits;
+}
+inline float const* feed_prompt(session& run, std::vector<std::uint32_t> const& prompt, std::uint32_t first_piece) {
+  return feed_prompt(run, prompt, first_piece, [] {});
 }
 
 }  // namespace programs

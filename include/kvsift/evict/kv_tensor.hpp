@@ -41,8 +41,8 @@ class kv_tensor {
 
   /// Throws bad_argument, before anything is allocated, for a shape, policy or option that cannot be served, and
   /// std::bad_alloc if there is not so much memory.
-  explicit kv_tensor(cache_shape const& shape, Policy const& policy, cache_options const& options = {}, Position position = {},
-                     Disposal what_becomes = {})
+  kv_tensor(cache_shape const& shape, Policy const& policy, cache_options const& options = {}, Position position = {},
+            Disposal what_becomes = {})
       : policy_(policy), options_(options), slots_(plan_slots(shape, policy, options)) {
     auto const stored = policy_.columns();
     std::size_t total = 0;

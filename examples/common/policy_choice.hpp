@@ -1,0 +1,37 @@
+#pragma once
+// Which policy a run uses: a name or a file, with what the command line says about it.
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <kvsift/policy/catalogue.hpp>
+
+namespace programs {
+
+// What the command line says of one policy.
+struct policy_request {
+  std::string policy = "full";    // a name, an alias, or a JSON file
+  std::vector<std::string> sets{};  // FIELD=VALUE, each overrides the file
+  std::string budget{};           // N or P%, overrides the file; "" when not given
+  std::string pin{};              // A:B, positions A to B - 1 stay; "" when not given
+  std::uint64_t seed = 1;         // of policies that draw, unless the file or a set says otherwise
+  std::uint64_t base = 0;         // the tokens that P% refers to
+};
+
+struct policy_choice {
+  std::string name;              // for tables: the policy's name, or the file's without folder and .json
+  std::string storage = "fp32";  // how K and V are stored: fp32, fp16 or bf16
+  kvsift::catalogue_policy made;
+
+  bool bounded() const { return made.bounded; }
+  std::uint32_t slots() const { return made.slots; }  // per KV head; 0 if not bounded
+};
+
+// Slots of "N", or of "P%" of `base`, rounded down. Throws usage_error for anything but 1 slot to 2^31 - 2.
+std::uint32_t slots_of(std::string const& budget, std::uint64_t base);
+
+// The policy that is asked for. A bare name takes the defaults of the originals for its budget; a file states every field
+// that its policy requires. Throws usage_error, bad_file or bad_argument: one line that names argument or field.
+policy_choice choose_policy(policy_request const& asked);
+
+}  // namespace programs

@@ -1,0 +1,69 @@
+#pragma once
+// A model that runs over a cache held to a budget. What is chosen at run time (storage, positions, threads) is hidden here,
+// and compiled once.
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <common/policy_choice.hpp>
+#include <common/trace_recorder.hpp>
+#include <reference_model/model/weights.hpp>
+
+namespace programs {
+
+struct session_options {
+  std::uint32_t capacity = 0;       // tokens that will be fed: the slots of a policy without a limit
+  std::uint32_t longest_piece = 1;  // tokens that are fed at once, at most
+  bool in_cache = false;            // survivors are numbered 0, 1, 2 ... again; else they keep their positions
+  bool every_logits = false;        // logits of every token of a piece, not of the last alone
+  std::string executor = "serial";  // serial, parallel or parallel:N
+};
+
+// Bytes of a cache.
+struct session_memory {
+  std::size_t vectors = 0;      // K and V
+  std::size_t bookkeeping = 0;  // positions, ranks, columns, states
+  std::size_t workspace = 0;    // what the verbs work with
+  std::size_t cache() const { return vectors + bookkeeping; }
+};
+
+// Threads of "serial", "parallel" (0: as many as the machine has) or "parallel:N". Throws usage_error.
+std::uint32_t threads_of(std::string const& executor);
+
+// A sequence that is being fed. All memory is taken by the constructor; feeding allocates nothing (a recorder does).
+class session {
+ public:
+  // `model` and `recorder` must outlive this. Throws usage_error or bad_argument.
+  session(reference_model::model const& model, policy_choice const& choice, session_options const& options,
+          trace_recorder* recorder = nullptr);
+  ~session();
+  session(session&&) noexcept;
+
+  // Feeds tokens as one piece and evicts. Returns logits [vocab] of the last token, or [tokens, vocab] with every_logits:
+  // before that eviction, and valid until the next call.
+  float const* feed(std::span<std::uint32_t const> tokens);
+  float const* feed(std::uint32_t token) { return feed({&token, 1}); }
+
+  // Forgets every token.
+  void clear();
+
+  std::uint32_t seen() const { return seen_; }  // tokens fed
+  // Positions that a head holds, in no order; valid until the next call of feed.
+  std::span<std::uint32_t const> held(std::uint32_t layer, std::uint32_t head) const;
+  session_memory memory() const;
+
+  class engine;
+
+ private:
+  std::unique_ptr<engine> engine_;
+  std::vector<std::uint32_t> positions_;  // of the piece
+  std::uint32_t seen_ = 0;
+};
+
+// Bytes of a cache that keeps `tokens` tokens: K, V and positions, stored alike.
+std::size_t full_cache_bytes(reference_model::config const& c, std::string const& storage, std::uint64_t tokens);
+
+}  // namespace programs

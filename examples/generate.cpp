@@ -1,0 +1,198 @@
+// Streams text from a model whose KV cache is held to a budget, and sums up what was kept, what it cost, how good it was.
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include <common/generation_report.hpp>
+#include <common/output_file.hpp>
+#include <common/retention_map.hpp>
+#include <common/shared_options.hpp>
+#include <reference_model/model/metrics.hpp>
+#include <reference_model/model/sampler.hpp>
+
+namespace {
+
+using namespace programs;
+using tokens_type = std::vector<std::uint32_t>;
+
+struct arguments {
+  shared_options shared;
+  std::string prompt = "Once upon a time", prompt_file;
+  std::uint64_t tokens = 0, new_tokens = 0;
+  reference_model::sampling how{.temperature = 0.8, .top_p = 0.9};
+  bool allow_repeats = false, ignore_ends = false, never_ends = false, text_only = false, as_json = false;
+  std::string record, retention_map;
+  std::uint32_t record_layer = 0;
+};
+
+void add_options(CLI::App& app, arguments& a) {
+  add_shared_options(app, a.shared, false);
+  CLI::Option* const prompt = app.add_option("--prompt", a.prompt, "Text to continue")->capture_default_str();
+  app.add_option("--prompt-file", a.prompt_file, "File with the text to continue")->excludes(prompt);
+  CLI::Option* const tokens =
+      app.add_option("--tokens", a.tokens, "Positions to run through, the prompt's included")->check(whole_number());
+  app.add_option("--new-tokens", a.new_tokens, "Tokens to generate, the prompt's not included (256)")->check(whole_number())->excludes(tokens);
+  app.add_option("--temperature", a.how.temperature, "0: always the likeliest token; 1: as the model says")->capture_default_str();
+  app.add_option("--top-k", a.how.top_k, "Draw among the K likeliest tokens; 0: among all")->check(whole_number())->capture_default_str();
+  app.add_option("--top-p", a.how.top_p, "Draw among the likeliest tokens that make up P; 1: among all")->capture_default_str();
+  CLI::Option* const ngram =
+      app.add_option("--no-repeat-ngram", a.how.no_repeat_ngram, "No N tokens in a row twice; 0: allowed")->check(whole_number())->capture_default_str();
+  app.add_flag("--allow-repeats", a.allow_repeats, "The same as --no-repeat-ngram 0")->excludes(ngram);
+  CLI::Option* const ignore = app.add_flag("--ignore-eos", a.ignore_ends, "Go on behind the end of a text, on a new line");
+  app.add_flag("--never-eos", a.never_ends, "Never draw the end of a text")->excludes(ignore);
+  CLI::Option* const only = app.add_flag("--text-only", a.text_only, "Print the text and nothing else");
+  app.add_flag("--json", a.as_json, "Print one JSON object in place of text and summary")->excludes(only);
+  CLI::Option* const record = app.add_option("--record", a.record, "Write a trace of one layer for replay (.safetensors)");
+  app.add_option("--record-layer", a.record_layer, "The layer of --record")->check(whole_number())->needs(record)->capture_default_str();
+  app.add_option("--retention-map", a.retention_map, "Write an SVG picture of what was kept, layer x position");
+  describe(app, "generate --policy roco --budget 128 --prompt \"Once upon a time\" --tokens 512 --retention-map map.svg\n"
+                "Text goes to standard output as it is made; the summary to standard error. --out writes generate.json and\n"
+                "retention_map.svg.");
+}
+
+// Positions that will be fed. The last token drawn is printed and not fed.
+std::uint64_t positions_to_run(arguments const& a, std::uint64_t prompt, policy_choice const* choice, std::uint64_t model_positions) {
+  if (a.tokens != 0) {
+    if (a.tokens < prompt)
+      throw usage_error("--tokens is " + std::to_string(a.tokens) + "; the prompt alone has " + std::to_string(prompt) +
+                        " positions, give more, or count with --new-tokens");
+    return a.tokens;
+  }
+  std::uint64_t const positions = prompt + (a.new_tokens != 0 ? a.new_tokens : 256) - 1;
+  bool const open_end = a.new_tokens == 0 && prompt <= model_positions && (choice == nullptr || !choice->bounded());
+  return open_end ? std::min(positions, model_positions) : positions;
+}
+
+// What a finished sentence of tokens would have cost a full cache: fed in pieces, nothing evicted.
+void score_under_full_cache(loaded_model const& m, arguments const& a, generation_report& r) {
+  constexpr std::size_t piece = 128;
+  std::size_t const fed = r.tokens.size() - 1;
+  if (fed > m.config().max_positions || r.evicted() == 0) return;
+  session full(m.model, choose_policy({}),
+               {.capacity = static_cast<std::uint32_t>(fed), .longest_piece = piece, .every_logits = true, .executor = a.shared.executor});
+  std::uint32_t const vocab = m.config().vocab;
+  double sum = 0;
+  std::size_t same = 0;
+  for (std::size_t first = 0; first < fed; first += piece) {
+    std::size_t const n = std::min(piece, fed - first);
+    float const* logits = full.feed({r.tokens.data() + first, n});
+    for (std::size_t t = first; t < first + n; ++t, logits += vocab) {
+      if (t + 1 < r.prompt_tokens) continue;
+      sum += reference_model::negative_log_likelihood(logits, vocab, r.tokens[t + 1]);
+      auto const likeliest = static_cast<std::uint32_t>(std::max_element(logits, logits + vocab) - logits);
+      same += likeliest == r.likeliest[t + 1 - r.prompt_tokens] ? 1u : 0u;
+    }
+  }
+  auto const generated = static_cast<double>(r.nll.size());
+  r.full_mean_nll = sum / generated;
+  r.same_likeliest = static_cast<double>(same) / generated;
+}
+
+int generate(arguments const& a) {
+  using clock = std::chrono::steady_clock;
+  auto const seconds = [](clock::duration d) { return std::chrono::duration<double>(d).count(); };
+  if (a.as_json && a.text_only) throw usage_error("--json and --text-only exclude one another; give one");
+  std::string const prompt_text =
+      a.prompt_file.empty() ? require_text(a.prompt, "--prompt") : read_text_file("--prompt-file", a.prompt_file);
+  threads_of(a.shared.executor);
+  loaded_model const m = load(a.shared);
+  reference_model::config const& c = m.config();
+  tokens_type const prompt = m.text->encode(prompt_text);
+
+  std::uint64_t const base = positions_to_run(a, prompt.size(), nullptr, c.max_positions);
+  policy_choice const choice = choose_all(a.shared, base).front();
+  std::uint64_t const positions = positions_to_run(a, prompt.size(), &choice, c.max_positions);
+  position_plan const plan = plan_positions(a.shared, choice, c, positions, prompt.size());
+  if (!a.record.empty() && plan.in_cache)
+    throw usage_error("--record needs --positions original; a trace holds keys at the positions they keep");
+  if (a.record_layer >= c.layers)
+    throw usage_error("--record-layer is " + std::to_string(a.record_layer) + "; the model has layers 0 to " + std::to_string(c.layers - 1));
+  reference_model::sampling how = a.how;
+  how.seed = a.shared.seed;
+  reference_model::sampler draw(how, c.vocab);
+  for (std::uint32_t t = 0; a.never_ends && t < c.vocab; ++t)
+    if (m.text->ends(t)) draw.forbid(t);
+
+  std::optional<output_file> map_file, json_file, record_file;
+  if (!a.shared.out.empty()) {
+    make_output_folder(a.shared.out);
+    json_file.emplace("--out", a.shared.out + "/generate.json");
+  }
+  if (!a.retention_map.empty()) map_file.emplace("--retention-map", a.retention_map);
+  else if (json_file) map_file.emplace("--out", a.shared.out + "/retention_map.svg");
+  if (!a.record.empty()) record_file.emplace("--record", a.record);
+  trace_recorder recorder(a.record_layer, c);
+  retention_record retention(static_cast<int>(c.layers), static_cast<int>(c.kv_heads));
+  session run(m.model, choice,
+              {.capacity = static_cast<std::uint32_t>(positions), .longest_piece = plan.first_piece, .in_cache = plan.in_cache,
+               .executor = a.shared.executor},
+              record_file ? &recorder : nullptr);
+  for (std::string const& line : explained_budgets(a.shared, base))
+    if (!a.text_only && !a.as_json) std::fprintf(stderr, "%s\n", line.c_str());
+
+  generation_report r(c, choice, plan.in_cache, prompt, positions);
+  std::string text;
+  auto const write = [&](std::string_view piece) {
+    if (!a.as_json) print_now(piece);
+    if (a.as_json || json_file) text += piece;
+  };
+  auto const fed = [&] {
+    for (std::uint32_t l = 0; map_file && l < c.layers; ++l)
+      for (std::uint32_t h = 0; h < c.kv_heads; ++h)
+        retention.saw(static_cast<int>(l), static_cast<int>(h), run.held(l, h), run.seen());
+  };
+
+  write(m.text->decode(prompt));
+  clock::time_point last = clock::now();
+  float const* logits = feed_prompt(run, prompt, plan.first_piece, fed);
+  r.prompt_seconds = seconds(clock::now() - last);
+  for (;;) {
+    last = clock::now();
+    std::uint32_t const before = r.tokens.back();
+    std::uint32_t const next = draw.next(logits, r.tokens);
+    r.drew(next, logits, c.vocab);
+    bool const end = m.text->ends(next);
+    if (end && !a.ignore_ends) break;
+    write(end ? "\n" : m.text->piece(before, next));
+    if (run.seen() == positions) break;
+    logits = run.feed(next);
+    fed();
+    r.step_seconds.push_back(static_cast<float>(seconds(clock::now() - last)));
+  }
+  if (!a.as_json) print_now("\n");
+
+  r.finish(run);
+  if (choice.bounded() && (!a.text_only || json_file)) score_under_full_cache(m, a, r);
+  if (record_file) recorder.write(record_file->path());
+  if (map_file) {
+    map_file->write(draw_map(retention, r));
+    map_file->commit();
+  }
+  if (json_file) {
+    json_file->write(json_line(r.object(text)));
+    json_file->commit();
+  }
+  if (a.as_json) print_now(json_line(r.object(text)));
+  else if (!a.text_only) std::fputs(r.summary().c_str(), stderr);
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return run_main("generate", [&] {
+    CLI::App app{"Streams text from a model whose KV cache is held to a budget."};
+    arguments a;
+    add_options(app, a);
+    if (auto const status = parse_arguments(app, argc, argv)) return *status;
+    return generate(a);
+  });
+}
