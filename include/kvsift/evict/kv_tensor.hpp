@@ -10,6 +10,7 @@
 #include <kvsift/evict/disposal.hpp>
 #include <kvsift/evict/plan.hpp>
 #include <kvsift/evict/workspace.hpp>
+#include <kvsift/payload/concepts.hpp>
 #include <kvsift/payload/plain.hpp>
 #include <kvsift/policy/policy.hpp>
 #include <kvsift/position/original.hpp>
@@ -27,6 +28,11 @@ struct memory_plan {
 /// Everything is allocated here; the verbs allocate nothing. Not copyable.
 template <class Policy, class Payload = fp32_payload, position_rule Position = original_positions, disposal Disposal = dropped>
 class kv_tensor {
+  static_assert(requires(Policy const& p) { p.columns(); p.facts(); p.budget; p.rules; },
+                "kvsift: a kv_tensor takes a policy after the shape, such as kvsift::roco(512, 144)");
+  static_assert(vector_payload<Payload>,
+                "kvsift: the payload of a kv_tensor says how a vector is stored (bytes, load, store), such as kvsift::fp32_payload");
+
  public:
   using columns = decltype(std::declval<Policy const&>().columns());
   using payload = Payload;
