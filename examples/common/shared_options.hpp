@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include <common/errors.hpp>
+#include <common/arguments.hpp>
 #include <common/session.hpp>
 #include <reference_model/model/weights.hpp>
 #include <reference_model/text/tokenizer.hpp>
