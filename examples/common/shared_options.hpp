@@ -48,6 +48,9 @@ loaded_model load(shared_options const& o);
 // The policies and budgets of a run, each with each. `base`: the tokens that P% refers to. An unbounded policy stands once.
 std::vector<policy_choice> choose_all(shared_options const& o, std::uint64_t base);
 
+// The only policy of a run. Throws usage_error when --policy or --budget is given twice.
+policy_choice choose_one(shared_options const& o, std::uint64_t base);
+
 // "budget 25% of 1000 tokens = 250 slots per KV head", one for each budget given in percent.
 std::vector<std::string> explained_budgets(shared_options const& o, std::uint64_t base);
 
