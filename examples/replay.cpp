@@ -128,7 +128,7 @@ int replay(arguments const& a) {
   programs::stated_policy const stated = programs::read_policy(a.policy, programs::load_policy_object(a.policy));
   kvsift::catalogue_policy policy;
   try {
-    policy = kvsift::make_policy(stated.fields);
+    policy = programs::make_policy(stated);
   } catch (kvsift::bad_argument const& e) {
     throw bad_file(a.policy, e.what());
   }

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <limits>
 #include <optional>
 #include <string>
@@ -17,75 +16,139 @@ namespace programs {
 using reference_model::bad_file;
 using reference_model::json;
 
-/// A policy as a user states it: the fields, and how vectors are stored.
+/// A policy as a user states it: one for everything, or one for a phase and another for the rest; how vectors are stored.
 struct stated_policy {
-  kvsift::policy_fields fields;
-  std::string storage = "fp32";  ///< fp32, fp16 or bf16
+  kvsift::policy_fields fields;                         ///< policy empty: both phases have their own
+  std::optional<kvsift::policy_fields> prompt, decode;  ///< what acts over a prompt that is too long, and from token to token
+  std::string storage = "fp32";                         ///< fp32, fp16 or bf16
 };
 
 namespace detail {
 
-inline std::uint64_t whole_number(std::string const& file, std::string const& field, json const& value, std::uint64_t limit) {
-  std::string const line = "policy field '" + field + "' is " + reference_model::shown(value);
-  if (!value.is_number_unsigned() && !(value.is_number_integer() && value.get<std::int64_t>() >= 0))
-    throw bad_file(file, line + "; give a whole number from 0 to " + std::to_string(limit));
-  std::uint64_t const n = value.get<std::uint64_t>();
-  if (n > limit) throw bad_file(file, line + "; give at most " + std::to_string(limit));
-  return n;
+[[noreturn]] inline void refuse(std::string const& file, std::string const& field, json const& value, std::string const& remedy) {
+  throw bad_file(file, "policy field '" + field + "' is " + reference_model::shown(value) + "; " + remedy);
 }
-inline bool truth(std::string const& file, std::string const& field, json const& value) {
-  if (!value.is_boolean())
-    throw bad_file(file, "policy field '" + field + "' is " + reference_model::shown(value) + "; give true or false");
-  return value.get<bool>();
+
+inline std::uint32_t slots(std::string const& file, std::string const& field, json const& value) {
+  bool const whole = value.is_number_unsigned() || (value.is_number_integer() && value.get<std::int64_t>() >= 0);
+  if (!whole || value.get<std::uint64_t>() > kvsift::most_slots)
+    refuse(file, field, value, "give whole numbers from 0 to " + std::to_string(kvsift::most_slots));
+  return value.get<std::uint32_t>();
 }
+
+/// `value` as the field takes it.
+inline kvsift::field_value field_value(std::string const& file, kvsift::field_description const& field, json const& value) {
+  using kvsift::field_kind;
+  if (field.kind == field_kind::truth && value.is_boolean()) return value.get<bool>();
+  if (field.kind == field_kind::word && value.is_string()) return value.get<std::string>();
+  if (field.kind == field_kind::number && value.is_number_unsigned()) return value.get<std::uint64_t>();
+  if (field.kind == field_kind::number && value.is_number_integer() && value.get<std::int64_t>() >= 0)
+    return static_cast<std::uint64_t>(value.get<std::int64_t>());
+  refuse(file, field.name, value, "give " + kvsift::allowed(field));
+}
+
 inline std::string word(std::string const& file, std::string const& field, json const& value) {
-  if (!value.is_string())
-    throw bad_file(file, "policy field '" + field + "' is " + reference_model::shown(value) + "; give a string");
+  if (!value.is_string()) refuse(file, field, value, "give a string");
   return value.get<std::string>();
+}
+
+/// States a field that some policy of the catalogue has.
+inline void state(std::string const& file, std::string const& field, json const& value, kvsift::policy_fields& fields) {
+  if (field == "policy") {
+    fields.policy = word(file, field, value);
+    return;
+  }
+  kvsift::field_description const* const description = kvsift::find_field(field);
+  if (description == nullptr) throw bad_file(file, "policy field '" + field + "' is unknown; remove it");
+  try {
+    fields.set(field, field_value(file, *description, value));
+  } catch (kvsift::bad_argument const& wrong) {
+    throw bad_file(file, wrong.what());
+  }
+}
+
+inline kvsift::policy_fields phase(std::string const& file, std::string const& name, json const& object) {
+  if (!object.is_object() || !object.contains("policy")) refuse(file, name, object, "give an object with a field 'policy'");
+  kvsift::policy_fields fields;
+  for (auto const& [field, value] : object.items()) state(file, field, value, fields);
+  return fields;
+}
+
+/// A phase's own fields, and what is stated for the whole.
+inline kvsift::policy_fields within(kvsift::policy_fields phase, kvsift::policy_fields const& whole) {
+  if (whole.has("budget")) phase.otherwise("budget", whole["budget"]);
+  phase.pinned_from = whole.pinned_from;
+  phase.pinned = whole.pinned;
+  phase.layers = whole.layers;
+  return phase;
 }
 
 }  // namespace detail
 
-/// Reads the fields of a policy object. `file` names it in messages. Throws bad_file for an unknown field or a value of
-/// the wrong kind; whether the fields fit the policy is make_policy's to say.
+/// Reads a policy object. `file` names it in messages. Throws bad_file for an unknown field or a value that the field does
+/// not take; whether the fields fit the policy is make_policy's to say.
 inline stated_policy read_policy(std::string const& file, json const& object) {
   stated_policy s;
-  constexpr std::uint64_t slots = std::numeric_limits<std::uint32_t>::max() / 2;
-  if (!object.contains("policy")) throw bad_file(file, "field 'policy' is missing; give one of " + kvsift::catalogue_names());
   for (auto const& [field, value] : object.items()) {
-    auto const number = [&, &name = field, &given = value] {
-      return static_cast<std::uint32_t>(detail::whole_number(file, name, given, slots));
-    };
-    kvsift::policy_fields& f = s.fields;
-    if (field == "policy") f.policy = detail::word(file, field, value);
-    else if (field == "budget") f.budget = number();
-    else if (field == "sinks") f.sinks = number();
-    else if (field == "recent") f.recent = number();
-    else if (field == "newest") f.newest = number();
-    else if (field == "excluded") f.excluded = number();
-    else if (field == "history") f.history = number();
-    else if (field == "threshold") f.threshold = detail::truth(file, field, value);
-    else if (field == "shared") f.shared = detail::truth(file, field, value);
-    else if (field == "score") f.score = detail::word(file, field, value);
-    else if (field == "profile") f.profile = detail::word(file, field, value);
-    else if (field == "seed") f.seed = detail::whole_number(file, field, value, std::numeric_limits<std::uint64_t>::max());
-    else if (field == "storage") {
+    if (field == "prompt") {
+      s.prompt = detail::phase(file, field, value);
+    } else if (field == "decode") {
+      s.decode = detail::phase(file, field, value);
+    } else if (field == "storage") {
       s.storage = detail::word(file, field, value);
-      if (s.storage != "fp32" && s.storage != "fp16" && s.storage != "bf16")
-        throw bad_file(file, "policy field 'storage' is '" + s.storage + "'; give fp32, fp16 or bf16");
+      if (s.storage != "fp32" && s.storage != "fp16" && s.storage != "bf16") detail::refuse(file, field, value, "give fp32, fp16 or bf16");
+    } else if (field == "allocator") {
+      if (detail::word(file, field, value) != "uniform") detail::refuse(file, field, value, "give uniform");
+    } else if (field == "layers") {
+      if (!value.is_array() || value.empty()) detail::refuse(file, field, value, "give a list with the slots per head of each layer");
+      for (json const& layer : value) s.fields.layers.push_back(detail::slots(file, field, layer));
     } else if (field == "pinned") {
-      if (!value.is_array() || value.size() != 2)
-        throw bad_file(file, "policy field 'pinned' is " + reference_model::shown(value) + "; give [first, last + 1] positions");
-      std::uint64_t const from = detail::whole_number(file, field, value[0], slots);
-      std::uint64_t const to = detail::whole_number(file, field, value[1], slots);
-      if (to <= from) throw bad_file(file, "policy field 'pinned' is " + reference_model::shown(value) + "; the end must lie behind the begin");
-      f.pinned_from = static_cast<std::uint32_t>(from);
-      f.pinned = static_cast<std::uint32_t>(to - from);
+      if (!value.is_array() || value.size() != 2) detail::refuse(file, field, value, "give [first, last + 1] positions");
+      s.fields.pinned_from = detail::slots(file, field, value[0]);
+      std::uint32_t const end = detail::slots(file, field, value[1]);
+      if (end <= s.fields.pinned_from) detail::refuse(file, field, value, "the end must lie behind the begin");
+      s.fields.pinned = end - s.fields.pinned_from;
     } else {
-      throw bad_file(file, "policy field '" + field + "' is unknown; remove it");
+      detail::state(file, field, value, s.fields);
     }
   }
+  bool const both = s.prompt && s.decode;
+  if (both && !s.fields.policy.empty())
+    throw bad_file(file, "policy field 'policy' is '" + s.fields.policy + "'; 'prompt' and 'decode' leave nothing to it, remove one of the three");
+  if (!both && s.fields.policy.empty()) throw bad_file(file, "field 'policy' is missing; give one of " + kvsift::catalogue_names());
   return s;
+}
+
+/// States FIELD=VALUE as --set does; prompt.FIELD and decode.FIELD reach the policy of a phase. Throws bad_argument.
+inline void set_field(stated_policy& s, std::string_view name, std::string_view text) {
+  kvsift::policy_fields* fields = &s.fields;
+  std::string_view field = name;
+  for (auto const& [phase, own] : {std::pair{std::string_view("prompt."), &s.prompt}, {std::string_view("decode."), &s.decode}}) {
+    if (name.substr(0, phase.size()) != phase) continue;
+    if (!*own) throw kvsift::bad_argument("--set " + std::string(name) + " has no policy; the policy file states none for that phase");
+    fields = &**own;
+    field.remove_prefix(phase.size());
+  }
+  if (fields == &s.fields && field == "storage") {
+    if (text != "fp32" && text != "fp16" && text != "bf16")
+      throw kvsift::bad_argument("policy field 'storage' is '" + std::string(text) + "'; give fp32, fp16 or bf16");
+    s.storage = text;
+    return;
+  }
+  kvsift::field_description const* const description = kvsift::find_field(field);
+  if (description == nullptr) throw kvsift::bad_argument("policy field '" + std::string(name) + "' is unknown; --set takes the fields of the policy");
+  fields->set(field, kvsift::parse_field(*description, text));
+}
+
+/// Makes the policy. `budget`: what a bare name derives its defaults from; 0 if every field has to be stated. Throws bad_argument.
+inline kvsift::catalogue_policy make_policy(stated_policy const& s, std::uint32_t budget = 0) {
+  auto const made = [&](kvsift::policy_fields const& f) { return kvsift::make_policy(budget != 0 ? kvsift::with_defaults(f, budget) : f); };
+  if (!s.prompt && !s.decode) return made(s.fields);
+  if (s.fields.policy.empty())
+    for (auto const& [field, value] : s.fields.values())
+      if (field != "budget") throw kvsift::bad_argument("policy field '" + field + "' belongs to no policy; state it within 'prompt' or 'decode'");
+  return kvsift::join_phases(made(s.prompt ? detail::within(*s.prompt, s.fields) : s.fields),
+                             made(s.decode ? detail::within(*s.decode, s.fields) : s.fields));
 }
 
 }  // namespace programs

@@ -1,10 +1,13 @@
 #pragma once
 // Everything that needs no CUDA and no threads. parallel_executor has a header of its own: it pulls in <thread>.
 
+#include <kvsift/budget/layers.hpp>
+#include <kvsift/evict/disposal.hpp>
 #include <kvsift/evict/kv_tensor.hpp>
 #include <kvsift/evict/verbs.hpp>
 #include <kvsift/exec/executor.hpp>
 #include <kvsift/policy/any_policy.hpp>
 #include <kvsift/policy/named.hpp>
-#include <kvsift/position/rules.hpp>
+#include <kvsift/position/in_cache.hpp>
+#include <kvsift/position/original.hpp>
 #include <kvsift/version.hpp>

@@ -58,7 +58,7 @@ class file_source {
 };
 
 /// The whole text of a small file (configuration, index). Refuses more than `limit` bytes.
-inline std::string read_text(std::filesystem::path const& path, std::uint64_t limit = std::uint64_t{64} << 20) {
+inline std::string read_text(std::filesystem::path const& path, std::uint64_t limit = std::uint64_t{16} << 20) {
   file_source file(path);
   if (file.size() > limit)
     throw bad_file(file.name(), "is " + std::to_string(file.size()) + " bytes; at most " + std::to_string(limit) +

@@ -13,11 +13,14 @@ namespace reference_model {
 
 using json = nlohmann::json;
 
-/// Parses a JSON object in which no name occurs twice within one object. Throws bad_file naming the byte or the name.
+/// Parses a JSON object in which no name occurs twice within one object, nested 32 levels at most: what copies, compares or
+/// prints a value recurses. Throws bad_file naming the byte or the name.
 inline json parse_object(std::string_view file, std::string_view text) {
   std::vector<std::set<std::string>> names;  // of the objects that are open
   std::string twice;
-  auto const watch = [&](int, json::parse_event_t event, json& value) {
+  constexpr int deepest = 32;
+  auto const watch = [&](int depth, json::parse_event_t event, json& value) {
+    if (depth > deepest) throw bad_file(file, "nests JSON deeper than 32 levels; is it the right file?");
     if (event == json::parse_event_t::object_start) names.emplace_back();
     if (event == json::parse_event_t::object_end) names.pop_back();
     if (event == json::parse_event_t::key && !names.back().insert(value.get<std::string>()).second && twice.empty())
@@ -39,8 +42,7 @@ inline json parse_object(std::string_view file, std::string_view text) {
 
 /// A value as it goes into an error line, shortened.
 inline std::string shown(json const& value) {
-  std::string text = value.dump(-1, ' ', false, json::error_handler_t::replace);
-  return text.size() > 60 ? text.substr(0, 56) + " ..." : text;
+  return shortened(value.dump(-1, ' ', false, json::error_handler_t::replace), 60);
 }
 
 }  // namespace reference_model

@@ -89,7 +89,7 @@ class safetensors_reader {
   }
 
  private:
-  static constexpr std::uint64_t header_limit = 100'000'000;
+  static constexpr std::uint64_t header_limit = std::uint64_t{16} << 20;  // some 100,000 tensors
 
   [[noreturn]] void fail(std::string const& problem) const { throw bad_file(file_.name(), problem); }
 

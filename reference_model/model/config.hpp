@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include <kvsift/position/rotary.hpp>
+#include <kvsift/core/rotary.hpp>
 #include <reference_model/io/bad_file.hpp>
 
 namespace reference_model {
@@ -32,33 +32,45 @@ struct config {
   std::uint32_t group() const { return heads / kv_heads; }
 };
 
+/// How a file calls the fields of config; for messages.
+struct config_names {
+  char const* layers = "layers";
+  char const* dim = "dim";
+  char const* heads = "query heads";
+  char const* kv_heads = "KV heads";
+  char const* head_dim = "head_dim";
+  char const* hidden = "hidden";
+  char const* vocab = "vocab";
+  char const* max_positions = "max_positions";
+};
+
 /// Throws bad_file naming the field unless the numbers fit together. Sizes are bounded so that no product overflows.
-inline void check(config const& c, std::string_view file) {
-  auto const within = [&](char const* field, std::uint64_t value, std::uint64_t most) {
-    if (value == 0 || value > most)
-      throw bad_file(file, std::string(field) + " is " + std::to_string(value) + "; 1 to " + std::to_string(most) +
-                               " is possible; the file is damaged or of another kind");
+inline void check(config const& c, std::string_view file, config_names const& names = {}) {
+  auto const refuse = [&](char const* field, std::string const& value, std::string const& limit) {
+    throw bad_file(file, std::string(field) + " is " + value + "; " + limit + "; the file is damaged or of another kind");
   };
-  within("layers", c.layers, 4096);
-  within("dim", c.dim, 1u << 17);
-  within("query heads", c.heads, 4096);
-  within("KV heads", c.kv_heads, 4096);
-  within("head_dim", c.head_dim, 4096);
-  within("hidden", c.hidden, 1u << 20);
-  within("vocab", c.vocab, 1u << 24);
-  within("max_positions", c.max_positions, 1u << 28);
+  auto const within = [&](char const* field, std::uint64_t value, std::uint64_t most) {
+    if (value == 0 || value > most) refuse(field, std::to_string(value), "1 to " + std::to_string(most) + " is possible");
+  };
+  within(names.layers, c.layers, 4096);
+  within(names.dim, c.dim, 1u << 17);
+  within(names.heads, c.heads, 4096);
+  within(names.kv_heads, c.kv_heads, 4096);
+  within(names.head_dim, c.head_dim, 4096);
+  within(names.hidden, c.hidden, 1u << 20);
+  within(names.vocab, c.vocab, 1u << 24);
+  within(names.max_positions, c.max_positions, 1u << 28);
   if (c.heads % c.kv_heads != 0)
-    throw bad_file(file, "KV heads is " + std::to_string(c.kv_heads) + "; it must divide the " +
-                             std::to_string(c.heads) + " query heads; the file is damaged");
+    refuse(names.kv_heads, std::to_string(c.kv_heads),
+           "it must divide the number of query heads, " + std::to_string(c.heads));
   if (c.head_dim % 2 != 0)
-    throw bad_file(file, "head_dim is " + std::to_string(c.head_dim) + "; it must be even, for it rotates in pairs");
+    refuse(names.head_dim, std::to_string(c.head_dim), "it must be even, for components rotate in pairs");
   if (!(c.rope_theta > 0) || c.rope_theta > 1e30)
-    throw bad_file(file, "rope_theta is " + std::to_string(c.rope_theta) + "; a positive number is expected");
+    refuse("rope_theta", std::to_string(c.rope_theta), "a positive number up to 1e30 is expected");
   if (!(c.norm_eps > 0) || c.norm_eps > 1)
-    throw bad_file(file, "norm epsilon is " + std::to_string(c.norm_eps) + "; a number in (0, 1] is expected");
+    refuse("rms_norm_eps", std::to_string(c.norm_eps), "a number above 0 and up to 1 is expected");
   if (c.bos >= c.vocab)
-    throw bad_file(file, "the BOS token is " + std::to_string(c.bos) + "; the vocabulary ends before " +
-                             std::to_string(c.vocab));
+    refuse("the BOS token", std::to_string(c.bos), "it must be below " + std::string(names.vocab) + ", " + std::to_string(c.vocab));
 }
 
 }  // namespace reference_model

@@ -6,7 +6,7 @@
 
 #include <kvsift/core/check.hpp>
 #include <kvsift/evict/verbs.hpp>
-#include <kvsift/position/rules.hpp>
+#include <kvsift/position/concepts.hpp>
 #include <reference_model/model/blocks.hpp>
 #include <reference_model/model/config.hpp>
 #include <reference_model/model/floats.hpp>

@@ -22,24 +22,19 @@ namespace {
 std::uint32_t u32(int x) { return static_cast<std::uint32_t>(x); }
 
 kvsift::policy_fields fields_of(oracle::description const& d) {
-  kvsift::policy_fields f;
-  f.policy = d.policy;
+  kvsift::policy_fields f(d.policy);
   if (d.policy == "full") return f;
-  if (d.policy != "streaming_llm") f.budget = u32(d.budget);
-  f.sinks = u32(d.sinks);
+  if (d.policy != "streaming_llm") f.set("budget", u32(d.budget));
+  f.set("sinks", u32(d.sinks));
   if (d.policy == "tova") {
-    f.shared = d.shared;
+    f.set("shared", d.shared);
   } else if (d.policy == "roco" || d.policy == "deviation_scope") {
-    f.newest = u32(d.newest);
-    f.excluded = u32(d.excluded);
-    if (d.policy == "deviation_scope") f.score = d.score == oracle::score::mean ? "mean" : "accumulated";
+    f.set("newest", u32(d.newest)).set("excluded", u32(d.excluded));
+    if (d.policy == "deviation_scope") f.set("score", d.score == oracle::score::mean ? "mean" : "accumulated");
   } else if (d.policy != "recent_global") {
-    f.recent = u32(d.recent);
+    f.set("recent", u32(d.recent));
   }
-  if (d.policy == "heavy_hitter") {
-    f.history = u32(d.history);
-    f.threshold = d.threshold;
-  }
+  if (d.policy == "heavy_hitter") f.set("history", u32(d.history)).set("threshold", d.threshold);
   return f;
 }
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include <kvsift/evict/staging.hpp>
-#include <kvsift/position/rules.hpp>
+#include <kvsift/position/concepts.hpp>
 #include <reference_model/model/blocks.hpp>
 #include <reference_model/model/config.hpp>
 

@@ -14,7 +14,7 @@ struct uniform_budget {
 
 /// No limit: the cache grows to the capacity that the plan was given.
 struct unlimited {
-  constexpr std::uint32_t limit(cache_shape const&, std::uint32_t, std::uint32_t) const { return 0xffffffffu; }
+  constexpr std::uint32_t limit(cache_shape const&, std::uint32_t, std::uint32_t) const { return no_limit; }
   friend constexpr bool operator==(unlimited const&, unlimited const&) = default;
 };
 

@@ -10,7 +10,7 @@
 #include <kvsift/collective/softmax.hpp>
 #include <kvsift/core/exact.hpp>
 #include <kvsift/evict/scratch.hpp>
-#include <kvsift/position/rotary.hpp>
+#include <kvsift/core/rotary.hpp>
 
 namespace kvsift {
 

@@ -5,7 +5,9 @@
 
 #include <kvsift/cache/moves.hpp>
 #include <kvsift/cache/storage.hpp>
+#include <kvsift/evict/attend_row.hpp>
 #include <kvsift/evict/choose.hpp>
+#include <kvsift/evict/disposal.hpp>
 #include <kvsift/policy/rule.hpp>
 
 namespace kvsift {
@@ -90,22 +92,36 @@ struct deciding_rows {
   KVSIFT_HOST_DEVICE row_view<Columns> operator()(std::uint32_t h) const { return cache.row(first + h); }
 };
 
+/// Hands a token over to the disposal before its slot is used again. Payload: how `from` stores vectors.
+template <class Payload, cooperative_group G, class Disposal, class Columns>
+KVSIFT_HOST_DEVICE void dispose(G const& g, Disposal const& disposal, row_view<Columns> const& from, std::uint32_t slot,
+                                std::uint32_t index, std::uint32_t head_dim) {
+  if constexpr (!Disposal::idle) {
+    using vector = detail::stored_components<Payload>;
+    disposal.dispose(g, victim<vector>{from.context(from.state->held), index, from.positions[slot], head_dim,
+                                       vector{from.keys.at(slot)}, vector{from.values.at(slot)}});
+  }
+}
+
 /// Brings rows that decide together down to limit - room slots, one victim after the other. Nothing happens where they
 /// hold no more. sums [2, capacity] if more than one head decides, words [2 x threads].
 /// Per victim: the columns that the rule reads, once or twice; one slot moved.
-template <class Payload, cooperative_group G, class Columns, class Rule>
+template <class Payload, cooperative_group G, class Columns, class Rule, class Disposal>
 KVSIFT_HOST_DEVICE void cut_rows(G const& g, deciding_rows<Payload, Columns> const& rows, Rule const& rule,
-                                 std::uint32_t room, float* sums, std::uint32_t* words) {
+                                 Disposal const& disposal, std::uint32_t room, float* sums, std::uint32_t* words) {
   for (;;) {
     auto const first = rows(0);
     std::uint32_t const held = first.state->held;
     std::uint32_t const limit = first.state->limit;
     g.sync();
     if (held == 0 || held + room <= limit) return;
-    std::uint32_t const victim = detail::with_candidates(
+    std::uint32_t const chosen = detail::with_candidates(
         g, rows, rule, sums, [&](auto const& c) { return choose_one(g, c, words); });
-    if (victim >= held) return;  // everything is guarded: the plan refuses such policies
-    for (std::uint32_t h = 0; h < rows.heads; ++h) remove_slot(g, rows.cache, rows(h), victim);
+    if (chosen >= held) return;  // everything is guarded: the plan refuses such policies
+    for (std::uint32_t h = 0; h < rows.heads; ++h) {
+      dispose<Payload>(g, disposal, rows(h), chosen, rows.first + h, rows.cache.shape.head_dim);
+      remove_slot(g, rows.cache, rows(h), chosen);
+    }
   }
 }
 

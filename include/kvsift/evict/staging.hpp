@@ -2,20 +2,17 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include <kvsift/cache/moves.hpp>
 #include <kvsift/cache/storage.hpp>
 #include <kvsift/evict/append_row.hpp>
 #include <kvsift/evict/attend_row.hpp>
 #include <kvsift/evict/cut.hpp>
+#include <kvsift/evict/workspace.hpp>
 #include <kvsift/payload/plain.hpp>
 
 namespace kvsift {
-
-/// No vector is stored: the staging rows of a prompt keep columns only, keys and values stay where the caller has them.
-struct no_payload {
-  KVSIFT_HOST_DEVICE static constexpr std::size_t bytes(std::uint32_t) { return 0; }
-};
 
 /// A piece of tokens that arrives for one layer.
 ///   queries [sequences, tokens, kv_heads x group, head_dim], keys and values [sequences, tokens, kv_heads, head_dim]
@@ -26,7 +23,23 @@ struct arrivals {
   std::uint32_t tokens = 0;
 };
 
-/// The rows of one layer while a prompt is in flight that will not fit: slots 0 .. tokens-1 in position order.
+/// What an engine's own causal attention over a prompt said of each of its tokens: probabilities averaged over the group,
+/// then reduced over the queries. Each [sequences, kv_heads, pitch]; null where the policy's columns do not ask for it.
+struct prompt_masses {
+  float const* sum = nullptr;      ///< over all queries
+  float const* squares = nullptr;  ///< sum of squares, over all queries
+  float const* last = nullptr;     ///< of the last query
+  float const* window = nullptr;   ///< sum over the last columns().window_queries() queries
+  std::size_t pitch = 0;           ///< at least the tokens of the prompt
+};
+
+/// Stands where no rule acts.
+struct no_rule {
+  static constexpr unit who = unit::per_head;
+};
+
+/// The rows of one layer while a prompt is in flight: slots 0 .. tokens-1 in position order, columns in the workspace, keys
+/// and values in the caller's arrays.
 template <class Columns>
 struct staging_rows {
   cache_view<no_payload, Columns> planes;  ///< [one layer, sequences, kv_heads, tokens]
@@ -47,73 +60,92 @@ struct staging_rows {
   }
 };
 
-/// Attention of a prompt that will not fit, over the caller's own arrays; columns are fed in the workspace.
-/// One block per (sequence, KV head).
-template <class Payload, class Columns>
+namespace detail {
+
+/// Feeds one column with the masses that an engine computed over a prompt.
+template <class G, class Columns>
+struct mass_feeder {
+  G const& g;
+  row_view<Columns> const& row;
+  head_context const& about;
+  prompt_masses masses;  ///< of this row
+  std::uint32_t tokens;
+
+  template <class C>
+  KVSIFT_HOST_DEVICE void operator()(C const& column, std::size_t) const {
+    std::uint32_t const width = column.width();
+    if (!C::feeds_on_attention || width == 0) return;
+    typename C::element* const e = row.template column<C>();
+    auto const at = [](float const* plane, std::uint32_t i) { return plane == nullptr ? 0.0f : plane[i]; };
+    for (std::uint32_t i = g.thread_rank(); i < tokens; i += g.num_threads())
+      column.observe(e + std::size_t{i} * width,
+                     mass{at(masses.sum, i), at(masses.squares, i), at(masses.last, i), at(masses.window, i), tokens - i}, about);
+  }
+};
+
+}  // namespace detail
+
+/// Lets the columns of a prompt be born in the workspace and feeds them: with the prompt's own causal attention over the
+/// caller's arrays, or, if the piece has no queries, with masses that the engine gives. One block per (sequence, KV head).
+template <class Bound, class Columns>
 struct stage_task {
-  cache_view<Payload, Columns> cache;
+  Bound cache;
   staging_rows<Columns> staging;
-  rotary_view rotary;
+  prompt_masses masses;
   float* out;
-  std::byte* workspace;
-  std::size_t block_bytes;
-  std::size_t slots;
-  std::uint32_t threads;
 
   template <cooperative_group G>
   KVSIFT_HOST_DEVICE void operator()(G const& g, std::uint32_t block) const {
-    cache_shape const& shape = cache.shape;
-    row_scratch const scratch = row_scratch::carve(workspace + block * block_bytes, shape, slots, threads);
+    cache_shape const& shape = cache.planes.shape;
+    Columns const& stored = cache.planes.stored;
     row_view<Columns> const row = staging(block);
-    row_state const target = *cache.row(staging.layer * shape.layer_rows() + block).state;
+    row_state const target = *cache.planes.row(staging.layer * shape.layer_rows() + block).state;
     std::uint32_t const tokens = staging.piece.tokens;
-    if (g.thread_rank() == 0)
-      *row.state = {tokens, target.next + tokens, target.next + tokens - 1, target.limit};
+    if (g.thread_rank() == 0) *row.state = {tokens, target.next + tokens, target.next + tokens - 1, target.limit};
     g.sync();
     for (std::uint32_t t = g.thread_rank(); t < tokens; t += g.num_threads()) {
       row.positions[t] = target.next + t;
       float const* const key = reinterpret_cast<float const*>(row.keys.at(t));
       float const* const value = reinterpret_cast<float const*>(row.values.at(t));
-      cache.stored.for_each(detail::admitter<Columns>{row, t, arrival{key, value, shape.head_dim, target.next + t},
-                                                      row.context(tokens)});
+      stored.for_each(detail::admitter<Columns>{row, t, arrival{key, value, shape.head_dim, target.next + t}, row.context(tokens)});
     }
     g.sync();
     head_context const about = row.context(tokens < target.limit ? tokens : target.limit);
+    if (staging.piece.queries == nullptr) {
+      std::size_t const begin = block * masses.pitch;
+      auto const of_row = [&](float const* plane) { return plane == nullptr ? nullptr : plane + begin; };
+      stored.for_each(detail::mass_feeder<G, Columns>{
+          g, row, about, {of_row(masses.sum), of_row(masses.squares), of_row(masses.last), of_row(masses.window), masses.pitch}, tokens});
+      g.sync();
+      return;
+    }
     std::size_t const queries = std::size_t{shape.query_heads()} * shape.head_dim;
     std::size_t const begin = row.sequence * tokens * queries + std::size_t{row.head} * shape.group * shape.head_dim;
-    attend_piece<plain<float>>(g, shape, cache.stored, row, rotary, 0, tokens, staging.piece.queries + begin,
-                               out + begin, about, scratch);
+    attend_piece<plain<float>>(g, shape, stored, row, cache.rotary, 0, tokens, staging.piece.queries + begin, out + begin, about,
+                               cache.scratch(block));
   }
 };
 
 /// Cuts a staged prompt down to the limit and writes the survivors, in position order, into the cache.
 /// One block per (sequence, KV head), or per sequence if the heads decide together.
-template <class Payload, class Columns, class Rule>
+template <class Payload, class Bound, class Columns, class Rule>
 struct settle_task {
-  cache_view<Payload, Columns> cache;
+  Bound cache;
   staging_rows<Columns> staging;
   Rule rule;
-  float* sums;  ///< [sequences, 2, slots]
-  std::byte* workspace;
-  std::size_t block_bytes;
-  std::size_t slots;
-  std::uint32_t threads;
 
   template <cooperative_group G>
   KVSIFT_HOST_DEVICE void operator()(G const& g, std::uint32_t block) const {
-    cache_shape const& shape = cache.shape;
+    cache_shape const& shape = cache.planes.shape;
     std::uint32_t const heads = rule.who == unit::shared ? shape.kv_heads : 1;
-    row_scratch const scratch = row_scratch::carve(workspace + block * block_bytes, shape, slots, threads);
+    row_scratch const scratch = cache.scratch(block);
     staging_rows<Columns> rows = staging;
     rows.first = block * heads;
     rows.heads = heads;
     auto const first = rows(0);
     std::uint32_t const held = first.state->held;
     std::uint32_t const kept = held < first.state->limit ? held : first.state->limit;
-    detail::with_candidates(g, rows, rule, sums + block * 2 * slots, [&](auto const& c) {
-      choose_many(g, c, held - kept, rule.ranked, scratch.keys, scratch.places, scratch.group_words);
-      return 0u;
-    });
+    mark_victims(g, rows, held, held - kept, scratch, block);
     if (g.thread_rank() == 0) {  // marks become the list of the survivors
       std::uint32_t count = 0;
       for (std::uint32_t i = 0; i < held; ++i)
@@ -122,28 +154,55 @@ struct settle_task {
     g.sync();
     for (std::uint32_t h = 0; h < heads; ++h) {
       row_view<Columns> const from = rows(h);
-      row_view<Columns> const to = cache.row(staging.layer * shape.layer_rows() + rows.first + h);
-      for (std::uint32_t j = 0; j < kept; ++j) {
-        std::uint32_t const source = scratch.keys[j];
-        float const* const key = reinterpret_cast<float const*>(from.keys.at(source));
-        float const* const value = reinterpret_cast<float const*>(from.values.at(source));
-        for (std::uint32_t d = g.thread_rank(); d < shape.head_dim; d += g.num_threads()) {
-          Payload::store(to.keys.at(j), d, key[d]);
-          Payload::store(to.values.at(j), d, value[d]);
-        }
-        move_columns(g, cache.stored, from, source, to, j);
-        if (g.thread_rank() == 0) {
-          to.positions[j] = from.positions[source];
-          if (to.ranks != nullptr) to.ranks[j] = j;
-        }
+      std::uint32_t const index = staging.layer * shape.layer_rows() + rows.first + h;
+      if constexpr (!decltype(cache.disposal)::idle) {
+        for (std::uint32_t i = 0; i < held; ++i)
+          if (scratch.places[i] != 0) dispose<plain<float>>(g, cache.disposal, from, i, index, shape.head_dim);
       }
-      if (g.thread_rank() == 0) {
-        to.state->held = kept;
-        to.state->next = from.state->next;
-        to.state->observed_from = from.state->observed_from;
-      }
-      g.sync();
+      write_survivors(g, from, cache.planes.row(index), scratch.keys, kept);
     }
+  }
+
+ private:
+  /// places[slot] = 1 for those that go, 0 for those that stay.
+  template <cooperative_group G>
+  KVSIFT_HOST_DEVICE void mark_victims(G const& g, staging_rows<Columns> const& rows, std::uint32_t held, std::uint32_t count,
+                                       row_scratch const& scratch, std::uint32_t block) const {
+    if constexpr (std::is_same_v<Rule, no_rule>) {
+      for (std::uint32_t i = g.thread_rank(); i < held; i += g.num_threads()) scratch.places[i] = 0;
+      g.sync();
+    } else {
+      detail::with_candidates(g, rows, rule, cache.work.sums + block * 2 * cache.work.slots, [&](auto const& c) {
+        choose_many(g, c, count, rule.ranked, scratch.keys, scratch.places, scratch.group_words);
+        return 0u;
+      });
+    }
+  }
+
+  /// Slot j of `to` becomes slot survivors[j] of `from`.
+  template <cooperative_group G>
+  KVSIFT_HOST_DEVICE void write_survivors(G const& g, row_view<Columns> const& from, row_view<Columns> const& to,
+                                          std::uint32_t const* survivors, std::uint32_t kept) const {
+    for (std::uint32_t j = 0; j < kept; ++j) {
+      std::uint32_t const source = survivors[j];
+      float const* const key = reinterpret_cast<float const*>(from.keys.at(source));
+      float const* const value = reinterpret_cast<float const*>(from.values.at(source));
+      for (std::uint32_t d = g.thread_rank(); d < cache.planes.shape.head_dim; d += g.num_threads()) {
+        Payload::store(to.keys.at(j), d, key[d]);
+        Payload::store(to.values.at(j), d, value[d]);
+      }
+      move_columns(g, cache.planes.stored, from, source, to, j);
+      if (g.thread_rank() == 0) {
+        to.positions[j] = from.positions[source];
+        if (to.ranks != nullptr) to.ranks[j] = j;
+      }
+    }
+    if (g.thread_rank() == 0) {
+      to.state->held = kept;
+      to.state->next = from.state->next;
+      to.state->observed_from = from.state->observed_from;
+    }
+    g.sync();
   }
 };
 

@@ -9,63 +9,55 @@
 #include <kvsift/evict/attend_row.hpp>
 #include <kvsift/evict/cut.hpp>
 #include <kvsift/evict/staging.hpp>
+#include <kvsift/evict/workspace.hpp>
 
 namespace kvsift {
 
-/// Stands where no rule acts.
-struct no_rule {};
-
 /// Brings rows under their limit. One block per row, or per (layer, sequence) if the heads decide together.
-template <class Payload, class Columns, class Rule>
+template <class Payload, class Bound, class Columns, class Rule>
 struct cut_task {
-  cache_view<Payload, Columns> cache;
+  Bound cache;
   Rule rule;
   std::uint32_t first_row;
   std::uint32_t room;
-  float* sums;           ///< [blocks, 2, capacity] if the heads decide together
-  std::uint32_t* words;  ///< [blocks, 2 x threads]
-  std::uint32_t threads;
 
   template <cooperative_group G>
   KVSIFT_HOST_DEVICE void operator()(G const& g, std::uint32_t block) const {
-    std::uint32_t const heads = rule.who == unit::shared ? cache.shape.kv_heads : 1;
-    cut_rows(g, deciding_rows<Payload, Columns>{cache, first_row + block * heads, heads}, rule, room,
-             sums + std::size_t{block} * 2 * cache.capacity, words + std::size_t{block} * 2 * threads);
+    std::uint32_t const heads = rule.who == unit::shared ? cache.planes.shape.kv_heads : 1;
+    auto const& work = cache.work;
+    float* const sums = heads > 1 ? work.sums + std::size_t{block} * 2 * work.slots : nullptr;
+    cut_rows(g, deciding_rows<Payload, Columns>{cache.planes, first_row + block * heads, heads}, rule, cache.disposal, room,
+             sums, work.words + std::size_t{block} * 2 * work.threads);
   }
 };
 
 /// Writes a piece of tokens into the rows of a layer and attends to it; every row makes room first if `rule` says so.
 /// One block per (sequence, KV head).
-template <class Payload, class Columns, class Rule>
+template <class Payload, class Bound, class Columns, class Rule>
 struct step_task {
-  cache_view<Payload, Columns> cache;
+  Bound cache;
   Rule rule;
   arrivals piece;  ///< no queries: nothing is attended to; no keys: nothing is written
-  rotary_view rotary;
   float* out;
   std::uint32_t layer;
-  std::byte* workspace;
-  std::size_t block_bytes;
-  std::size_t slots;
-  std::uint32_t threads;
 
   template <cooperative_group G>
   KVSIFT_HOST_DEVICE void operator()(G const& g, std::uint32_t block) const {
-    cache_shape const& shape = cache.shape;
+    cache_shape const& shape = cache.planes.shape;
     std::uint32_t const index = layer * shape.layer_rows() + block;
-    row_view<Columns> const row = cache.row(index);
-    row_scratch const scratch = row_scratch::carve(workspace + block * block_bytes, shape, slots, threads);
+    row_view<Columns> const row = cache.planes.row(index);
+    row_scratch const scratch = cache.scratch(block);
     std::uint32_t const tokens = piece.tokens;
     if (piece.keys != nullptr) {
       if constexpr (!std::is_same_v<Rule, no_rule>)
-        cut_rows(g, deciding_rows<Payload, Columns>{cache, index, 1}, rule, 1, static_cast<float*>(nullptr),
-                 scratch.group_words);
+        cut_rows(g, deciding_rows<Payload, Columns>{cache.planes, index, 1}, rule, cache.disposal, 1,
+                 static_cast<float*>(nullptr), scratch.group_words);
       std::size_t const stride = std::size_t{shape.kv_heads} * shape.head_dim;
       std::size_t const begin = row.sequence * tokens * stride + std::size_t{row.head} * shape.head_dim;
       bool const first_piece = row.state->next == 0;
       g.sync();
       for (std::uint32_t t = 0; t < tokens; ++t)
-        append_row(g, cache, row, piece.keys + begin + t * stride, piece.values + begin + t * stride);
+        append_row(g, cache.planes, row, piece.keys + begin + t * stride, piece.values + begin + t * stride);
       if (first_piece && g.thread_rank() == 0) row.state->observed_from = row.state->next - 1;
       g.sync();
     }
@@ -74,7 +66,7 @@ struct step_task {
     head_context const about = row.context(held < row.state->limit ? held : row.state->limit);
     std::size_t const queries = std::size_t{shape.query_heads()} * shape.head_dim;
     std::size_t const begin = row.sequence * tokens * queries + std::size_t{row.head} * shape.group * shape.head_dim;
-    attend_piece<Payload>(g, shape, cache.stored, row, rotary, held - tokens, tokens, piece.queries + begin,
+    attend_piece<Payload>(g, shape, cache.planes.stored, row, cache.rotary, held - tokens, tokens, piece.queries + begin,
                           out + begin, about, scratch);
   }
 };

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 
+#include <kvsift/budget/layers.hpp>
 #include <kvsift/budget/uniform.hpp>
 #include <kvsift/policy/policy.hpp>
 #include <kvsift/scope/most_varying.hpp>
@@ -96,8 +98,25 @@ class any_scope {
   bool ranked_ = false;
 };
 
+/// A budget allocator chosen at run time.
+class any_budget {
+ public:
+  constexpr any_budget(unlimited = {}) {}
+  constexpr any_budget(uniform_budget b) : slots_(b.slots) {}
+  any_budget(layer_budgets b) : layers_(std::move(b)) {}
+
+  constexpr std::uint32_t limit(cache_shape const& shape, std::uint32_t layer, std::uint32_t head) const {
+    return layers_.slots.empty() ? slots_ : layers_.limit(shape, layer, head);
+  }
+  friend constexpr bool operator==(any_budget const&, any_budget const&) = default;
+
+ private:
+  std::uint32_t slots_ = no_limit;
+  layer_budgets layers_{};
+};
+
 using any_rule = rule<any_score, any_scope>;
-using any_policy = policy<uniform_budget, any_rule, any_rule>;
+using any_policy = policy<any_budget, any_rule, any_rule>;
 
 namespace detail {
 
@@ -122,7 +141,14 @@ constexpr any_rule nth(rule_list<First, Rest...> const& rules, unsigned i) {
 template <class Budget, class... Rules>
 constexpr any_policy to_any(policy<Budget, Rules...> const& p) {
   static_assert(sizeof...(Rules) <= 2, "kvsift: any_policy holds two rules");
-  return any_policy{uniform_budget{p.budget.limit(cache_shape{}, 0, 0)}, detail::nth(p.rules, 0), detail::nth(p.rules, 1)};
+  return any_policy{p.budget, detail::nth(p.rules, 0), detail::nth(p.rules, 1)};
+}
+
+/// The rule of `p` that acts first at one of the moments `when`, asked at no others; idle if there is none.
+constexpr any_rule restrict_to(any_policy const& p, moment when) {
+  any_rule found = includes(p.rules.first.when, when) ? p.rules.first : p.rules.rest.first;
+  found.when = found.when & when;
+  return found;
 }
 
 }  // namespace kvsift

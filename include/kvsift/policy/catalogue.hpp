@@ -2,67 +2,121 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include <kvsift/core/check.hpp>
 #include <kvsift/policy/any_policy.hpp>
+#include <kvsift/policy/fields.hpp>
 #include <kvsift/policy/named.hpp>
 
+// The policies that a user may ask for by name. A new one is one entry here: everything else reads the entries.
 namespace kvsift {
 
-/// The fields of a policy file. Absent: not stated.
-struct policy_fields {
-  std::string policy;
-  std::optional<std::uint32_t> budget, sinks, recent, newest, excluded, history;
-  std::optional<bool> threshold, shared;
-  std::optional<std::string> score, profile;
-  std::optional<std::uint64_t> seed;
-  std::uint32_t pinned_from = 0, pinned = 0;  ///< a span of positions that never goes
-};
-
-/// A policy made from fields.
-struct catalogue_policy {
-  any_policy value;
-  bool bounded = true;      ///< false: never evicts, needs a capacity
-  std::uint32_t slots = 0;  ///< slots that a head may keep; 0 if not bounded
-};
-
-/// One line of the catalogue: what a user may ask for by name.
 struct catalogue_entry {
   char const* name;
-  char const* alias;     ///< another name for it, or ""
-  char const* required;  ///< fields without a default, separated by blanks
-  char const* optional;  ///< fields with one
-  char const* rule;      ///< what goes first
-  char const* score;     ///< formula
-  char const* moment;    ///< when, in decode
-  char const* bytes;     ///< columns, bytes per slot and KV head
+  char const* alias;   ///< another name for it, or ""
+  char const* fields;  ///< separated by blanks: `f` is required in a policy file, `f=value` has that default, `f?` may be left out
+  any_policy (*make)(policy_fields const&);
+  void (*derive)(policy_fields&, std::uint32_t budget);  ///< fills in what a bare name leaves open, as its original does
+  char const* goes;    ///< what goes first
+  char const* score;   ///< formula
+  char const* moment;  ///< when, in decode
+  char const* bytes;   ///< columns, bytes per slot and KV head
   char const* source;
 };
 
+namespace detail {
+
+constexpr std::uint32_t three_tenths(std::uint32_t budget) { return static_cast<std::uint32_t>(std::uint64_t{budget} * 3 / 10); }
+
+inline void derive_nothing(policy_fields&, std::uint32_t) {}
+inline void derive_sinks(policy_fields& f, std::uint32_t budget) {
+  f.otherwise("budget", budget);
+  f.otherwise("sinks", 4u);
+}
+inline void derive_window(policy_fields& f, std::uint32_t budget) {
+  derive_sinks(f, budget);
+  f.otherwise("recent", 10u);
+}
+/// H2O's even split of EasyKV: three tenths are the recent window.
+inline void derive_recent(policy_fields& f, std::uint32_t budget) {
+  f.otherwise("budget", budget);
+  f.otherwise("recent", three_tenths(f["budget"]));
+}
+inline void derive_excluded(policy_fields& f, std::uint32_t budget) {
+  f.otherwise("budget", budget);
+  std::uint32_t const b = f["budget"];
+  f.otherwise("newest", std::min(10u, b - 1));
+  f.otherwise("excluded", three_tenths(b) > 9 ? three_tenths(b) - 9 : 0u);
+}
+inline void derive_deviation(policy_fields& f, std::uint32_t budget) {
+  derive_excluded(f, budget);
+  f.otherwise("score", "mean");
+}
+inline void derive_streaming(policy_fields& f, std::uint32_t budget) {
+  f.otherwise("sinks", 4u);
+  if (f.has("recent")) return;
+  std::uint32_t const b = f.has("budget") ? f["budget"] : budget;
+  if (b <= f["sinks"]) refuse_field("budget", std::to_string(b), "streaming_llm needs more than its " + std::to_string(f["sinks"]) + " sinks");
+  f.set("recent", b - f["sinks"]);
+}
+
+inline any_policy make_streaming(policy_fields const& f) {
+  std::uint64_t const slots = std::uint64_t{f["sinks"]} + f["recent"];
+  if (f["recent"] == 0) refuse_field("recent", "0", "streaming_llm keeps at least 1");
+  if (slots > most_slots || (f.has("budget") && f["budget"] != slots))
+    refuse_field(f.has("budget") ? "budget" : "recent", std::to_string(f[f.has("budget") ? "budget" : "recent"]),
+                 "streaming_llm keeps sinks + recent = " + std::to_string(slots) + " slots; leave the budget out or make them agree");
+  return to_any(streaming_llm(f["sinks"], f["recent"]));
+}
+
+}  // namespace detail
+
 inline constexpr catalogue_entry catalogue[] = {
-    {"full", "", "", "", "nothing", "-", "never", "0", "-"},
-    {"streaming_llm", "recency", "recent", "sinks budget", "the oldest outside sinks and recent window", "position", "after attention", "0",
-     "arXiv 2309.17453"},
-    {"random", "", "budget sinks recent", "seed", "a random slot", "draw(seed, layer, head, position, tokens seen)", "before append", "0",
-     "cold-compress"},
-    {"accumulated_attention", "h2o_head", "budget recent", "sinks", "the lowest sum of attention", "S1", "after attention", "4",
-     "arXiv 2306.14048"},
-    {"mean_attention", "", "budget recent", "sinks", "the lowest mean attention", "S1 / c", "after attention", "4", "arXiv 2402.06262"},
-    {"tova", "", "budget", "shared sinks", "the lowest attention of the newest query", "a(newest query)", "after attention", "4",
-     "arXiv 2401.06104"},
-    {"roco", "", "budget excluded", "newest sinks profile", "the lowest mean outside the most varying", "S1 / c; scope max(0, S2 / c - (S1 / c)^2)",
-     "after attention", "8", "arXiv 2402.06262"},
-    {"deviation_scope", "", "budget excluded score", "newest sinks", "the lowest sum or mean outside the most varying",
-     "S1 or S1 / c; scope as roco", "after attention", "8", "arXiv 2402.06262"},
-    {"recent_global", "", "budget sinks", "", "the oldest outside the sinks", "position", "before append", "0", "cold-compress"},
-    {"heavy_hitter", "", "budget sinks recent", "history threshold", "the lowest mean observation",
-     "mean of the newest `history` observations", "before append", "4 per observation kept (threshold: 1/8)", "cold-compress, arXiv 2305.17118"},
-    {"key_norm", "l2", "budget sinks recent", "", "the largest key norm", "-|k|^2", "before append", "4", "arXiv 2406.11430"},
-    {"keep_it_odd", "", "budget sinks recent", "", "even positions, then odd ones", "position mod 2", "before append", "0", "cold-compress"},
+    {"full", "", "", [](policy_fields const&) { return to_any(full()); }, detail::derive_nothing,
+     "nothing", "-", "never", "0", "-"},
+    {"streaming_llm", "recency", "sinks=4 recent budget?", detail::make_streaming, detail::derive_streaming,
+     "the oldest outside sinks and recent window", "position", "after attention", "0", "arXiv 2309.17453"},
+    {"random", "", "budget sinks recent seed=0",
+     [](policy_fields const& f) { return to_any(random_eviction(f["budget"], f["sinks"], f["recent"], f.seed())); }, detail::derive_window,
+     "a random slot", "draw(seed, layer, head, position, tokens seen)", "before append", "0", "cold-compress"},
+    {"accumulated_attention", "h2o_head", "budget recent sinks=0",
+     [](policy_fields const& f) { return to_any(accumulated_attention_policy(f["budget"], f["recent"], f["sinks"])); }, detail::derive_recent,
+     "the lowest sum of attention", "S1", "after attention", "4", "arXiv 2306.14048"},
+    {"mean_attention", "", "budget recent sinks=0",
+     [](policy_fields const& f) { return to_any(mean_attention_policy(f["budget"], f["recent"], f["sinks"])); }, detail::derive_recent,
+     "the lowest mean attention", "S1 / c", "after attention", "4", "arXiv 2402.06262"},
+    {"tova", "", "budget shared=false sinks=0",
+     [](policy_fields const& f) { return to_any(tova(f["budget"], f.truth("shared"), f["sinks"])); },
+     [](policy_fields& f, std::uint32_t budget) { f.otherwise("budget", budget); },
+     "the lowest attention of the newest query", "a(newest query)", "after attention", "4", "arXiv 2401.06104"},
+    {"roco", "", "budget excluded newest=10 sinks=0 profile=fixed",
+     [](policy_fields const& f) { return to_any(roco(f["budget"], f["excluded"], f["newest"], f["sinks"])); }, detail::derive_excluded,
+     "the lowest mean outside the most varying", "S1 / c; scope max(0, S2 / c - (S1 / c)^2)", "after attention", "8", "arXiv 2402.06262"},
+    {"deviation_scope", "", "budget excluded score newest=10 sinks=0",
+     [](policy_fields const& f) {
+       return f.word("score") == "mean" ? to_any(roco(f["budget"], f["excluded"], f["newest"], f["sinks"]))
+                                        : to_any(accumulated_deviation(f["budget"], f["excluded"], f["newest"], f["sinks"]));
+     },
+     detail::derive_deviation,
+     "the lowest sum or mean outside the most varying", "S1 or S1 / c; scope as roco", "after attention", "8", "arXiv 2402.06262"},
+    {"recent_global", "", "budget sinks",
+     [](policy_fields const& f) { return to_any(recent_global(f["budget"], f["sinks"])); }, detail::derive_sinks,
+     "the oldest outside the sinks", "position", "before append", "0", "cold-compress"},
+    {"heavy_hitter", "", "budget sinks recent history=1 threshold=false",
+     [](policy_fields const& f) {
+       return to_any(heavy_hitter(f["budget"], f["sinks"], f["recent"], f["history"], f.truth("threshold")));
+     },
+     detail::derive_window,
+     "the lowest mean observation", "mean of the newest `history` observations", "before append",
+     "4 per observation kept (threshold: 1/8)", "cold-compress, arXiv 2305.17118"},
+    {"key_norm", "l2", "budget sinks recent",
+     [](policy_fields const& f) { return to_any(key_norm(f["budget"], f["sinks"], f["recent"])); }, detail::derive_window,
+     "the largest key norm", "-|k|^2", "before append", "4", "arXiv 2406.11430"},
+    {"keep_it_odd", "", "budget sinks recent",
+     [](policy_fields const& f) { return to_any(keep_it_odd(f["budget"], f["sinks"], f["recent"])); }, detail::derive_window,
+     "even positions, then odd ones", "position mod 2", "before append", "0", "cold-compress"},
 };
 
 /// Every name and alias, for messages.
@@ -75,166 +129,116 @@ inline std::string catalogue_names() {
   return names;
 }
 
-/// The line of a name or alias. Throws bad_argument naming what there is.
+/// The entry of a name or alias. Throws bad_argument naming what there is.
 inline catalogue_entry const& find_policy(std::string_view name) {
   for (catalogue_entry const& e : catalogue)
     if (name == e.name || (*e.alias != '\0' && name == e.alias)) return e;
   throw bad_argument("policy '" + std::string(name) + "' is unknown; there are " + catalogue_names());
 }
 
-namespace detail {
-
-inline bool lists(std::string_view fields, std::string_view field) {
-  for (std::size_t at = 0; at < fields.size();) {
-    std::size_t const end = std::min(fields.find(' ', at), fields.size());
-    if (fields.substr(at, end - at) == field) return true;
-    at = end + 1;
+/// Calls f(field, mark, default) for each field of an entry; mark is '\0' (required), '=' or '?'.
+template <class F>
+void for_each_field(catalogue_entry const& entry, F const& f) {
+  std::string_view rest = entry.fields;
+  while (!rest.empty()) {
+    std::string_view const item = rest.substr(0, rest.find(' '));
+    std::size_t const end = std::min(item.find_first_of("=?"), item.size());
+    f(item.substr(0, end), end < item.size() ? item[end] : '\0', end < item.size() ? item.substr(end + 1) : std::string_view());
+    rest.remove_prefix(std::min(item.size() + 1, rest.size()));
   }
-  return false;
 }
 
-[[noreturn]] inline void refuse(std::string const& problem) { throw bad_argument(problem); }
+inline bool has_field(catalogue_entry const& entry, std::string_view name) {
+  bool found = false;
+  for_each_field(entry, [&](std::string_view field, char, std::string_view) { found = found || field == name; });
+  return found;
+}
 
-inline void at_least_one(char const* field, std::uint32_t value) {
-  if (value < 1) refuse(std::string("policy field '") + field + "' is 0; give at least 1");
+/// Fills in what a bare name leaves open, from the budget in slots.
+inline policy_fields with_defaults(policy_fields f, std::uint32_t budget) {
+  find_policy(f.policy).derive(f, budget);
+  return f;
+}
+
+/// A policy made from fields.
+struct catalogue_policy {
+  any_policy value;
+  bool bounded = true;      ///< false: never evicts, needs a capacity
+  std::uint32_t slots = 0;  ///< the most slots that a head may keep; 0 if not bounded
+};
+
+namespace detail {
+
+/// Refuses a rule that could find no slot that may go.
+inline void check_room(any_rule const& rule, policy_fields const& f, std::uint32_t limit) {
+  if (rule.when == moment{} || rule.needs() <= limit) return;
+  protect const& g = rule.guards;
+  std::string sum;
+  auto const add = [&](char const* field, std::uint32_t slots) {
+    if (slots != 0) sum += (sum.empty() ? "" : " + ") + std::string(field) + " " + std::to_string(slots);
+  };
+  add("sinks", g.sinks);
+  add(f.has("recent") ? "recent" : "newest", g.newest);
+  add("excluded", rule.scope.excluded());
+  add("pinned", g.pinned);
+  refuse_field(f.layers.empty() ? "budget" : "layers", std::to_string(limit),
+               sum + " leave no slot that may go; raise the budget or protect less");
 }
 
 }  // namespace detail
 
-/// Fills in what a bare name leaves open, from the budget B, as the originals do: streaming_llm 4 sinks; H2O and mean
-/// floor(0.3 B) recent; roco newest 10 and floor(0.3 B) - 9 excluded; the others 4 sinks, 10 recent.
-inline policy_fields with_defaults(policy_fields f, std::uint32_t budget) {
-  f.policy = find_policy(f.policy).name;
-  std::string const& p = f.policy;
-  if (p == "full") return f;
-  std::uint32_t const b = f.budget.value_or(budget);
-  std::uint32_t const third = static_cast<std::uint32_t>(std::uint64_t{b} * 3 / 10);
-  auto const otherwise = [](auto& field, auto value) {
-    if (!field) field = value;
-  };
-  if (p == "streaming_llm") {
-    if (f.recent && f.sinks && !f.budget) return f;
-    otherwise(f.sinks, 4u);
-    if (!f.recent && b <= *f.sinks)
-      detail::refuse("budget is " + std::to_string(b) + "; " + p + " needs more than its " + std::to_string(*f.sinks) + " sinks");
-    otherwise(f.recent, b - *f.sinks);
-    return f;
-  }
-  f.budget = b;
-  if (p == "accumulated_attention" || p == "mean_attention") otherwise(f.recent, third);
-  if (p == "roco" || p == "deviation_scope") {
-    otherwise(f.newest, std::min(10u, b > 1 ? b - 1 : 0));
-    otherwise(f.excluded, third > 9 ? third - 9 : 0);
-    if (p == "deviation_scope") otherwise(f.score, std::string("mean"));
-  }
-  if (p == "recent_global") otherwise(f.sinks, 4u);
-  if (p == "heavy_hitter" || p == "key_norm" || p == "keep_it_odd" || p == "random") {
-    otherwise(f.sinks, 4u);
-    otherwise(f.recent, 10u);
-  }
-  return f;
-}
-
 /// Makes the policy that the fields state. Throws bad_argument for a missing or foreign field, and for values that
 /// leave no slot that may go; the message names field, value, limit and remedy.
-inline catalogue_policy make_policy(policy_fields const& given) {
-  catalogue_entry const& entry = find_policy(given.policy);
-  policy_fields const& f = given;
-  std::string const name = entry.name;
-  auto const known = [&](char const* field, bool stated) {
-    bool const required = detail::lists(entry.required, field);
-    if (stated && !required && !detail::lists(entry.optional, field))
-      detail::refuse("policy field '" + std::string(field) + "' is not one of " + name + "; it has: " + entry.required +
-                     (*entry.optional != '\0' ? std::string(" ") + entry.optional : ""));
-    if (!stated && required) detail::refuse("policy field '" + std::string(field) + "' is missing; " + name + " requires it");
-  };
-  known("budget", f.budget.has_value());
-  known("sinks", f.sinks.has_value());
-  known("recent", f.recent.has_value());
-  known("newest", f.newest.has_value());
-  known("excluded", f.excluded.has_value());
-  known("history", f.history.has_value());
-  known("threshold", f.threshold.has_value());
-  known("shared", f.shared.has_value());
-  known("score", f.score.has_value());
-  known("profile", f.profile.has_value());
-  known("seed", f.seed.has_value());
-  if (name == "full") return {to_any(full()), false, 0};
+inline catalogue_policy make_policy(policy_fields f) {
+  catalogue_entry const& entry = find_policy(f.policy);
+  std::string known;
+  for_each_field(entry, [&](std::string_view field, char mark, std::string_view value) {
+    known += (known.empty() ? "" : ", ") + std::string(field);
+    if (mark == '=') f.otherwise(field, parse_field(*find_field(field), value));
+    if (mark == '\0' && !f.has(field))
+      throw bad_argument("policy field '" + std::string(field) + "' is missing; " + entry.name + " requires it");
+  });
+  for (auto const& [field, value] : f.values())
+    if (!has_field(entry, field))
+      throw bad_argument("policy field '" + field + "' is not one of " + entry.name + "; " + (known.empty() ? "it has none" : "it has " + known));
 
-  std::uint32_t const sinks = f.sinks.value_or(name == "streaming_llm" ? 4 : 0);
-  std::uint32_t const recent = f.recent.value_or(0);
-  std::uint32_t const newest = f.newest.value_or(10);
-  std::uint32_t const excluded = f.excluded.value_or(0);
-  std::uint32_t const budget = name == "streaming_llm" && !f.budget ? sinks + recent : f.budget.value_or(0);
-  bool const before = std::string_view(entry.moment) == "before append";
-  detail::at_least_one("budget", budget);
-  if (budget >= 0x7fffffffu) detail::refuse("policy field 'budget' is " + std::to_string(budget) + "; give less than 2147483647 slots");
+  catalogue_policy made{entry.make(f), true, 0};
+  std::uint32_t const budget = made.value.budget.limit(cache_shape{}, 0, 0);
+  if (budget == no_limit) {
+    if (!f.layers.empty()) throw bad_argument("policy field 'layers' is not one of " + std::string(entry.name) + "; it never evicts");
+    return {made.value, false, 0};
+  }
+  std::uint32_t least = budget;
+  made.slots = budget;
+  if (!f.layers.empty()) {
+    auto const [low, high] = std::minmax_element(f.layers.begin(), f.layers.end());
+    if (*low < 1 || *high > most_slots)
+      detail::refuse_field("layers", std::to_string(*low < 1 ? *low : *high), "give 1 to " + std::to_string(most_slots) + " slots for each layer");
+    made.value.budget = layer_budgets{f.layers};
+    least = *low;
+    made.slots = *high;
+  }
+  for (any_rule* const rule : {&made.value.rules.first, &made.value.rules.rest.first}) {
+    rule->guards.pinned_from = f.pinned_from;
+    rule->guards.pinned = f.pinned;
+    detail::check_room(*rule, f, least);
+  }
+  return made;
+}
 
-  std::uint64_t guarded = 0;
-  std::string sum;
-  auto const takes = [&](char const* field, std::uint32_t value) {
-    guarded += value;
-    sum += (sum.empty() ? "" : " + ") + std::string(field) + " " + std::to_string(value);
-  };
-  if (name == "tova" || name == "recent_global") {
-    takes("sinks", sinks);
-    if (sinks >= budget) detail::refuse("policy field 'sinks' is " + std::to_string(sinks) + "; it must be below the budget of " + std::to_string(budget) + "; raise the budget");
-  } else if (name == "streaming_llm") {
-    detail::at_least_one("recent", recent);
-    takes("sinks", sinks);
-    takes("recent", recent);
-    if (f.budget && *f.budget != guarded)
-      detail::refuse("policy field 'budget' is " + std::to_string(*f.budget) + "; streaming_llm keeps " + sum + " = " + std::to_string(guarded) + "; leave it out or make them agree");
-  } else {
-    takes("sinks", sinks);
-    if (name == "roco" || name == "deviation_scope") {
-      takes("newest", newest);
-      takes("excluded", excluded);
-    } else {
-      takes("recent", recent);
-    }
-    if (guarded > budget || (before && guarded == budget))
-      detail::refuse("policy field 'budget' is " + std::to_string(budget) + "; " + sum + " = " + std::to_string(guarded) +
-                     " leave no slot that may go; raise the budget or protect less");
-  }
-  if (guarded + f.pinned > budget)
-    detail::refuse("pinned positions are " + std::to_string(f.pinned) + "; with " + sum + " they exceed the budget of " + std::to_string(budget) + "; pin fewer");
-
-  any_policy made;
-  if (name == "streaming_llm") {
-    made = to_any(streaming_llm(sinks, recent));
-  } else if (name == "random") {
-    made = to_any(random_eviction(budget, sinks, recent, f.seed.value_or(0)));
-  } else if (name == "accumulated_attention") {
-    made = to_any(accumulated_attention_policy(budget, recent, sinks));
-  } else if (name == "mean_attention") {
-    made = to_any(mean_attention_policy(budget, recent, sinks));
-  } else if (name == "tova") {
-    made = to_any(tova(budget, f.shared.value_or(false), sinks));
-  } else if (name == "roco") {
-    if (f.profile.value_or("fixed") != "fixed") detail::refuse("policy field 'profile' is '" + *f.profile + "'; roco has 'fixed'");
-    made = to_any(roco(budget, excluded, newest, sinks));
-  } else if (name == "deviation_scope") {
-    if (*f.score != "mean" && *f.score != "accumulated")
-      detail::refuse("policy field 'score' is '" + *f.score + "'; give 'accumulated' or 'mean'");
-    made = *f.score == "mean" ? to_any(roco(budget, excluded, newest, sinks)) : to_any(accumulated_deviation(budget, excluded, newest, sinks));
-  } else if (name == "recent_global") {
-    made = to_any(recent_global(budget, sinks));
-  } else if (name == "heavy_hitter") {
-    std::uint32_t const history = f.history.value_or(1);
-    detail::at_least_one("history", history);
-    if (history > 65536) detail::refuse("policy field 'history' is " + std::to_string(history) + "; give at most 65536");
-    made = to_any(heavy_hitter(budget, sinks, recent, history, f.threshold.value_or(false)));
-  } else if (name == "key_norm") {
-    made = to_any(key_norm(budget, sinks, recent));
-  } else {
-    made = to_any(keep_it_odd(budget, sinks, recent));
-  }
-  for (any_rule* r : {&made.rules.first, &made.rules.rest.first}) {
-    r->guards.pinned_from = f.pinned_from;
-    r->guards.pinned = f.pinned;
-  }
-  return {made, true, budget};
+/// The rules of one policy over a prompt that is too long, and of another from token to token. Both must have the same
+/// budget. Throws bad_argument.
+inline catalogue_policy join_phases(catalogue_policy const& prompt, catalogue_policy const& decode) {
+  if (!prompt.bounded || !decode.bounded)
+    throw bad_argument("policy fields 'prompt' and 'decode' name a policy that never evicts; give two that keep a budget");
+  if (!(prompt.value.budget == decode.value.budget))
+    throw bad_argument("policy field 'budget' is " + std::to_string(prompt.slots) + " for the prompt and " + std::to_string(decode.slots) +
+                       " for decode; give both the same");
+  catalogue_policy joined = decode;
+  joined.value.rules.first = restrict_to(prompt.value, moment::prompt_end);
+  joined.value.rules.rest.first = restrict_to(decode.value, moment::before_append | moment::after_attention);
+  joined.value.columns();  // refuses one column with two parameters
+  return joined;
 }
 
 }  // namespace kvsift

@@ -30,8 +30,8 @@ struct rule_list<First, Rest...> {
 
 /// What a policy's rules need to know of the cache they work on.
 struct policy_facts {
-  moment moments{};           ///< every moment at which some rule acts
-  std::uint64_t most_guarded = 0;  ///< the most slots that one rule takes out of the candidates
+  moment moments{};               ///< every moment at which some rule acts
+  std::uint64_t least_limit = 0;  ///< of a head, so that every rule always finds a slot that may go
 };
 
 namespace detail {
@@ -40,8 +40,7 @@ constexpr void gather(rule_list<> const&, policy_facts&) {}
 template <class First, class... Rest>
 constexpr void gather(rule_list<First, Rest...> const& rules, policy_facts& facts) {
   facts.moments = facts.moments | rules.first.when;
-  std::uint64_t const taken = rules.first.guards.slots() + rules.first.scope.excluded();
-  if (rules.first.when != moment{} && taken > facts.most_guarded) facts.most_guarded = taken;
+  if (rules.first.when != moment{} && rules.first.needs() > facts.least_limit) facts.least_limit = rules.first.needs();
   gather(rules.rest, facts);
 }
 

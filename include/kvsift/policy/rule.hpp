@@ -18,6 +18,10 @@ enum class moment : std::uint32_t {
 constexpr moment operator|(moment a, moment b) {
   return static_cast<moment>(static_cast<std::uint32_t>(a) | static_cast<std::uint32_t>(b));
 }
+constexpr moment operator&(moment a, moment b) {
+  return static_cast<moment>(static_cast<std::uint32_t>(a) & static_cast<std::uint32_t>(b));
+}
+/// Whether the set has `one`, or any of several.
 KVSIFT_HOST_DEVICE constexpr bool includes(moment set, moment one) {
   return (static_cast<std::uint32_t>(set) & static_cast<std::uint32_t>(one)) != 0;
 }
@@ -40,6 +44,10 @@ struct rule {
   pick ranked = pick::victims;
 
   constexpr auto columns() const { return unite(score.columns(), scope.columns()); }
+  /// The least limit of a head at which some slot may always go.
+  constexpr std::uint64_t needs() const {
+    return guards.slots() + scope.excluded() + (includes(when, moment::before_append) ? 1u : 0u);
+  }
   friend constexpr bool operator==(rule const&, rule const&) = default;
 };
 

@@ -1,24 +1,9 @@
 #pragma once
 
-#include <cstdint>
-
 #include <kvsift/core/check.hpp>
-#include <kvsift/core/shape.hpp>
-#include <kvsift/position/rotary.hpp>
+#include <kvsift/position/concepts.hpp>
 
 namespace kvsift {
-
-/// What append is given: keys with their positional encoding applied, or without.
-enum class keys_are : std::uint32_t { encoded, unrotated };
-
-/// Survivors keep the positions they had; keys are stored encoded. What H2O, SnapKV and most others assume.
-struct original_positions {
-  static constexpr kvsift::keys_are keys = kvsift::keys_are::encoded;
-  static constexpr bool ranked = false;  ///< whether slots carry their rank
-
-  rotary_table table(cache_shape const&, std::uint32_t /*positions*/) const { return {}; }
-  friend constexpr bool operator==(original_positions const&, original_positions const&) = default;
-};
 
 /// A key's position is its rank among the slots held: 0 .. held - 1, whatever was evicted (StreamingLLM, arXiv
 /// 2309.17453). Keys are stored unrotated and rotated on read, so that nothing drifts; the model's trained length is
@@ -31,10 +16,11 @@ struct in_cache_positions {
   static constexpr kvsift::keys_are keys = kvsift::keys_are::unrotated;
   static constexpr bool ranked = true;
 
-  rotary_table table(cache_shape const& shape, std::uint32_t positions) const {
+  static constexpr std::uint32_t next(std::uint32_t /*seen*/, std::uint32_t held) { return held; }
+  rotary_table table(cache_shape const& shape, std::uint32_t slots) const {
     require(theta > 0, "theta", theta, "give the rotary base of the model, such as 10000");
     require(rotary_dim <= shape.head_dim, "rotary_dim", rotary_dim, "give at most head_dim");
-    return rotary_table(theta, rotary_dim != 0 ? rotary_dim : shape.head_dim, pairs, positions);
+    return rotary_table(theta, rotary_dim != 0 ? rotary_dim : shape.head_dim, pairs, slots);
   }
   friend constexpr bool operator==(in_cache_positions const&, in_cache_positions const&) = default;
 };

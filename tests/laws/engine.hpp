@@ -1,0 +1,85 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <type_traits>
+#include <vector>
+
+#include <kvsift/evict/kv_tensor.hpp>
+#include <kvsift/evict/verbs.hpp>
+#include <kvsift/policy/any_policy.hpp>
+#include <kvsift/position/in_cache.hpp>
+#include <support/any_executor.hpp>
+#include <support/poison.hpp>
+#include <support/snapshot.hpp>
+
+namespace laws {
+
+/// A cache behind an interface, so that one program compiles each instance of the library once.
+class engine {
+ public:
+  virtual ~engine() = default;
+  virtual void step(support::any_executor const& on, std::uint32_t layer, kvsift::arrivals const& piece, float* out) = 0;
+  virtual void evict(support::any_executor const& on) = 0;
+  virtual void append(support::any_executor const& on, std::uint32_t layer, float const* keys, float const* values) = 0;
+  virtual void observe(support::any_executor const& on, std::uint32_t layer, float const* masses, std::size_t pitch) = 0;
+  virtual void clear() = 0;
+  virtual void poison() = 0;          ///< fills what is undefined between two verbs
+  virtual void poison_scratch() = 0;  ///< and what is undefined between two launches
+  virtual support::snapshot look() const = 0;
+  virtual std::uint32_t capacity() const = 0;
+};
+
+/// On: any_executor, or serial_executor where one executor is enough (half the instances to compile).
+template <class On, class Policy, class Payload, class Position>
+class engine_of final : public engine {
+ public:
+  engine_of(kvsift::cache_shape const& shape, Policy const& policy, kvsift::cache_options const& options,
+            Position const& position)
+      : cache_(shape, policy, options, position) {}
+
+  void step(support::any_executor const& on, std::uint32_t layer, kvsift::arrivals const& piece, float* out) override {
+    kvsift::step(as<On>(on), cache_[layer], piece, out);
+  }
+  void evict(support::any_executor const& on) override { kvsift::evict(as<On>(on), cache_); }
+  void append(support::any_executor const& on, std::uint32_t layer, float const* keys, float const* values) override {
+    kvsift::append(as<On>(on), cache_[layer], keys, values);
+  }
+  void observe(support::any_executor const& on, std::uint32_t layer, float const* masses, std::size_t pitch) override {
+    kvsift::observe(as<On>(on), cache_[layer], masses, pitch);
+  }
+  void clear() override { cache_.clear(); }
+  void poison() override { support::poison(cache_); }
+  void poison_scratch() override { support::poison_scratch(cache_); }
+  support::snapshot look() const override { return support::take_snapshot(cache_.view()); }
+  std::uint32_t capacity() const override { return cache_.capacity(); }
+
+ private:
+  template <class E>
+  static E as(support::any_executor const& on) {
+    if constexpr (std::is_same_v<E, support::any_executor>)
+      return on;
+    else
+      return {};
+  }
+  kvsift::kv_tensor<Policy, Payload, Position> cache_;
+};
+
+template <class On, class Payload = kvsift::fp32_payload, class Position = kvsift::original_positions, class Policy>
+std::unique_ptr<engine> engine_for(kvsift::cache_shape const& shape, Policy const& policy,
+                                   kvsift::cache_options const& options, Position const& position = {}) {
+  return std::make_unique<engine_of<On, Policy, Payload, Position>>(shape, policy, options, position);
+}
+
+/// Caches of any_policy. Defined once each, in engines_*.cpp; only fp32 at original positions knows thread groups.
+enum class storage { fp32, fp16, bf16 };
+
+std::unique_ptr<engine> make_engine(kvsift::cache_shape const&, kvsift::any_policy const&, kvsift::cache_options const&,
+                                    storage = storage::fp32);
+std::unique_ptr<engine> make_half_engine(kvsift::cache_shape const&, kvsift::any_policy const&,
+                                         kvsift::cache_options const&, storage);
+std::unique_ptr<engine> make_ranked_engine(kvsift::cache_shape const&, kvsift::any_policy const&,
+                                           kvsift::cache_options const&, kvsift::in_cache_positions const&);
+
+}  // namespace laws

@@ -1,0 +1,11 @@
+#include <laws/engine.hpp>
+
+namespace laws {
+
+std::unique_ptr<engine> make_half_engine(kvsift::cache_shape const& shape, kvsift::any_policy const& policy,
+                                         kvsift::cache_options const& options, storage kept) {
+  return kept == storage::fp16 ? engine_for<kvsift::serial_executor, kvsift::fp16_payload>(shape, policy, options)
+                               : engine_for<kvsift::serial_executor, kvsift::bf16_payload>(shape, policy, options);
+}
+
+}  // namespace laws

@@ -1,0 +1,166 @@
+// Policies by name: defaults, refusals, phases, budgets by layer.
+#include <cstdint>
+#include <string>
+
+#include <doctest/doctest.h>
+
+#include <kvsift/evict/kv_tensor.hpp>
+#include <kvsift/policy/catalogue.hpp>
+
+namespace {
+
+using namespace kvsift;
+
+policy_fields bare(char const* name) { return policy_fields(name); }
+any_policy by_name(char const* name, std::uint32_t budget) { return make_policy(with_defaults(bare(name), budget)).value; }
+
+TEST_CASE("a bare name has its original's defaults, derived from the budget") {
+  CHECK(by_name("streaming_llm", 100) == to_any(streaming_llm(4, 96)));
+  CHECK(by_name("recency", 100) == to_any(streaming_llm(4, 96)));
+  CHECK(by_name("accumulated_attention", 100) == to_any(accumulated_attention_policy(100, 30)));
+  CHECK(by_name("h2o_head", 100) == to_any(accumulated_attention_policy(100, 30)));
+  CHECK(by_name("mean_attention", 99) == to_any(mean_attention_policy(99, 29)));
+  CHECK(by_name("tova", 100) == to_any(tova(100)));
+  CHECK(by_name("roco", 100) == to_any(roco(100, 21, 10)));
+  CHECK(by_name("roco", 32) == to_any(roco(32, 0, 10)));
+  CHECK(by_name("roco", 5) == to_any(roco(5, 0, 4)));
+  CHECK(by_name("roco", 1) == to_any(roco(1, 0, 0)));
+  CHECK(by_name("deviation_scope", 100) == to_any(roco(100, 21, 10)));
+  CHECK(by_name("recent_global", 100) == to_any(recent_global(100, 4)));
+  CHECK(by_name("heavy_hitter", 100) == to_any(heavy_hitter(100, 4, 10)));
+  CHECK(by_name("key_norm", 100) == to_any(key_norm(100, 4, 10)));
+  CHECK(by_name("l2", 100) == to_any(key_norm(100, 4, 10)));
+  CHECK(by_name("keep_it_odd", 100) == to_any(keep_it_odd(100, 4, 10)));
+  CHECK(by_name("random", 100) == to_any(random_eviction(100, 4, 10, 0)));
+  CHECK_FALSE(make_policy(with_defaults(bare("full"), 100)).bounded);
+  for (catalogue_entry const& entry : catalogue) {
+    if (std::string(entry.name) == "full") continue;
+    CHECK(make_policy(with_defaults(bare(entry.name), 77)).slots == 77);
+  }
+}
+
+TEST_CASE("what is stated stands, whatever the defaults") {
+  CHECK(make_policy(with_defaults(bare("roco").set("excluded", 3u), 100)).value == to_any(roco(100, 3, 10)));
+  CHECK(make_policy(with_defaults(bare("roco").set("budget", 50u), 100)).value == to_any(roco(50, 6, 10)));
+  CHECK(make_policy(with_defaults(bare("streaming_llm").set("recent", 9u), 100)).value == to_any(streaming_llm(4, 9)));
+  CHECK(make_policy(with_defaults(bare("tova").set("shared", true), 100)).value == to_any(tova(100, true)));
+}
+
+TEST_CASE("every field is described once, and every entry names described fields") {
+  for (field_description const& d : field_table) CHECK(find_field(d.name) == &d);
+  for (catalogue_entry const& entry : catalogue)
+    for_each_field(entry, [&](std::string_view field, char mark, std::string_view value) {
+      INFO(entry.name << " " << field);
+      REQUIRE(find_field(field) != nullptr);
+      if (mark == '=') CHECK_NOTHROW(parse_field(*find_field(field), value));
+    });
+}
+
+TEST_CASE("fields that fit no policy, or leave nothing to evict, are refused in one line") {
+  CHECK_THROWS_WITH(make_policy(bare("roko")), doctest::Contains("policy 'roko' is unknown; there are full, streaming_llm (recency), random"));
+  CHECK_THROWS_WITH(make_policy(bare("roco")), "policy field 'budget' is missing; roco requires it");
+  CHECK_THROWS_WITH(make_policy(bare("roco").set("budget", 9u).set("excluded", 0u).set("history", 2u)),
+                    "policy field 'history' is not one of roco; it has budget, excluded, newest, sinks, profile");
+  CHECK_THROWS_WITH(make_policy(bare("full").set("budget", 9u)), "policy field 'budget' is not one of full; it has none");
+  CHECK_THROWS_WITH(bare("roco").set("budget", 0u), "policy field 'budget' is 0; give a whole number from 1 to 2147483646");
+  CHECK_THROWS_WITH(bare("roco").set("score", "median"), "policy field 'score' is 'median'; give accumulated or mean");
+  CHECK_THROWS_WITH(bare("roco").set("shared", 1u), "policy field 'shared' is 1; give true or false");
+  CHECK_THROWS_WITH(bare("roco").set("speed", 1u), "policy field 'speed' is unknown; remove it");
+  CHECK_THROWS_WITH(parse_field(*find_field("budget"), "-3"), "policy field 'budget' is '-3'; give a whole number from 1 to 2147483646");
+  CHECK_THROWS_WITH(parse_field(*find_field("seed"), "18446744073709551616"),
+                    "policy field 'seed' is '18446744073709551616'; give a whole number from 0 to 18446744073709551615");
+  CHECK(std::get<std::uint64_t>(parse_field(*find_field("seed"), "18446744073709551615")) == ~std::uint64_t{0});
+
+  CHECK_THROWS_WITH(make_policy(bare("heavy_hitter").set("budget", 16u).set("sinks", 4u).set("recent", 12u)),
+                    "policy field 'budget' is 16; sinks 4 + recent 12 leave no slot that may go; raise the budget or protect less");
+  CHECK_THROWS_WITH(make_policy(bare("roco").set("budget", 16u).set("excluded", 7u)),
+                    "policy field 'budget' is 16; newest 10 + excluded 7 leave no slot that may go; raise the budget or protect less");
+  CHECK_THROWS_WITH(make_policy(bare("streaming_llm").set("recent", 0u)), "policy field 'recent' is 0; streaming_llm keeps at least 1");
+  CHECK_THROWS_WITH(make_policy(bare("streaming_llm").set("recent", 5u).set("budget", 10u)),
+                    "policy field 'budget' is 10; streaming_llm keeps sinks + recent = 9 slots; leave the budget out or make them agree");
+  CHECK_THROWS_WITH(with_defaults(bare("streaming_llm"), 4), "policy field 'budget' is 4; streaming_llm needs more than its 4 sinks");
+}
+
+/// The combinations that are not valid, from their definition: what is guarded and excluded against the budget.
+TEST_CASE("exactly the combinations that leave no victim are refused") {
+  for (std::uint32_t budget : {1u, 2u, 5u, 20u, 40u})
+    for (std::uint32_t sinks : {0u, 1u, 4u, 20u})
+      for (std::uint32_t recent : {0u, 1u, 16u, 20u}) {
+        auto const valid = [&](policy_fields const& f) {
+          try {
+            make_policy(f);
+            return true;
+          } catch (bad_argument const&) {
+            return false;
+          }
+        };
+        auto const with = [&](char const* name) { return bare(name).set("budget", budget).set("sinks", sinks); };
+        INFO("budget " << budget << ", sinks " << sinks << ", recent " << recent);
+        for (char const* name : {"accumulated_attention", "mean_attention"})
+          CHECK(valid(with(name).set("recent", recent)) == (sinks + recent <= budget));
+        for (char const* name : {"heavy_hitter", "key_norm", "keep_it_odd", "random"})
+          CHECK(valid(with(name).set("recent", recent)) == (sinks + recent < budget));
+        for (char const* name : {"tova", "recent_global"}) CHECK(valid(with(name)) == (sinks < budget));
+        for (std::uint32_t excluded : {0u, 3u, 19u})
+          CHECK(valid(with("roco").set("newest", recent).set("excluded", excluded)) == (sinks + recent + excluded <= budget));
+      }
+}
+
+TEST_CASE("pinned positions count as protected") {
+  policy_fields f = bare("tova").set("budget", 10u);
+  f.pinned_from = 3;
+  f.pinned = 9;
+  CHECK(make_policy(f).value.rules.first.guards.holds(3, 100));
+  CHECK(make_policy(f).value.rules.first.guards.holds(11, 100));
+  CHECK_FALSE(make_policy(f).value.rules.first.guards.holds(12, 100));
+  f.pinned = 10;
+  CHECK_THROWS_WITH(make_policy(f), "policy field 'budget' is 10; newest 1 + pinned 10 leave no slot that may go; raise the budget or protect less");
+}
+
+TEST_CASE("a policy for the prompt and another from token to token") {
+  auto const prompt = make_policy(with_defaults(bare("heavy_hitter"), 64));
+  auto const decode = make_policy(with_defaults(bare("roco"), 64));
+  any_policy const joined = join_phases(prompt, decode).value;
+  CHECK(joined.facts().moments == (moment::prompt_end | moment::after_attention));
+  CHECK(joined.rules.first.score == any_score(pooled_window_attention{16}));
+  CHECK(joined.rules.first.ranked == pick::keepers);
+  CHECK(joined.rules.rest.first.score == any_score(mean_attention{}));
+  CHECK_THROWS_WITH(join_phases(prompt, make_policy(with_defaults(bare("roco"), 65))),
+                    "policy field 'budget' is 64 for the prompt and 65 for decode; give both the same");
+  CHECK_THROWS_WITH(join_phases(prompt, make_policy(bare("full"))),
+                    "policy fields 'prompt' and 'decode' name a policy that never evicts; give two that keep a budget");
+}
+
+TEST_CASE("budgets by layer") {
+  policy_fields f = with_defaults(bare("roco"), 32);
+  f.layers = {16, 40, 24};
+  auto const made = make_policy(f);
+  CHECK(made.slots == 40);
+  cache_shape const shape{3, 2, 1, 4, 2};
+  kv_tensor<any_policy> const cache{shape, made.value};
+  CHECK(cache.capacity() == 41);
+  for (std::uint32_t l = 0; l < 3; ++l)
+    for (std::uint32_t s = 0; s < 2; ++s)
+      for (std::uint32_t h = 0; h < 2; ++h) CHECK(cache.view().row(shape.row(l, s, h)).state->limit == f.layers[l]);
+  CHECK_THROWS_WITH(kv_tensor<any_policy>(cache_shape{2, 2, 1, 4, 1}, made.value),
+                    "budgets by layer is 3; give one for each layer of the cache");
+  f.layers = {16, 9, 24};
+  CHECK_THROWS_WITH(make_policy(f), "policy field 'layers' is 9; newest 10 leave no slot that may go; raise the budget or protect less");
+  policy_fields none = bare("full");
+  none.layers = {1};
+  CHECK_THROWS_WITH(make_policy(none), "policy field 'layers' is not one of full; it never evicts");
+}
+
+TEST_CASE("a plan says what a cache takes, before it takes it") {
+  cache_shape const shape{2, 3, 2, 8, 1};
+  auto const needed = kv_tensor<decltype(roco(32, 4)), bf16_payload>::plan(shape, roco(32, 4), {.max_piece = 100});
+  kv_tensor<decltype(roco(32, 4)), bf16_payload> const cache{shape, roco(32, 4), {.max_piece = 100}};
+  CHECK(needed.capacity == 33);
+  CHECK(needed.cache.vectors == 2u * 2 * 3 * 33 * 8 * 2);
+  CHECK(needed.cache.columns == 2u * 3 * 33 * 8);
+  CHECK(needed.cache.positions == 2u * 3 * 33 * 4);
+  CHECK(needed.cache.total() == cache.bytes().total());
+  CHECK(needed.workspace == cache.workspace_bytes());
+}
+
+}  // namespace

@@ -1,0 +1,119 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <kvsift/policy/any_policy.hpp>
+#include <kvsift/policy/named.hpp>
+#include <support/random_trace.hpp>
+
+namespace support {
+
+/// Calls f(name, policy) with every named policy at its own type. budget: at least 8.
+template <class F>
+void for_each_named(std::uint32_t budget, F const& f) {
+  using namespace kvsift;
+  f("full", full());
+  f("streaming_llm", streaming_llm(2, budget - 2));
+  f("accumulated_attention", accumulated_attention_policy(budget, 2, 1));
+  f("mean_attention", mean_attention_policy(budget, 2));
+  f("tova", tova(budget));
+  f("tova, shared", tova(budget, true, 1));
+  f("roco", roco(budget, 2, 3));
+  f("deviation_scope, accumulated", accumulated_deviation(budget, 2, 2, 1));
+  f("recent_global", recent_global(budget, 2));
+  f("heavy_hitter", heavy_hitter(budget, 2, 2));
+  f("heavy_hitter, history, threshold", heavy_hitter(budget, 2, 2, 5, true));
+  f("heavy_hitter, history", heavy_hitter(budget, 1, 2, 3));
+  f("key_norm", key_norm(budget, 2, 2));
+  f("keep_it_odd", keep_it_odd(budget, 1, 2));
+  f("random", random_eviction(budget, 1, 2, 7));
+}
+
+/// The same with one type for all.
+struct named_policy {
+  std::string name;
+  kvsift::any_policy value;
+};
+inline std::vector<named_policy> named_policies(std::uint32_t budget) {
+  std::vector<named_policy> list;
+  for_each_named(budget, [&](char const* name, auto const& p) { list.push_back({name, kvsift::to_any(p)}); });
+  return list;
+}
+
+/// A policy of random parts: any score with any guards, any scope and any unit, at the moments where it is legal.
+struct composition {
+  kvsift::any_rule first{}, second{};
+  std::uint32_t limit = 1;
+  bool shared = false;
+  std::string text;
+
+  kvsift::any_policy value() const { return kvsift::to_any(kvsift::policy{kvsift::uniform_budget{limit}, first, second}); }
+  /// The rule that acts at a moment; null if none does.
+  kvsift::any_rule const* at(kvsift::moment when) const {
+    return includes(first.when, when) ? &first : includes(second.when, when) ? &second : nullptr;
+  }
+};
+
+namespace detail {
+
+inline kvsift::any_score random_score(draws& d, std::uint32_t limit, bool prompt_only, std::uint32_t history, bool threshold) {
+  using namespace kvsift;
+  switch (d.between(0, prompt_only ? 8 : 7)) {
+    case 0: return oldest_first{};
+    case 1: return even_first{};
+    case 2: return random_draw{d.bits()};
+    case 3: return accumulated_attention{};
+    case 4: return mean_attention{};
+    case 5: return newest_query_attention{};
+    case 6: return observed_mean{observations{history, threshold}};
+    case 7: return smallest_key_norm{};
+    default: return pooled_window_attention{std::min(limit, 4u), static_cast<std::uint32_t>(d.between(0, 2))};
+  }
+}
+
+}  // namespace detail
+
+inline composition random_composition(draws& d, std::uint32_t limit) {
+  using namespace kvsift;
+  composition c;
+  c.limit = limit;
+  c.shared = d.chance(0.25);
+  std::uint32_t const history = d.chance(0.5) ? 1 : static_cast<std::uint32_t>(d.between(2, 9));
+  bool const threshold = d.chance(0.5);
+  auto const upto = [&](std::uint32_t most) { return static_cast<std::uint32_t>(d.between(0, static_cast<int>(most))); };
+  std::uint32_t const pinned = upto(std::min(2u, limit - 1)), pinned_from = upto(6);
+  auto const make = [&](moment when) {
+    any_rule r;
+    r.when = when;
+    r.score = detail::random_score(d, limit, when == moment::prompt_end, history, threshold);
+    std::uint32_t left = limit - 1 - pinned;  // one slot may always go, before a token arrives too
+    r.guards.pinned_from = pinned_from;
+    r.guards.pinned = pinned;
+    r.guards.sinks = upto(std::min(3u, left));
+    left -= r.guards.sinks;
+    r.guards.newest = upto(std::min(4u, left));
+    left -= r.guards.newest;
+    if (d.chance(0.4)) r.scope = most_varying{upto(left)};
+    r.who = c.shared ? unit::shared : unit::per_head;
+    r.ranked = d.chance(0.5) ? pick::victims : pick::keepers;
+    return r;
+  };
+  c.second.when = moment{};
+  int const form = d.between(0, 4);
+  char const* const forms[] = {"over budget", "prompt end + making room", "prompt end + after attention", "making room",
+                               "after attention"};
+  switch (form) {
+    case 0: c.first = make(moment::prompt_end | moment::after_attention); break;
+    case 1: c.first = make(moment::prompt_end), c.second = make(moment::before_append); break;
+    case 2: c.first = make(moment::prompt_end), c.second = make(moment::after_attention); break;
+    case 3: c.first = make(moment::before_append); break;
+    default: c.first = make(moment::after_attention);
+  }
+  c.text = std::string(forms[form]) + ", limit " + std::to_string(limit) + (c.shared ? ", shared" : "");
+  return c;
+}
+
+}  // namespace support
