@@ -12,8 +12,6 @@ namespace programs {
 
 namespace {
 
-constexpr std::uint64_t most_slots = 0x7ffffffe;
-
 // The number in `text` if it is digits only and at most 2^31 - 2.
 std::optional<std::uint32_t> whole(std::string_view text) {
   if (text.empty() || text.size() > 10) return std::nullopt;
@@ -22,7 +20,7 @@ std::optional<std::uint32_t> whole(std::string_view text) {
     if (c < '0' || c > '9') return std::nullopt;
     value = 10 * value + static_cast<std::uint64_t>(c - '0');
   }
-  if (value > most_slots) return std::nullopt;
+  if (value > kvsift::most_slots) return std::nullopt;
   return static_cast<std::uint32_t>(value);
 }
 
@@ -32,17 +30,39 @@ bool in_catalogue(std::string const& name) {
   return false;
 }
 
-// Puts FIELD=VALUE into a policy object, after asking the grammar about it alone, so that a message names the argument.
-void override_field(json& object, std::string const& set) {
+void apply(std::string const& set, stated_policy& stated) {
   std::size_t const equals = set.find('=');
   if (equals == 0 || equals == std::string::npos || equals + 1 == set.size())
     throw usage_error("--set is '" + set + "'; give FIELD=VALUE");
-  std::string const field = set.substr(0, equals), text = set.substr(equals + 1);
-  if (field == "policy") throw usage_error("--set is '" + set + "'; choose the policy with --policy");
-  json value = json::parse(text, nullptr, false);
-  if (value.is_discarded()) value = text;
-  read_policy("--set " + set, {{"policy", "full"}, {field, value}});
-  object[field] = std::move(value);
+  try {
+    set_field(stated, set.substr(0, equals), set.substr(equals + 1));
+  } catch (kvsift::bad_argument const& wrong) {
+    throw usage_error("--set " + set + ": " + wrong.what());
+  }
+}
+
+// `slots` for everyone who has a budget. That of streaming_llm is sinks + recent: its window gives way, unless --set says it.
+void apply_budget(std::uint32_t slots, policy_request const& asked, stated_policy& stated) {
+  bool const recent_set = std::any_of(asked.sets.begin(), asked.sets.end(), [](std::string const& s) {
+    return s.rfind("recent=", 0) == 0 || s.find(".recent=") != std::string::npos;
+  });
+  stated.fields.layers.clear();
+  for (kvsift::policy_fields* const f : {&stated.fields, stated.prompt ? &*stated.prompt : nullptr, stated.decode ? &*stated.decode : nullptr}) {
+    if (f == nullptr) continue;
+    bool const own = !f->policy.empty();
+    if (own && !kvsift::has_field(kvsift::find_policy(f->policy), "budget")) continue;
+    f->set("budget", slots);
+    if (!own || kvsift::find_policy(f->policy).name != std::string_view("streaming_llm") || !f->has("recent") || recent_set) continue;
+    f->otherwise("sinks", 4u);
+    if (slots <= (*f)["sinks"])
+      throw usage_error("--budget is " + std::to_string(slots) + "; streaming_llm needs more than its " + std::to_string((*f)["sinks"]) + " sinks");
+    f->set("recent", slots - (*f)["sinks"]);
+  }
+}
+
+void apply_seed(std::uint64_t seed, stated_policy& stated) {
+  for (kvsift::policy_fields* const f : {&stated.fields, stated.prompt ? &*stated.prompt : nullptr, stated.decode ? &*stated.decode : nullptr})
+    if (f != nullptr && !f->policy.empty() && kvsift::has_field(kvsift::find_policy(f->policy), "seed")) f->otherwise("seed", kvsift::field_value(seed));
 }
 
 void pin(kvsift::policy_fields& fields, std::string const& text) {
@@ -66,14 +86,14 @@ std::uint32_t slots_of(std::string const& budget, std::uint64_t base) {
     if (percent <= 0 || percent > 100)
       throw usage_error("--budget is '" + budget + "'; a share lies above 0% and at most at 100%");
     auto const slots = static_cast<std::uint64_t>(std::floor(percent * static_cast<double>(base) / 100 + 1e-9));
-    if (slots < 1 || slots > most_slots)
+    if (slots < 1 || slots > kvsift::most_slots)
       throw usage_error("--budget is '" + budget + "', " + std::to_string(slots) + " slots of " + std::to_string(base) +
                         " tokens; give a share of at least one slot");
     return static_cast<std::uint32_t>(slots);
   }
   auto const slots = whole(budget);
   if (!slots || *slots < 1)
-    throw usage_error("--budget is '" + budget + "'; give slots per KV head from 1 to " + std::to_string(most_slots) +
+    throw usage_error("--budget is '" + budget + "'; give slots per KV head from 1 to " + std::to_string(kvsift::most_slots) +
                       ", or a share of the tokens such as 25%");
   return *slots;
 }
@@ -87,34 +107,26 @@ policy_choice choose_policy(policy_request const& asked) {
                             : "give a JSON file or one of " + kvsift::catalogue_names()));
   }
   std::string const source = named ? "--policy " + asked.policy : asked.policy;
-  json object = named ? json{{"policy", asked.policy}} : load_policy_object(asked.policy);
-  for (std::string const& set : asked.sets) override_field(object, set);
-  stated_policy stated = read_policy(source, object);
-  kvsift::policy_fields& fields = stated.fields;
-
+  stated_policy stated;
+  if (named) stated.fields.policy = asked.policy;
+  else stated = read_policy(source, load_policy_object(asked.policy));
   policy_choice choice;
-  choice.storage = stated.storage;
   try {
-    kvsift::catalogue_entry const& entry = kvsift::find_policy(fields.policy);
-    std::string const name = entry.name;
-    choice.name = named ? name : std::filesystem::path(asked.policy).stem().string();
-    if (!asked.budget.empty() && name != "full") {
-      fields.budget = slots_of(asked.budget, asked.base);
-      bool const recent_set = std::any_of(asked.sets.begin(), asked.sets.end(),
-                                          [](std::string const& s) { return s.rfind("recent=", 0) == 0; });
-      if (name == "streaming_llm" && !recent_set) {  // its budget is sinks + recent: the window gives way
-        fields.recent.reset();
-        fields = kvsift::with_defaults(fields, *fields.budget);
-      }
-    }
-    if (!asked.pin.empty()) pin(fields, asked.pin);
-    if (!fields.seed && std::string_view(entry.optional).find("seed") != std::string_view::npos) fields.seed = asked.seed;
+    for (std::string const& set : asked.sets) apply(set, stated);
+    if (!asked.budget.empty()) apply_budget(slots_of(asked.budget, asked.base), asked, stated);
+    if (!asked.pin.empty()) pin(stated.fields, asked.pin);
+    apply_seed(asked.seed, stated);
+    std::uint32_t derived = 0;  // what a bare name derives its defaults from
     if (named) {
-      bool const enough = fields.budget || name == "full" || (name == "streaming_llm" && fields.recent);
-      if (!enough) throw usage_error("--policy is " + name + ", which needs a budget; give --budget N or P%");
-      fields = kvsift::with_defaults(fields, fields.budget.value_or(0));
+      choice.name = kvsift::find_policy(asked.policy).name;
+      bool const enough = choice.name == "full" || stated.fields.has("budget") || (choice.name == "streaming_llm" && stated.fields.has("recent"));
+      if (!enough) throw usage_error("--policy is " + choice.name + ", which needs a budget; give --budget N or P%");
+      derived = stated.fields.has("budget") ? stated.fields["budget"] : 1;
+    } else {
+      choice.name = std::filesystem::path(asked.policy).stem().string();
     }
-    choice.made = kvsift::make_policy(fields);
+    choice.storage = stated.storage;
+    choice.made = make_policy(stated, derived);
   } catch (kvsift::bad_argument const& wrong) {
     throw usage_error(source + ": " + wrong.what());
   }
