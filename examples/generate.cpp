@@ -26,7 +26,7 @@ using tokens_type = std::vector<std::uint32_t>;
 struct arguments {
   shared_options shared;
   std::string prompt = "Once upon a time", prompt_file;
-  std::uint64_t tokens = 0, new_tokens = 0;
+  std::optional<std::uint64_t> tokens, new_tokens;
   reference_model::sampling how{.temperature = 0.8, .top_p = 0.9};
   bool allow_repeats = false, ignore_ends = false, never_ends = false, text_only = false, as_json = false;
   std::string record, retention_map;
@@ -58,20 +58,24 @@ void add_options(CLI::App& app, arguments& a) {
                 "retention_map.svg.");
 }
 
-// Positions that will be fed. The last token drawn is printed and not fed.
-std::uint64_t positions_to_run(arguments const& a, std::uint64_t prompt, policy_choice const* choice, std::uint64_t model_positions) {
-  if (a.tokens != 0) {
-    if (a.tokens < prompt)
-      throw usage_error("--tokens is " + std::to_string(a.tokens) + "; the prompt alone has " + std::to_string(prompt) +
-                        " positions, give more, or count with --new-tokens");
-    return a.tokens;
+// Positions that will be fed; the last token drawn is printed and not fed. Without --tokens and --new-tokens 256 tokens are
+// generated, or as many as the model has positions for.
+std::uint64_t positions_to_run(arguments const& a, std::uint64_t prompt, bool bounded, std::uint64_t model_positions) {
+  if (a.tokens) {
+    if (*a.tokens >= prompt) return *a.tokens;
+    throw usage_error("--tokens is " + std::to_string(*a.tokens) + "; the prompt alone has " + std::to_string(prompt) +
+                      " positions, give more, or count with --new-tokens");
   }
-  std::uint64_t const positions = prompt + (a.new_tokens != 0 ? a.new_tokens : 256) - 1;
-  bool const open_end = a.new_tokens == 0 && prompt <= model_positions && (choice == nullptr || !choice->bounded());
-  return open_end ? std::min(positions, model_positions) : positions;
+  if (a.new_tokens) {
+    if (*a.new_tokens >= 1) return prompt + *a.new_tokens - 1;
+    throw usage_error("--new-tokens is 0; give at least 1");
+  }
+  std::uint64_t const positions = prompt + 255;
+  return bounded || prompt > model_positions ? positions : std::min(positions, model_positions);
 }
 
-// What a finished sentence of tokens would have cost a full cache: fed in pieces, nothing evicted.
+// How the same tokens do under a full cache: fed in pieces, nothing evicted. Left out where the model has no positions for
+// them, or nothing was evicted.
 void score_under_full_cache(loaded_model const& m, arguments const& a, generation_report& r) {
   constexpr std::size_t piece = 128;
   std::size_t const fed = r.tokens.size() - 1;
@@ -107,9 +111,9 @@ int generate(arguments const& a) {
   reference_model::config const& c = m.config();
   tokens_type const prompt = m.text->encode(prompt_text);
 
-  std::uint64_t const base = positions_to_run(a, prompt.size(), nullptr, c.max_positions);
-  policy_choice const choice = choose_all(a.shared, base).front();
-  std::uint64_t const positions = positions_to_run(a, prompt.size(), &choice, c.max_positions);
+  std::uint64_t const base = positions_to_run(a, prompt.size(), false, c.max_positions);
+  policy_choice const choice = choose_one(a.shared, base);
+  std::uint64_t const positions = positions_to_run(a, prompt.size(), choice.bounded(), c.max_positions);
   position_plan const plan = plan_positions(a.shared, choice, c, positions, prompt.size());
   if (!a.record.empty() && plan.in_cache)
     throw usage_error("--record needs --positions original; a trace holds keys at the positions they keep");

@@ -1,101 +1,11 @@
 #include <common/session.hpp>
 
 #include <numeric>
-#include <utility>
 
 #include <common/errors.hpp>
-#include <kvsift/evict/verbs.hpp>
-#include <kvsift/exec/parallel_executor.hpp>
-#include <kvsift/payload/plain.hpp>
-#include <kvsift/position/in_cache.hpp>
-#include <kvsift/position/original.hpp>
-#include <reference_model/model/transformer.hpp>
+#include <common/session_engine.hpp>
 
 namespace programs {
-
-// What is behind a session, whatever its cache is made of.
-class session::engine {
- public:
-  virtual ~engine() = default;
-  virtual float const* forward(std::uint32_t const* tokens, std::uint32_t const* positions, std::uint32_t n) = 0;
-  virtual std::span<std::uint32_t const> held(std::uint32_t layer, std::uint32_t head) const = 0;
-  virtual session_memory memory() const = 0;
-  virtual void clear() = 0;
-};
-
-namespace {
-
-// A cache whose arrivals are also shown to a recorder, if there is one. The transformer calls its step and evict.
-template <class Cache>
-struct watched_cache {
-  Cache cache;
-  trace_recorder* recorder;
-
-  struct layer_ref {
-    watched_cache& all;
-    std::uint32_t layer;
-  };
-  static constexpr kvsift::keys_are keys_are() { return Cache::keys_are(); }
-  layer_ref layer(std::uint32_t l) { return {*this, l}; }
-
-  template <class Executor>
-  friend void step(Executor const& on, layer_ref at, kvsift::arrivals const& piece, float* out) {
-    if (at.all.recorder != nullptr && at.all.recorder->layer() == at.layer) at.all.recorder->saw(piece);
-    kvsift::step(on, at.all.cache.layer(at.layer), piece, out);
-  }
-  template <class Executor>
-  friend void evict(Executor const& on, watched_cache& all) {
-    kvsift::evict(on, all.cache);
-  }
-};
-
-kvsift::cache_shape shape_of(reference_model::config const& c) {
-  return {.layers = c.layers, .kv_heads = c.kv_heads, .group = c.group(), .head_dim = c.head_dim, .sequences = 1};
-}
-
-template <class Payload, class Position>
-class engine_of final : public session::engine {
- public:
-  engine_of(reference_model::model const& model, policy_choice const& choice, session_options const& o,
-            trace_recorder* recorder, Position position)
-      : on_(threads_of(o.executor)),
-        decoder_(model, o.longest_piece,
-                 o.every_logits ? reference_model::logits_of::every_token : reference_model::logits_of::last_token),
-        watched_{{shape_of(model.config), choice.made.value,
-                  {.capacity = o.capacity, .max_piece = o.longest_piece}, position},
-                 recorder} {}
-
-  float const* forward(std::uint32_t const* tokens, std::uint32_t const* positions, std::uint32_t n) override {
-    return decoder_.forward(on_, watched_, tokens, positions, n);
-  }
-  std::span<std::uint32_t const> held(std::uint32_t layer, std::uint32_t head) const override {
-    auto const& view = watched_.cache.view();
-    auto const row = view.row(view.shape.row(layer, 0, head));
-    return {row.positions, row.state->held};
-  }
-  session_memory memory() const override {
-    kvsift::cache_bytes const& bytes = watched_.cache.bytes();
-    return {bytes.vectors, bytes.bookkeeping(), watched_.cache.workspace_bytes()};
-  }
-  void clear() override { watched_.cache.clear(); }
-
- private:
-  kvsift::parallel_executor on_;  // with one thread it runs on the calling thread, as serial_executor does
-  reference_model::transformer decoder_;
-  watched_cache<kvsift::kv_tensor<kvsift::any_policy, Payload, Position>> watched_;
-};
-
-template <class Payload>
-std::unique_ptr<session::engine> make_engine(reference_model::model const& m, policy_choice const& choice,
-                                             session_options const& o, trace_recorder* recorder) {
-  if (!o.in_cache) {
-    return std::make_unique<engine_of<Payload, kvsift::original_positions>>(m, choice, o, recorder, kvsift::original_positions{});
-  }
-  kvsift::in_cache_positions const by_rank{.theta = m.config.rope_theta, .pairs = m.config.pairs};
-  return std::make_unique<engine_of<Payload, kvsift::in_cache_positions>>(m, choice, o, recorder, by_rank);
-}
-
-}  // namespace
 
 std::uint32_t threads_of(std::string const& executor) {
   if (executor == "serial") return 1;

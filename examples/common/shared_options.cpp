@@ -103,6 +103,12 @@ std::vector<policy_choice> choose_all(shared_options const& o, std::uint64_t bas
   return all;
 }
 
+policy_choice choose_one(shared_options const& o, std::uint64_t base) {
+  if (o.policies.size() > 1) throw usage_error("--policy is given twice, " + o.policies[0] + " and " + o.policies[1] + "; give one");
+  if (o.budgets.size() > 1) throw usage_error("--budget is given twice, " + o.budgets[0] + " and " + o.budgets[1] + "; give one");
+  return std::move(choose_all(o, base).front());
+}
+
 std::vector<std::string> explained_budgets(shared_options const& o, std::uint64_t base) {
   std::vector<std::string> lines;
   for (std::string const& budget : o.budgets) {
@@ -118,6 +124,8 @@ position_plan plan_positions(shared_options const& o, policy_choice const& choic
   if (!o.positions.empty() && o.positions != "original" && o.positions != "in_cache") {
     throw usage_error("--positions is '" + o.positions + "'; give original or in_cache");
   }
+  constexpr std::uint64_t most = 0x7ffffffe;
+  if (tokens > most) throw usage_error("the run has " + std::to_string(tokens) + " positions; give fewer tokens, at most " + std::to_string(most));
   std::uint64_t const limit = c.max_positions;
   bool const fits = tokens <= limit;
   bool const bounded = choice.bounded() && std::uint64_t{choice.slots()} + 1 <= limit;

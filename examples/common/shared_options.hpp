@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include <common/errors.hpp>
+#include <common/arguments.hpp>
 #include <common/session.hpp>
 #include <reference_model/model/weights.hpp>
 #include <reference_model/text/tokenizer.hpp>
@@ -47,6 +47,9 @@ loaded_model load(shared_options const& o);
 
 // The policies and budgets of a run, each with each. `base`: the tokens that P% refers to. An unbounded policy stands once.
 std::vector<policy_choice> choose_all(shared_options const& o, std::uint64_t base);
+
+// The only policy of a run. Throws usage_error when --policy or --budget is given twice.
+policy_choice choose_one(shared_options const& o, std::uint64_t base);
 
 // "budget 25% of 1000 tokens = 250 slots per KV head", one for each budget given in percent.
 std::vector<std::string> explained_budgets(shared_options const& o, std::uint64_t base);

@@ -1,0 +1,202 @@
+// generate, as a process: llama2.c's texts, counting, determinism, streaming, records and pictures.
+
+#include <algorithm>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
+
+#include <reference_model/io/safetensors.hpp>
+#include <reference_model/shared_data.hpp>
+#include <support/files.hpp>
+
+#include "process.hpp"
+#include "tiny_model.hpp"
+
+namespace {
+
+using arguments = std::vector<std::string>;
+using nlohmann::json;
+
+arguments with(arguments first, arguments const& more) {
+  first.insert(first.end(), more.begin(), more.end());
+  return first;
+}
+arguments stories() {
+  return {"--model", shared_file("data/stories260K/stories260K.bin").string(), "--tokenizer",
+          shared_file("data/stories260K/tok512.bin").string()};
+}
+json generated(arguments const& a) {
+  finished const f = run_program("generate", with(a, {"--json"}));
+  INFO(f.err);
+  REQUIRE(f.status == 0);
+  return json::parse(f.out);
+}
+
+TEST_CASE("greedy texts of llama2.c, character for character") {
+  NEEDS_SHARED(shared_file("data/stories260K/golden.json"));
+  json const golden = json::parse(std::ifstream(shared_file("data/stories260K/golden.json")));
+  for (auto const& g : golden["greedy"]) {
+    std::string const steps = std::to_string(g["steps"].get<int>());
+    finished const f = run_program("generate", with(stories(), {"--prompt", g["prompt"], "--tokens", steps, "--temperature", "0", "--text-only"}));
+    CHECK(f.status == 0);
+    CHECK(f.out == g["text"].get<std::string>());
+    CHECK(f.err == "");
+  }
+}
+
+TEST_CASE("a budget that nothing exceeds changes nothing") {
+  NEEDS_SHARED(shared_file("data/stories260K/golden.json"));
+  json const golden = json::parse(std::ifstream(shared_file("data/stories260K/golden.json")));
+  auto const& g = golden["greedy"][1];
+  for (std::string const policy : {"roco", "streaming_llm", "heavy_hitter", "tova"}) {
+    finished const f = run_program("generate", with(stories(), {"--prompt", g["prompt"], "--tokens", "256", "--temperature", "0",
+                                                                "--text-only", "--policy", policy, "--budget", "256"}));
+    CHECK(f.out == g["text"].get<std::string>());
+  }
+}
+
+TEST_CASE("--tokens counts the prompt's positions, --new-tokens does not") {
+  tiny_model const model;
+  arguments const a{"--model", model.path(), "--prompt", "abcd", "--never-eos"};
+  json const by_tokens = generated(with(a, {"--tokens", "20"})), by_new = generated(with(a, {"--new-tokens", "16"}));
+  CHECK(by_tokens["seen"] == 20);
+  CHECK(by_tokens["prompt_tokens"] == 5);  // BOS and four bytes
+  CHECK(by_tokens["tokens"].size() == 21);  // the last one is drawn and not fed
+  CHECK(by_new["seen"] == 20);
+  CHECK(by_new["nll"].size() == 16);
+  CHECK(by_new["text"] == by_tokens["text"]);
+  CHECK(generated(a)["seen"] == tiny_model::positions);  // by default as far as the model's positions reach
+}
+
+TEST_CASE("a seed says everything: equal runs, on one thread and on two; another seed is another text") {
+  tiny_model const model;
+  arguments const a{"--model", model.path(), "--policy", "random", "--budget", "20", "--tokens", "60", "--never-eos"};
+  json const once = generated(with(a, {"--seed", "3"})), again = generated(with(a, {"--seed", "3"}));
+  json const threads = generated(with(a, {"--seed", "3", "--executor", "parallel:2"})), other = generated(with(a, {"--seed", "4"}));
+  for (char const* what : {"text", "tokens", "nll", "held"}) {
+    CHECK(once[what] == again[what]);
+    CHECK(once[what] == threads[what]);
+  }
+  CHECK(once["text"] != other["text"]);
+  CHECK(once["held"][0][0].size() == 20);
+}
+
+TEST_CASE("every token is written at once, into a pipe too") {
+  tiny_model const model;
+  finished const f = run_program("generate", {"--model", model.path(), "--tokens", "60", "--never-eos", "--text-only"});
+  CHECK(f.status == 0);
+  CHECK(f.pieces.size() > 10);  // the reader may find several tokens in the pipe, but not all of them
+}
+
+TEST_CASE("ends: a text stops there, goes on behind it, or never comes to it") {
+  tiny_model const model;
+  arguments const a{"--model", model.path(), "--temperature", "50", "--top-p", "1", "--seed", "2", "--policy", "streaming_llm", "--budget", "16"};
+  json const stopped = generated(with(a, {"--tokens", "3000"}));
+  REQUIRE(stopped["seen"] < 3000);
+  std::uint32_t const last = stopped["tokens"].back();
+  CHECK(last >= 256);
+  json const ignored = generated(with(a, {"--tokens", "3000", "--ignore-eos"}));
+  CHECK(ignored["seen"] == 3000);
+  json const never = generated(with(a, {"--tokens", "3000", "--never-eos"}));
+  int ends = 0;
+  for (std::size_t i = 1; i < never["tokens"].size(); ++i) ends += never["tokens"][i] >= 256;
+  CHECK(ends == 0);
+}
+
+TEST_CASE("no n-gram stands twice in the text unless repeats are allowed") {
+  tiny_model const model;
+  arguments const a{"--model", model.path(), "--temperature", "0", "--tokens", "64"};
+  auto const repeats = [](json const& run) {
+    std::vector<std::uint32_t> const t = run["tokens"];
+    for (std::size_t i = 0; i + 2 < t.size(); ++i)
+      for (std::size_t j = i + 1; j + 1 < t.size(); ++j)
+        if (t[i] == t[j] && t[i + 1] == t[j + 1]) return true;
+    return false;
+  };
+  CHECK(repeats(generated(with(a, {"--allow-repeats"}))));
+  CHECK(!repeats(generated(with(a, {"--no-repeat-ngram", "2"}))));
+}
+
+TEST_CASE("far beyond the model's positions with a budget, and pinned positions stay") {
+  tiny_model const model;
+  for (std::string const policy : {"streaming_llm", "roco", "heavy_hitter"}) {
+    json const run = generated({"--model", model.path(), "--policy", policy, "--budget", "32", "--tokens", "500", "--ignore-eos", "--pin", "7:10"});
+    CHECK(run["positions"] == "in_cache");
+    CHECK(run["seen"] == 500);
+    for (auto const& layer : run["held"])
+      for (auto const& head : layer) {
+        CHECK(head.size() == 32);
+        for (int const pinned : {7, 8, 9}) CHECK(std::find(head.begin(), head.end(), pinned) != head.end());
+      }
+  }
+}
+
+TEST_CASE("in-cache positions are original ones until something goes") {
+  tiny_model const model;
+  arguments const a{"--model", model.path(), "--temperature", "0", "--tokens", "60", "--ignore-eos", "--policy", "streaming_llm", "--budget", "62"};
+  CHECK(generated(a)["text"] == generated(with(a, {"--positions", "in_cache"}))["text"]);
+}
+
+TEST_CASE("half precision halves K and V, and a policy file may ask for it") {
+  tiny_model const model;
+  temporary_folder const folder;
+  std::ofstream(folder / "mine.json") << R"({"policy": "roco", "budget": 24, "excluded": 4, "storage": "bf16"})";
+  arguments const a{"--model", model.path(), "--tokens", "60", "--ignore-eos"};
+  json const wide = generated(with(a, {"--policy", "roco", "--budget", "24"}));
+  json const file = generated(with(a, {"--policy", (folder / "mine.json").string()}));
+  json const set = generated(with(a, {"--policy", (folder / "mine.json").string(), "--set", "storage=fp16", "--budget", "32"}));
+  CHECK(file["policy"] == "mine");
+  CHECK(file["storage"] == "bf16");
+  CHECK(file["budget"] == 24);
+  auto const vectors = [](json const& run) { return run["bytes"]["cache"].get<int>() - run["bytes"]["bookkeeping"].get<int>(); };
+  CHECK(2 * vectors(file) == vectors(wide));
+  CHECK(set["storage"] == "fp16");
+  CHECK(set["budget"] == 32);
+}
+
+TEST_CASE("a recorded layer replays to the same decisions") {
+  tiny_model const model;
+  temporary_folder const folder;
+  std::string const trace = (folder / "trace.safetensors").string(), policy = (folder / "policy.json").string();
+  std::ofstream(policy) << R"({"policy": "accumulated_attention", "budget": 16, "recent": 6})";
+  for (std::string const prompt : {"a prompt of more tokens than the budget", "short"}) {
+    json const run = generated({"--model", model.path(), "--policy", policy, "--prompt", prompt, "--tokens", "60", "--ignore-eos",
+                                "--record", trace, "--record-layer", "1"});
+    finished const replayed = run_program("replay", {"--trace", trace, "--policy", policy, "--prompt", std::to_string(prompt.size() + 1)});
+    REQUIRE(replayed.status == 0);
+    std::size_t heads = 0;
+    std::istringstream lines(replayed.out);
+    for (std::string line; std::getline(lines, line);) {
+      json const event = json::parse(line);
+      if (event["event"] != "final") continue;
+      CHECK(event["positions"] == run["held"][1][event["head"].get<std::size_t>()]);
+      ++heads;
+    }
+    CHECK(heads == tiny_model::kv_heads);
+  }
+}
+
+TEST_CASE("--out and --retention-map write whole files; the summary goes to standard error") {
+  tiny_model const model;
+  temporary_folder const folder;
+  finished const f = run_program("generate", {"--model", model.path(), "--policy", "roco", "--budget", "50%", "--tokens", "60",
+                                              "--ignore-eos", "--out", (folder / "new").string()});
+  CHECK(f.status == 0);
+  json const run = json::parse(support::read_file(folder / "new/generate.json"));
+  CHECK(f.out == run["text"].get<std::string>() + "\n");
+  std::string const picture = support::read_file(folder / "new/retention_map.svg");
+  CHECK(picture.rfind("<svg", 0) != std::string::npos);
+  CHECK(picture.find("</svg>") != std::string::npos);
+  CHECK(folder.files() == 2);
+  CHECK(f.err.find("budget 50% of 60 tokens = 30 slots per KV head") != std::string::npos);
+  for (char const* word : {"60 seen", "30 per KV head", "% of a full cache", "tokens/s", "perplexity"}) {
+    CAPTURE(word);
+    CHECK(f.err.find(word) != std::string::npos);
+  }
+}
+
+}  // namespace
