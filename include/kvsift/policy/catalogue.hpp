@@ -154,13 +154,6 @@ inline bool has_field(catalogue_entry const& entry, std::string_view name) {
   return found;
 }
 
-/// Whether a policy file must state the field.
-inline bool requires_field(catalogue_entry const& entry, std::string_view name) {
-  bool found = false;
-  for_each_field(entry, [&](std::string_view field, char mark, std::string_view) { found = found || (field == name && mark == '\0'); });
-  return found;
-}
-
 /// Fills in what a bare name leaves open, from the budget in slots.
 inline policy_fields with_defaults(policy_fields f, std::uint32_t budget) {
   find_policy(f.policy).derive(f, budget);

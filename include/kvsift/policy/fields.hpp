@@ -128,8 +128,6 @@ class policy_fields {
     if (!has(field)) set(field, value);
   }
 
-  void forget(std::string const& field) { values_.erase(field); }
-
   bool has(std::string_view field) const { return values_.find(field) != values_.end(); }
   /// The value of a number other than the seed. The field must be stated.
   std::uint32_t operator[](std::string_view field) const { return static_cast<std::uint32_t>(seed(field)); }
