@@ -13,12 +13,11 @@ namespace kvsift {
 /// Copies bytes between places that do not overlap.
 template <cooperative_group G>
 KVSIFT_HOST_DEVICE void copy_bytes(G const& g, void* to, void const* from, std::size_t bytes) {
-  if (g.num_threads() == 1) {
+  if (g.num_threads() == 1)
     std::memcpy(to, from, bytes);
-    return;
-  }
-  for (std::size_t i = g.thread_rank(); i < bytes; i += g.num_threads())
-    static_cast<std::byte*>(to)[i] = static_cast<std::byte const*>(from)[i];
+  else
+    for (std::size_t i = g.thread_rank(); i < bytes; i += g.num_threads())
+      static_cast<std::byte*>(to)[i] = static_cast<std::byte const*>(from)[i];
 }
 
 namespace detail {

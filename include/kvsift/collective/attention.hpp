@@ -48,8 +48,7 @@ KVSIFT_HOST_DEVICE KVSIFT_INLINE void dot_four(float const* q, std::byte const* 
   std::size_t const d = detail::for_lanes(0, lane_count, dim, [&](std::size_t i) {
     lanes query, key;
     query.load(q + i);
-#pragma GCC unroll 4
-    for (std::uint32_t s = 0; s < segment_count; ++s) {
+    KVSIFT_UNROLL for (std::uint32_t s = 0; s < segment_count; ++s) {
       Payload::load(keys[s], i, key);
       sums[s].add_product(query, key);
     }
@@ -109,16 +108,14 @@ KVSIFT_HOST_DEVICE KVSIFT_INLINE void add_weighted(G const& g, float const* weig
                                                    std::size_t stride, std::uint32_t dim, float* sums) {
   lanes w[Count];
   std::byte const* rows[Count];
-#pragma GCC unroll 8
-  for (std::uint32_t r = 0; r < Count; ++r) {
+  KVSIFT_UNROLL for (std::uint32_t r = 0; r < Count; ++r) {
     w[r].fill(weights[r]);
     rows[r] = values + r * stride;
   }
   detail::for_lanes(g.thread_rank() * lane_count, g.num_threads() * lane_count, dim, [&](std::size_t d) {
     lanes sum, value;
     sum.load(sums + d);
-#pragma GCC unroll 8
-    for (std::uint32_t r = 0; r < Count; ++r) {
+    KVSIFT_UNROLL for (std::uint32_t r = 0; r < Count; ++r) {
       Payload::load(rows[r], d, value);
       sum.add_product(w[r], value);
     }

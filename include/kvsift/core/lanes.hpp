@@ -57,8 +57,7 @@ struct lanes {
 KVSIFT_INLINE void sum_four(lanes const* x, float* out) {
   typedef float quad __attribute__((vector_size(16)));
   quad half[4];
-#pragma GCC unroll 4
-  for (unsigned i = 0; i < 4; ++i)
+  KVSIFT_UNROLL for (unsigned i = 0; i < 4; ++i)
     half[i] = __builtin_shufflevector(x[i].v, x[i].v, 0, 1, 2, 3) + __builtin_shufflevector(x[i].v, x[i].v, 4, 5, 6, 7);
   quad const a = __builtin_shufflevector(half[0], half[1], 0, 4, 1, 5) + __builtin_shufflevector(half[0], half[1], 2, 6, 3, 7);
   quad const b = __builtin_shufflevector(half[2], half[3], 0, 4, 1, 5) + __builtin_shufflevector(half[2], half[3], 2, 6, 3, 7);

@@ -27,11 +27,10 @@ KVSIFT_HOST_DEVICE void with_part(Part const& part, F const& f) {
 template <class Part, class Columns>
 struct on_row {
   Part const& part;
-  decltype(part.columns()) declared;
-  narrowed_row<decltype(part.columns()), Columns> row;
+  narrowed_row<columns_of<Part>, Columns> row;
 
   KVSIFT_HOST_DEVICE on_row(Part const& p, row_view<Columns> const& r, head_context const& about)
-      : part(p), declared(p.columns()), row{r.positions, about, &declared, &r} {}
+      : part(p), row{r.positions, about, &r} {}
   on_row(on_row const&) = delete;
   KVSIFT_HOST_DEVICE KVSIFT_INLINE float operator()(std::uint32_t slot) const { return part(row, slot); }
 };

@@ -34,7 +34,7 @@ class kv_tensor {
                 "kvsift: the payload of a kv_tensor says how a vector is stored (bytes, load, store), such as kvsift::fp32_payload");
 
  public:
-  using columns = decltype(std::declval<Policy const&>().columns());
+  using columns = columns_of<Policy>;
   using payload = Payload;
   using view_type = cache_view<columns>;
   using disposed = disposed_payload<Payload, Disposal>;
