@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <ctime>
 #include <vector>
 
 #include <kvsift/cache/memory.hpp>
@@ -13,12 +14,20 @@
 
 namespace bench {
 
-// Seconds that body() takes.
+// Seconds that body() takes by the clock on the wall.
 template <class Body>
 double seconds(Body const& body) {
   auto const begin = std::chrono::steady_clock::now();
   body();
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+// Seconds of processor time that body() takes, of all threads together: for one thread on a machine that others use.
+template <class Body>
+double processor_seconds(Body const& body) {
+  std::clock_t const begin = std::clock();
+  body();
+  return static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
 }
 
 inline double median(std::vector<double> values) {

@@ -14,12 +14,12 @@ namespace bench {
 // drawing costs nothing while it is timed.
 class random_vectors {
  public:
-  random_vectors() : pool_(std::size_t{1} << 20) {
+  random_vectors() : pool_(std::size_t{1} << 17) {
     std::mt19937 bits(20240607);
     std::normal_distribution<float> normal;
     for (float& x : pool_) x = normal(bits);
   }
-  // The next run of n <= 2^19 numbers.
+  // The next run of n <= 2^16 numbers.
   float const* next(std::size_t n) {
     at_ = (at_ + n + 61) % (pool_.size() / 2);
     return pool_.data() + at_;

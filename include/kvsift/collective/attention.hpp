@@ -40,9 +40,10 @@ KVSIFT_HOST_DEVICE KVSIFT_INLINE std::size_t for_lanes(std::size_t first, std::s
 
 }  // namespace detail
 
-/// q . k for four keys at once; q [dim], already scaled. Eight lanes a key, added in a fixed order.
+/// out[s x apart] = q . key s for four keys at once; q [dim], already scaled. Eight lanes a key, added in a fixed order.
 template <class Payload>
-KVSIFT_HOST_DEVICE KVSIFT_INLINE void dot_four(float const* q, std::byte const* const* keys, std::uint32_t dim, float* out) {
+KVSIFT_HOST_DEVICE KVSIFT_INLINE void dot_four(float const* q, std::byte const* const* keys, std::size_t dim, float* out,
+                                               std::size_t apart) {
   lanes sums[segment_count];
   for (lanes& s : sums) s.fill(0);
   std::size_t const d = detail::for_lanes(0, lane_count, dim, [&](std::size_t i) {
@@ -53,10 +54,10 @@ KVSIFT_HOST_DEVICE KVSIFT_INLINE void dot_four(float const* q, std::byte const* 
       sums[s].add_product(query, key);
     }
   });
-  sum_four(sums, out);
+  sum_four(sums, out, apart);
   if (d == dim) return;
   for (std::uint32_t s = 0; s < segment_count; ++s)
-    for (std::size_t i = d; i < dim; ++i) out[s] += q[i] * Payload::load(keys[s], i);
+    for (std::size_t i = d; i < dim; ++i) out[s * apart] += q[i] * Payload::load(keys[s], i);
 }
 
 /// q . k of two float vectors [dim]: eight lanes added in a fixed order.
@@ -81,23 +82,17 @@ KVSIFT_HOST_DEVICE void logits_of(G const& g, float const* q, std::uint32_t head
                                   std::uint32_t n, float* logits, std::size_t pitch) {
   std::size_t const part = (n + segment_count - 1) / segment_count;
   std::size_t const whole = n > 3 * part ? n - 3 * part : 0;  // length of the last segment, which may be shorter
-  auto const four = [&](std::size_t i, std::size_t b, std::size_t c, std::size_t d) {
-    std::byte const* const first = keys.base + i * keys.stride;
-    std::byte const* const four_keys[segment_count] = {first, first + b * keys.stride, first + c * keys.stride,
-                                                       first + d * keys.stride};
-    for (std::uint32_t h = 0; h < heads; ++h) {
-      float result[segment_count];
-      dot_four<Payload>(q + h * dim, four_keys, dim, result);
-      float* const to = logits + h * pitch + i;
-      to[0] = result[0];
-      to[b] = result[1];
-      to[c] = result[2];
-      to[d] = result[3];
-    }
+  auto const four = [&](std::size_t first, std::size_t apart) {
+    std::byte const* const key = keys.at(first);
+    std::size_t const step = apart * keys.stride;
+    std::byte const* const four_keys[segment_count] = {key, key + step, key + 2 * step, key + 3 * step};
+    float const* query = q;
+    float* to = logits + first;
+    for (std::size_t h = 0; h < heads; ++h, query += dim, to += pitch) dot_four<Payload>(query, four_keys, dim, to, apart);
   };
-  for (std::size_t i = g.thread_rank(); i < whole; i += g.num_threads()) four(i, part, 2 * part, 3 * part);
-  for (std::size_t i = whole + g.thread_rank(); i < part; i += g.num_threads())  // the first key in place of missing ones
-    four(i, part + i < n ? part : 0, 2 * part + i < n ? 2 * part : 0, 0);
+  for (std::size_t i = g.thread_rank(); i < whole; i += g.num_threads()) four(i, part);
+  for (std::size_t i = whole + g.thread_rank(); i < part; i += g.num_threads())
+    for (std::size_t slot = i; slot < n; slot += part) four(slot, 0);  // what the segments hold unequally: alone
 }
 
 namespace detail {
@@ -138,17 +133,16 @@ KVSIFT_HOST_DEVICE void weighted_sums(G const& g, float const* weights, std::siz
   g.sync();
   for (std::size_t block = 0; block < n; block += segment_count * segment_slots) {
     for (std::size_t i = block; i < block + segment_slots; i += run) {
-      for (std::size_t s = 0; s < segment_count; ++s) {
-        std::size_t const first = i + s * segment_slots;
-        if (first >= n) break;
-        for (std::size_t h = 0; h < heads; ++h) {
-          float const* const w = weights + h * pitch + first;
-          float* const sums = partial + (h * segment_count + s) * dim;
+      float* sums = partial;
+      for (std::size_t first = i; first < n && sums < partial + segment_count * dim; first += segment_slots, sums += dim) {
+        float const* w = weights + first;
+        for (std::size_t h = 0; h < heads; ++h, w += pitch) {
+          float* const mine = sums + h * segment_count * dim;
           if (first + run <= n)
-            detail::add_weighted<Payload, run>(g, w, values.at(first), values.stride, dim, sums);
+            detail::add_weighted<Payload, run>(g, w, values.at(first), values.stride, dim, mine);
           else
             for (std::size_t r = 0; r < n - first; ++r)
-              detail::add_weighted<Payload, 1>(g, w + r, values.at(first + r), values.stride, dim, sums);
+              detail::add_weighted<Payload, 1>(g, w + r, values.at(first + r), values.stride, dim, mine);
         }
       }
     }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include <kvsift/core/config.hpp>
@@ -19,20 +20,34 @@ struct lanes {
   typedef std::int32_t ints __attribute__((vector_size(32)));
   typedef std::uint32_t words __attribute__((vector_size(32)));
   typedef std::uint16_t halves __attribute__((vector_size(16)));
+  typedef std::int16_t shorts __attribute__((vector_size(16)));
   floats v;
 
+  static KVSIFT_INLINE void widen(halves const& h, words& w) {
+#if defined(__AVX2__) && !defined(__clang__)
+    w = (words)__builtin_ia32_pmovzxwd256((shorts)h);  // g++ 12 takes four instructions otherwise
+#else
+    w = __builtin_convertvector(h, words);
+#endif
+  }
   KVSIFT_INLINE void fill(float x) { v = floats{x, x, x, x, x, x, x, x}; }
   KVSIFT_INLINE void load(float const* p) { __builtin_memcpy(&v, p, sizeof v); }
   KVSIFT_INLINE void load(bf16 const* p) {
     halves h;
     __builtin_memcpy(&h, p, sizeof h);
-    words const w = __builtin_convertvector(h, words) << 16;
+    words w;
+    widen(h, w);
+    w <<= 16;
     __builtin_memcpy(&v, &w, sizeof v);
   }
   KVSIFT_INLINE void load(fp16 const* p) {
     halves h;
     __builtin_memcpy(&h, p, sizeof h);
-    words const w = __builtin_convertvector(h, words);
+#if defined(__F16C__)
+    v = __builtin_ia32_vcvtph2ps256((shorts)h);
+#else
+    words w;
+    widen(h, w);
     words const magnitude = (w & 0x7fffu) << 13;
     floats scaled;
     __builtin_memcpy(&scaled, &magnitude, sizeof scaled);
@@ -42,6 +57,7 @@ struct lanes {
     words const special = (words)((w & 0x7c00u) == 0x7c00u) & 0x7f800000u;
     u |= special | ((w & 0x8000u) << 16);
     __builtin_memcpy(&v, &u, sizeof v);
+#endif
   }
   KVSIFT_INLINE void store(float* p) const { __builtin_memcpy(p, &v, sizeof v); }
   KVSIFT_INLINE void add_product(lanes const& a, lanes const& b) { v += a.v * b.v; }
@@ -53,8 +69,8 @@ struct lanes {
   }
 };
 
-/// out[i] = x[i].sum() for four vectors, added side by side.
-KVSIFT_INLINE void sum_four(lanes const* x, float* out) {
+/// out[i x apart] = x[i].sum() for four vectors, added side by side.
+KVSIFT_INLINE void sum_four(lanes const* x, float* out, std::size_t apart) {
   typedef float quad __attribute__((vector_size(16)));
   quad half[4];
   KVSIFT_UNROLL for (unsigned i = 0; i < 4; ++i)
@@ -62,7 +78,8 @@ KVSIFT_INLINE void sum_four(lanes const* x, float* out) {
   quad const a = __builtin_shufflevector(half[0], half[1], 0, 4, 1, 5) + __builtin_shufflevector(half[0], half[1], 2, 6, 3, 7);
   quad const b = __builtin_shufflevector(half[2], half[3], 0, 4, 1, 5) + __builtin_shufflevector(half[2], half[3], 2, 6, 3, 7);
   quad const sums = __builtin_shufflevector(a, b, 0, 1, 4, 5) + __builtin_shufflevector(a, b, 2, 3, 6, 7);
-  __builtin_memcpy(out, &sums, sizeof sums);
+#pragma GCC unroll 4
+  for (unsigned i = 0; i < 4; ++i) out[i * apart] = sums[i];
 }
 
 #else
@@ -97,9 +114,9 @@ struct lanes {
   }
 };
 
-/// out[i] = x[i].sum() for four vectors.
-KVSIFT_HOST_DEVICE inline void sum_four(lanes const* x, float* out) {
-  for (unsigned i = 0; i < 4; ++i) out[i] = x[i].sum();
+/// out[i x apart] = x[i].sum() for four vectors.
+KVSIFT_HOST_DEVICE inline void sum_four(lanes const* x, float* out, std::size_t apart) {
+  for (unsigned i = 0; i < 4; ++i) out[i * apart] = x[i].sum();
 }
 
 #endif

@@ -11,7 +11,7 @@
 
 namespace {
 
-constexpr kvsift::cache_shape shape{.kv_heads = 8, .head_dim = 128};
+constexpr kvsift::cache_shape shape{.kv_heads = 4, .head_dim = 128};
 
 }  // namespace
 
