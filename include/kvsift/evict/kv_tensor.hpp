@@ -118,7 +118,7 @@ class kv_tensor {
   void lay_out_workspace(std::size_t slots) {
     cache_shape const& s = view_.shape;
     slots_ = slots;
-    block_bytes_ = row_scratch::carve(nullptr, s, slots, options_.group_threads).bytes;
+    block_bytes_ = row_scratch::carve(nullptr, s, slots, options_.group_threads, options_.max_piece).bytes;
     std::size_t const blocks = block_bytes_ * s.layer_rows();
     std::size_t const sums = std::size_t{s.layers} * s.sequences * 2 * slots * sizeof(float);
     std::size_t const words = std::size_t{s.rows()} * 2 * options_.group_threads * sizeof(std::uint32_t);

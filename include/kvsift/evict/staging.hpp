@@ -63,7 +63,7 @@ struct stage_task {
   template <cooperative_group G>
   KVSIFT_HOST_DEVICE void operator()(G const& g, std::uint32_t block) const {
     cache_shape const& shape = cache.shape;
-    row_scratch const scratch = row_scratch::carve(workspace + block * block_bytes, shape, slots, threads);
+    row_scratch const scratch = row_scratch::carve(workspace + block * block_bytes, shape, slots, threads, staging.piece.tokens);
     row_view<Columns> const row = staging(block);
     row_state const target = *cache.row(staging.layer * shape.layer_rows() + block).state;
     std::uint32_t const tokens = staging.piece.tokens;
@@ -103,7 +103,7 @@ struct settle_task {
   KVSIFT_HOST_DEVICE void operator()(G const& g, std::uint32_t block) const {
     cache_shape const& shape = cache.shape;
     std::uint32_t const heads = rule.who == unit::shared ? shape.kv_heads : 1;
-    row_scratch const scratch = row_scratch::carve(workspace + block * block_bytes, shape, slots, threads);
+    row_scratch const scratch = row_scratch::carve(workspace + block * block_bytes, shape, slots, threads, staging.piece.tokens);
     staging_rows<Columns> rows = staging;
     rows.first = block * heads;
     rows.heads = heads;

@@ -54,7 +54,7 @@ struct step_task {
     cache_shape const& shape = cache.shape;
     std::uint32_t const index = layer * shape.layer_rows() + block;
     row_view<Columns> const row = cache.row(index);
-    row_scratch const scratch = row_scratch::carve(workspace + block * block_bytes, shape, slots, threads);
+    row_scratch const scratch = row_scratch::carve(workspace + block * block_bytes, shape, slots, threads, piece.tokens);
     std::uint32_t const tokens = piece.tokens;
     if (piece.keys != nullptr) {
       if constexpr (!std::is_same_v<Rule, no_rule>)
