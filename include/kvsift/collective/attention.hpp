@@ -17,10 +17,12 @@ struct vectors {
   KVSIFT_HOST_DEVICE KVSIFT_INLINE std::byte* at(std::size_t slot) const { return base + slot * stride; }
 };
 
-/// Rows are walked in four segments side by side: one stream does not fill a core's memory bandwidth, four do. A segment
-/// is 128 slots, so that which slots are added to which partial sum does not depend on how many there are.
+/// Rows are walked in four segments side by side, each from its beginning to its end: one stream does not fill a core's
+/// memory bandwidth, four do.
 inline constexpr std::uint32_t segment_count = 4;
-inline constexpr std::uint32_t segment_slots = 128;
+
+/// Weighted values are added up by blocks of this many slots, and then the blocks.
+inline constexpr std::uint32_t block_slots = 512;
 
 namespace detail {
 
@@ -97,68 +99,62 @@ KVSIFT_HOST_DEVICE void logits_of(G const& g, float const* q, std::uint32_t head
 
 namespace detail {
 
-/// sums[d] += weights[r] x value r [d] for r = 0 .. Count-1, in this order; this thread's vectors of eight components.
+/// sums[d] += weights[r x apart] x value r [d] for r = 0 .. Count-1, in this order; value r lies r x step bytes from `value`.
+/// This thread's vectors of eight components.
 template <class Payload, std::uint32_t Count, cooperative_group G>
-KVSIFT_HOST_DEVICE KVSIFT_INLINE void add_weighted(G const& g, float const* weights, std::byte const* values,
-                                                   std::size_t stride, std::uint32_t dim, float* sums) {
+KVSIFT_HOST_DEVICE KVSIFT_INLINE void add_weighted(G const& g, float const* weights, std::size_t apart,
+                                                   std::byte const* value, std::size_t step, std::size_t dim, float* sums) {
   lanes w[Count];
-  std::byte const* rows[Count];
-  KVSIFT_UNROLL for (std::uint32_t r = 0; r < Count; ++r) {
-    w[r].fill(weights[r]);
-    rows[r] = values + r * stride;
-  }
+  KVSIFT_UNROLL for (std::uint32_t r = 0; r < Count; ++r) w[r].fill(weights[r * apart]);
   detail::for_lanes(g.thread_rank() * lane_count, g.num_threads() * lane_count, dim, [&](std::size_t d) {
-    lanes sum, value;
+    lanes sum, next;
     sum.load(sums + d);
     KVSIFT_UNROLL for (std::uint32_t r = 0; r < Count; ++r) {
-      Payload::load(rows[r], d, value);
-      sum.add_product(w[r], value);
+      Payload::load(value + r * step, d, next);
+      sum.add_product(w[r], next);
     }
     sum.store(sums + d);
   });
 }
 
+/// The same for the components that fill no vector.
+template <class Payload, cooperative_group G>
+KVSIFT_HOST_DEVICE void add_rest(G const& g, float const* weights, vectors values, std::size_t n, std::size_t dim, float* sums) {
+  for (std::size_t d = dim / lane_count * lane_count + g.thread_rank(); d < dim; d += g.num_threads())
+    for (std::size_t slot = 0; slot < n; ++slot) sums[d] += weights[slot] * Payload::load(values.at(slot), d);
+}
+
 }  // namespace detail
 
-/// out[h][d] = sum over slots of weights[h x pitch + slot] x value[slot][d], for `heads` query heads.
-/// out [heads, dim], partial [heads, 4, dim] scratch. Four partial sums, of the slots i with i / 128 mod 4 = 0 .. 3, each in
-/// slot order; a thread owns whole columns of eight components. Reads each value once for all heads.
+/// out[h][d] += sum over slots begin .. end-1 of weights[h x pitch + slot] x value[slot][d], for `heads` query heads; `begin`
+/// begins a block. out [heads, dim], partial [heads, dim] scratch. A block is added up slot by slot, taking one of each
+/// segment in turn; a thread owns whole columns of eight components. Reads each value once for all heads.
 template <class Payload, cooperative_group G>
-KVSIFT_HOST_DEVICE void weighted_sums(G const& g, float const* weights, std::size_t pitch, std::uint32_t heads,
-                                      vectors values, std::uint32_t n, std::uint32_t dim, float* partial, float* out) {
-  constexpr std::uint32_t run = 8;  // slots taken before the partial sums are stored again
-  std::uint32_t const whole = dim / lane_count * lane_count;
-  for (std::uint32_t i = g.thread_rank(); i < heads * segment_count; i += g.num_threads())
-    for (std::uint32_t d = 0; d < dim; ++d) partial[i * dim + d] = 0;
-  g.sync();
-  for (std::size_t block = 0; block < n; block += segment_count * segment_slots) {
-    for (std::size_t i = block; i < block + segment_slots; i += run) {
-      float* sums = partial;
-      for (std::size_t first = i; first < n && sums < partial + segment_count * dim; first += segment_slots, sums += dim) {
-        float const* w = weights + first;
-        for (std::size_t h = 0; h < heads; ++h, w += pitch) {
-          float* const mine = sums + h * segment_count * dim;
-          if (first + run <= n)
-            detail::add_weighted<Payload, run>(g, w, values.at(first), values.stride, dim, mine);
-          else
-            for (std::size_t r = 0; r < n - first; ++r)
-              detail::add_weighted<Payload, 1>(g, w + r, values.at(first + r), values.stride, dim, mine);
-        }
-      }
+KVSIFT_HOST_DEVICE void add_weighted_sums(G const& g, float const* weights, std::size_t pitch, std::size_t heads,
+                                          vectors values, std::size_t begin, std::size_t end, std::size_t dim,
+                                          float* partial, float* out) {
+  for (std::size_t first = begin; first < end; first += block_slots) {
+    std::size_t const n = end - first < block_slots ? end - first : block_slots;
+    std::size_t const part = (n + segment_count - 1) / segment_count;
+    std::size_t const whole = n > 3 * part ? n - 3 * part : 0;
+    for (std::size_t i = g.thread_rank(); i < heads * dim; i += g.num_threads()) partial[i] = 0;
+    g.sync();
+    for (std::size_t i = 0; i < whole; ++i) {
+      float const* w = weights + first + i;
+      for (std::size_t h = 0; h < heads; ++h, w += pitch)
+        detail::add_weighted<Payload, segment_count>(g, w, part, values.at(first + i), part * values.stride, dim, partial + h * dim);
     }
+    for (std::size_t i = whole; i < part; ++i)  // what the segments hold unequally
+      for (std::size_t slot = first + i; slot < first + n; slot += part)
+        for (std::size_t h = 0; h < heads; ++h)
+          detail::add_weighted<Payload, 1>(g, weights + h * pitch + slot, 0, values.at(slot), 0, dim, partial + h * dim);
+    if (dim % lane_count != 0)
+      for (std::size_t h = 0; h < heads; ++h)
+        detail::add_rest<Payload>(g, weights + h * pitch + first, {values.at(first), values.stride}, n, dim, partial + h * dim);
+    g.sync();
+    for (std::size_t i = g.thread_rank(); i < heads * dim; i += g.num_threads()) out[i] += partial[i];
+    g.sync();
   }
-  g.sync();
-  for (std::uint32_t h = 0; h < heads; ++h) {
-    float const* const sums = partial + h * segment_count * dim;
-    for (std::uint32_t d = g.thread_rank(); d < whole; d += g.num_threads())
-      out[h * dim + d] = (sums[d] + sums[dim + d]) + (sums[2 * dim + d] + sums[3 * dim + d]);
-    for (std::uint32_t d = whole + g.thread_rank(); d < dim; d += g.num_threads()) {
-      float sum = 0;
-      for (std::uint32_t slot = 0; slot < n; ++slot) sum += weights[h * pitch + slot] * Payload::load(values.at(slot), d);
-      out[h * dim + d] = sum;
-    }
-  }
-  g.sync();
 }
 
 }  // namespace kvsift
