@@ -17,14 +17,13 @@ using json = nlohmann::json;
 /// prints a value recurses. Throws bad_file naming the byte or the name.
 inline json parse_object(std::string_view file, std::string_view text) {
   std::vector<std::set<std::string>> names;  // of the objects that are open
-  std::string twice;
   constexpr int deepest = 32;
   auto const watch = [&](int depth, json::parse_event_t event, json& value) {
     if (depth > deepest) throw bad_file(file, "nests JSON deeper than 32 levels; is it the right file?");
     if (event == json::parse_event_t::object_start) names.emplace_back();
     if (event == json::parse_event_t::object_end) names.pop_back();
-    if (event == json::parse_event_t::key && !names.back().insert(value.get<std::string>()).second && twice.empty())
-      twice = "'" + value.get<std::string>() + "'";
+    if (event == json::parse_event_t::key && !names.back().insert(value.get<std::string>()).second)
+      throw bad_file(file, "the name '" + value.get<std::string>() + "' occurs twice; keep one");
     return true;
   };
   json parsed;
@@ -36,7 +35,6 @@ inline json parse_object(std::string_view file, std::string_view text) {
     throw bad_file(file, "no valid JSON: a number is out of range; write or fetch it again");
   }
   if (!parsed.is_object()) throw bad_file(file, "holds JSON that is not an object; is it the right file?");
-  if (!twice.empty()) throw bad_file(file, "the name " + twice + " occurs twice; keep one");
   return parsed;
 }
 

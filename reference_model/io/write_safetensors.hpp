@@ -45,7 +45,12 @@ inline void write_safetensors(std::filesystem::path const& path, std::vector<ten
                       {"data_offsets", {at, end}}};
     at = end;
   }
-  std::string text = header.dump(-1, ' ', false, json::error_handler_t::replace);
+  std::string text;
+  try {
+    text = header.dump();
+  } catch (json::type_error const&) {
+    throw bad_file(path.string(), "a tensor's name or metadata is not valid UTF-8; the header is JSON; rename it");
+  }
   text.resize((text.size() + 7) / 8 * 8, ' ');  // the data begins on a multiple of eight
 
   whole_file out(path);

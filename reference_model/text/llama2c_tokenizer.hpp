@@ -1,9 +1,12 @@
 #pragma once
 
+#include <bitset>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <queue>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -23,40 +26,22 @@ class llama2c_tokenizer : public tokenizer {
  public:
   /// The file must hold exactly the model's vocabulary.
   llama2c_tokenizer(file_source file, config const& c) : tokenizer(c) {
-    std::int32_t longest = 0;
-    file.read(0, &longest, 4);
-    if (longest < 1 || longest > 1 << 16)
-      throw bad_file(file.name(), "longest piece is " + std::to_string(longest) + "; 1 to 65536 is possible; is it a tokenizer.bin?");
-    longest_ = static_cast<std::size_t>(longest);
-    std::uint64_t at = 4;
-    while (at < file.size()) {
-      std::string const which = "token " + std::to_string(pieces_.size());
-      if (pieces_.size() == c.vocab)
-        throw bad_file(file.name(), "holds more than the " + std::to_string(c.vocab) +
-                                        " tokens of the model's vocabulary; it belongs to another model");
-      float score = 0;
-      std::int32_t length = 0;
-      file.read(at, &score, 4);
-      file.read(at + 4, &length, 4);
-      if (length < 0 || length > longest)
-        throw bad_file(file.name(), which + " has length " + std::to_string(length) + "; at most " +
-                                        std::to_string(longest) + " is promised; the file is damaged");
-      if (!std::isfinite(score)) throw bad_file(file.name(), which + " has a score that is not finite; the file is damaged");
-      std::string bytes(static_cast<std::size_t>(length), '\0');
-      file.read(at + 8, bytes.data(), bytes.size());
-      at += 8 + bytes.size();
-      scores_.push_back(score);
-      pieces_.push_back(std::move(bytes));
-    }
-    if (pieces_.size() != c.vocab)
-      throw bad_file(file.name(), "holds " + std::to_string(pieces_.size()) + " tokens; the model's vocabulary has " +
-                                      std::to_string(c.vocab) + "; it is truncated or belongs to another model");
-    if (pieces_.size() < first_byte + 256)
-      throw bad_file(file.name(), "holds " + std::to_string(pieces_.size()) + " tokens; at least 259 are needed, for the bytes");
+    if (file.size() > most_bytes)
+      throw bad_file(file.name(), "is " + std::to_string(file.size()) + " bytes; at most " + std::to_string(most_bytes) +
+                                      " are read; is it a tokenizer.bin?");
+    std::string bytes(static_cast<std::size_t>(file.size()), '\0');
+    file.read(0, bytes.data(), bytes.size());
+    read_pieces(file.name(), bytes, c.vocab);
     for (std::uint32_t i = 0; i < pieces_.size(); ++i) {
-      tokens_.emplace(pieces_[i], i);  // of equal pieces the first
-      written_.push_back(byte_of(pieces_[i]));
+      std::string const& piece = pieces_[i];
+      tokens_.emplace(piece, i);  // of equal pieces the first
+      written_.push_back(byte_of(piece));
+      for (std::size_t j = 1; j < piece.size(); ++j) neighbours_.set(pair_of(piece[j - 1], piece[j]));
     }
+    for (std::uint32_t b = 0; b < 256; ++b)
+      if (pieces_[first_byte + b].size() != 6 || written_[first_byte + b] != std::string(1, static_cast<char>(b)))
+        throw bad_file(file.name(), "token " + std::to_string(first_byte + b) + " is '" + pieces_[first_byte + b] +
+                                        "'; tokens 3 to 258 are the bytes <0x00> to <0xFF>; export the tokenizer again");
   }
 
   std::uint32_t vocab() const override { return static_cast<std::uint32_t>(pieces_.size()); }
@@ -78,6 +63,52 @@ class llama2c_tokenizer : public tokenizer {
 
  private:
   static constexpr std::uint32_t first_byte = 3;
+  static constexpr std::uint64_t most_bytes = std::uint64_t{64} << 20;
+
+  void read_pieces(std::string const& file, std::string_view bytes, std::uint32_t vocab) {
+    auto const number_at = [&](std::size_t at, auto& number) {
+      if (at + 4 > bytes.size())
+        throw bad_file(file, "ends at byte " + std::to_string(bytes.size()) + ", within token " +
+                                 std::to_string(pieces_.size()) + "; it is truncated, fetch it again");
+      std::memcpy(&number, bytes.data() + at, 4);
+    };
+    std::int32_t longest = 0;
+    number_at(0, longest);
+    if (longest < 1 || longest > 1 << 16)
+      throw bad_file(file, "longest piece is " + std::to_string(longest) + "; 1 to 65536 is possible; is it a tokenizer.bin?");
+    longest_ = static_cast<std::size_t>(longest);
+    for (std::size_t at = 4; at < bytes.size();) {
+      std::string const which = "token " + std::to_string(pieces_.size());
+      if (pieces_.size() == vocab)
+        throw bad_file(file, "holds more than the " + std::to_string(vocab) +
+                                 " tokens of the model's vocabulary; it belongs to another model");
+      float score = 0;
+      std::int32_t length = 0;
+      number_at(at, score);
+      number_at(at + 4, length);
+      if (length < 0 || length > longest)
+        throw bad_file(file, which + " has length " + std::to_string(length) + "; at most " + std::to_string(longest) +
+                                 " is promised; the file is damaged, fetch it again");
+      if (!std::isfinite(score))
+        throw bad_file(file, which + " has a score that is not finite; it orders merges; the file is damaged, fetch it again");
+      at += 8;
+      if (static_cast<std::size_t>(length) > bytes.size() - at)
+        throw bad_file(file, "ends at byte " + std::to_string(bytes.size()) + ", within " + which +
+                                 "; it is truncated, fetch it again");
+      scores_.push_back(score);
+      pieces_.emplace_back(bytes.substr(at, static_cast<std::size_t>(length)));
+      at += static_cast<std::size_t>(length);
+    }
+    if (pieces_.size() != vocab)
+      throw bad_file(file, "holds " + std::to_string(pieces_.size()) + " tokens; the model's vocabulary has " +
+                               std::to_string(vocab) + "; it is truncated or belongs to another model");
+    if (pieces_.size() < first_byte + 256)
+      throw bad_file(file, "holds " + std::to_string(pieces_.size()) + " tokens; at least 259 are needed, for the bytes");
+  }
+
+  static std::size_t pair_of(char a, char b) {
+    return static_cast<std::size_t>(static_cast<unsigned char>(a)) * 256 + static_cast<unsigned char>(b);
+  }
 
   // A token called <0x41> writes the byte 0x41.
   static std::string byte_of(std::string const& piece) {
@@ -112,29 +143,54 @@ class llama2c_tokenizer : public tokenizer {
     return symbols;
   }
 
-  // Merges neighbours until no pair is a token. Symbols form a list; a merge lives in its left symbol, so list order is
-  // index order, and the queue yields the highest score, then the leftmost: the order of a scan over the whole list.
+  /// Merges neighbours until no pair is a token: the highest score first, of equal scores the leftmost. What no piece
+  /// joins is merged apart, so that the queue stays short. Cost: n log(longest such run) for n symbols.
   void merge(std::vector<std::uint32_t>& symbols) const {
-    struct candidate {
-      float score;
-      std::uint32_t left, right, left_token, right_token, merged;
-      bool operator<(candidate const& o) const { return score != o.score ? score < o.score : left > o.left; }
-    };
+    merging work;
+    std::size_t kept = 0;
+    for (std::size_t first = 0, end = 0; first < symbols.size(); first = end) {
+      for (end = first + 1; end < symbols.size(); ++end) {
+        std::string const& a = pieces_[symbols[end - 1]];
+        std::string const& b = pieces_[symbols[end]];
+        if (!a.empty() && !b.empty() && !neighbours_.test(pair_of(a.back(), b.front()))) break;
+      }
+      merge_run({symbols.data() + first, end - first}, work);
+      for (std::size_t i = first; i < end; ++i)
+        if (symbols[i] != no_token) symbols[kept++] = symbols[i];
+    }
+    symbols.resize(kept);
+  }
+
+  struct candidate {
+    float score;
+    std::uint32_t left, right, left_token, right_token, merged;
+    bool operator<(candidate const& o) const { return score != o.score ? score < o.score : left > o.left; }
+  };
+  struct merging {  // memory that runs share
+    std::vector<std::uint32_t> next, previous;
+    std::priority_queue<candidate> queue;
+    std::string both;
+  };
+
+  // Symbols form a list; a merge lives in its left symbol, so list order is index order, and the queue yields the order
+  // of a scan over the whole list. A symbol that was merged into its left one becomes no_token.
+  void merge_run(std::span<std::uint32_t> symbols, merging& work) const {
     std::uint32_t const n = static_cast<std::uint32_t>(symbols.size());
-    std::vector<std::uint32_t> next(n), previous(n);
+    std::vector<std::uint32_t>&next = work.next, &previous = work.previous;
+    std::priority_queue<candidate>& queue = work.queue;
+    next.resize(n);
+    previous.resize(n);
     for (std::uint32_t i = 0; i < n; ++i) {
       next[i] = i + 1 < n ? i + 1 : no_token;
       previous[i] = i > 0 ? i - 1 : no_token;
     }
-    std::priority_queue<candidate> queue;
-    std::string both;
     auto const consider = [&](std::uint32_t left, std::uint32_t right) {
       if (left == no_token || right == no_token) return;
       std::string const& a = pieces_[symbols[left]];
       std::string const& b = pieces_[symbols[right]];
       if (a.size() + b.size() > longest_) return;
-      both.assign(a).append(b);
-      if (std::uint32_t const token = find(both); token != no_token)
+      work.both.assign(a).append(b);
+      if (std::uint32_t const token = find(work.both); token != no_token)
         queue.push({scores_[token], left, right, symbols[left], symbols[right], token});
     };
     for (std::uint32_t i = 0; i + 1 < n; ++i) consider(i, i + 1);
@@ -150,7 +206,6 @@ class llama2c_tokenizer : public tokenizer {
       consider(previous[c.left], c.left);
       consider(c.left, next[c.left]);
     }
-    symbols.erase(std::remove(symbols.begin(), symbols.end(), no_token), symbols.end());
   }
 
   std::size_t longest_ = 0;
@@ -158,6 +213,7 @@ class llama2c_tokenizer : public tokenizer {
   std::vector<std::string> written_;  // [vocab], what they write
   std::vector<float> scores_;         // [vocab]
   std::unordered_map<std::string, std::uint32_t> tokens_;
+  std::bitset<65536> neighbours_;  // pairs of bytes that stand side by side in some piece
 };
 
 }  // namespace reference_model

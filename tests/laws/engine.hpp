@@ -24,6 +24,8 @@ class engine {
   virtual void evict(support::any_executor const& on) = 0;
   virtual void append(support::any_executor const& on, std::uint32_t layer, float const* keys, float const* values) = 0;
   virtual void observe(support::any_executor const& on, std::uint32_t layer, float const* masses, std::size_t pitch) = 0;
+  virtual void compress(support::any_executor const& on, std::uint32_t layer, float const* keys, float const* values,
+                        std::uint32_t tokens, kvsift::prompt_masses const& masses) = 0;
   virtual void clear() = 0;
   virtual void poison() = 0;          ///< fills what is undefined between two verbs
   virtual void poison_scratch() = 0;  ///< and what is undefined between two launches
@@ -48,6 +50,10 @@ class engine_of final : public engine {
   }
   void observe(support::any_executor const& on, std::uint32_t layer, float const* masses, std::size_t pitch) override {
     kvsift::observe(as<On>(on), cache_[layer], masses, pitch);
+  }
+  void compress(support::any_executor const& on, std::uint32_t layer, float const* keys, float const* values,
+                std::uint32_t tokens, kvsift::prompt_masses const& masses) override {
+    kvsift::compress(as<On>(on), cache_[layer], keys, values, tokens, masses);
   }
   void clear() override { cache_.clear(); }
   void poison() override { support::poison(cache_); }

@@ -55,10 +55,10 @@ struct column_reader {
 
 }  // namespace detail
 
-template <class Payload, class Columns>
-snapshot take_snapshot(kvsift::cache_view<Payload, Columns> const& cache) {
+template <class Columns>
+snapshot take_snapshot(kvsift::cache_view<Columns> const& cache) {
   snapshot rows(cache.shape.rows());
-  std::size_t const bytes = Payload::bytes(cache.shape.head_dim);
+  std::size_t const bytes = cache.vector_bytes;
   for (std::uint32_t r = 0; r < cache.shape.rows(); ++r) {
     auto const row = cache.row(r);
     rows[r] = {row.state->held, row.state->next, row.state->observed_from, row.state->limit, {}};

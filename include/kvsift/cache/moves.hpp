@@ -13,12 +13,11 @@ namespace kvsift {
 /// Copies bytes between places that do not overlap.
 template <cooperative_group G>
 KVSIFT_HOST_DEVICE void copy_bytes(G const& g, void* to, void const* from, std::size_t bytes) {
-  if (g.num_threads() == 1) {
+  if (g.num_threads() == 1)
     std::memcpy(to, from, bytes);
-    return;
-  }
-  for (std::size_t i = g.thread_rank(); i < bytes; i += g.num_threads())
-    static_cast<std::byte*>(to)[i] = static_cast<std::byte const*>(from)[i];
+  else
+    for (std::size_t i = g.thread_rank(); i < bytes; i += g.num_threads())
+      static_cast<std::byte*>(to)[i] = static_cast<std::byte const*>(from)[i];
 }
 
 namespace detail {
@@ -50,12 +49,11 @@ KVSIFT_HOST_DEVICE void move_columns(G const& g, Columns const& stored, row_view
 }
 
 /// Moves everything that belongs to slot `from` into slot `to` of the same row. Bytes: one slot read and written.
-template <class Payload, cooperative_group G, class Columns>
-KVSIFT_HOST_DEVICE void move_slot(G const& g, cache_view<Payload, Columns> const& cache, row_view<Columns> const& row,
+template <cooperative_group G, class Columns>
+KVSIFT_HOST_DEVICE void move_slot(G const& g, cache_view<Columns> const& cache, row_view<Columns> const& row,
                                   std::uint32_t from, std::uint32_t to) {
-  std::size_t const bytes = Payload::bytes(cache.shape.head_dim);
-  copy_bytes(g, row.keys.at(to), row.keys.at(from), bytes);
-  copy_bytes(g, row.values.at(to), row.values.at(from), bytes);
+  copy_bytes(g, row.keys.at(to), row.keys.at(from), cache.vector_bytes);
+  copy_bytes(g, row.values.at(to), row.values.at(from), cache.vector_bytes);
   move_columns(g, cache.stored, row, from, row, to);
   if (g.thread_rank() == 0) {
     row.positions[to] = row.positions[from];
@@ -65,9 +63,9 @@ KVSIFT_HOST_DEVICE void move_slot(G const& g, cache_view<Payload, Columns> const
 }
 
 /// Takes slot `victim` out of a row and closes the hole as the layout says. Ranks above it come down by one.
-template <class Payload, cooperative_group G, class Columns>
-KVSIFT_HOST_DEVICE void remove_slot(G const& g, cache_view<Payload, Columns> const& cache,
-                                    row_view<Columns> const& row, std::uint32_t victim) {
+template <cooperative_group G, class Columns>
+KVSIFT_HOST_DEVICE void remove_slot(G const& g, cache_view<Columns> const& cache, row_view<Columns> const& row,
+                                    std::uint32_t victim) {
   std::uint32_t const last = row.state->held - 1;
   if (row.ranks != nullptr) {
     std::uint32_t const rank = row.ranks[victim];

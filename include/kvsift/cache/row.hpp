@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include <kvsift/collective/attention.hpp>
 #include <kvsift/column/column_set.hpp>
@@ -40,13 +41,16 @@ struct row_view {
   }
 };
 
+/// The columns that a part of a policy, or a whole policy, declares.
+template <class Part>
+using columns_of = decltype(std::declval<Part const&>().columns());
+
 /// A row as a score or a ranked scope sees it: positions, context, and the columns it declared. Reading another column
 /// does not compile.
 template <class Declared, class Stored>
 struct narrowed_row {
   std::uint32_t const* positions;
   head_context about;
-  Declared const* declared;
   row_view<Stored> const* row;
 
   template <class C>
@@ -54,14 +58,12 @@ struct narrowed_row {
     static_assert(Declared::template has<C>, "kvsift: a part of a policy reads a column that it did not declare in columns()");
     return row->template column<C>();
   }
-  /// Parameters of a declared column (history, window).
-  template <class C>
-  KVSIFT_HOST_DEVICE C const& parameters() const {
-    static_assert(Declared::template has<C>, "kvsift: a part of a policy reads a column that it did not declare in columns()");
-    return declared->template get<C>();
-  }
   /// Queries that saw a slot since its token arrived.
   KVSIFT_HOST_DEVICE std::uint32_t visits(std::uint32_t slot) const { return about.visits(positions[slot]); }
+  /// The same as a float. Below 2^31; processors convert signed integers in one instruction, unsigned ones in ten.
+  KVSIFT_HOST_DEVICE float float_visits(std::uint32_t slot) const {
+    return static_cast<float>(static_cast<std::int32_t>(visits(slot)));
+  }
 };
 
 }  // namespace kvsift

@@ -15,11 +15,12 @@ enum class layout : std::uint32_t {
 };
 
 /// The planes of a KV tensor, and where each row's part of them begins. Trivially copyable: what kernels are given.
-/// K and V are [rows, capacity, payload], positions and ranks [rows, capacity], each column [rows, capacity, width].
-template <class Payload, class Columns>
+/// K and V are [rows, capacity, vector_bytes], positions and ranks [rows, capacity], each column [rows, capacity, width].
+template <class Columns>
 struct cache_view {
   cache_shape shape{};
   Columns stored{};
+  std::size_t vector_bytes = 0;  ///< of one key or value, as the payload stores it
   std::uint32_t capacity = 0;
   layout order = layout::slots;
   std::byte* keys = nullptr;
@@ -30,11 +31,10 @@ struct cache_view {
   row_state* states = nullptr;
 
   KVSIFT_HOST_DEVICE row_view<Columns> row(std::uint32_t r) const {
-    std::size_t const slot_bytes = Payload::bytes(shape.head_dim);
     std::size_t const first = std::size_t{r} * capacity;
     row_view<Columns> v;
-    v.keys = {keys + first * slot_bytes, slot_bytes};
-    v.values = {values + first * slot_bytes, slot_bytes};
+    v.keys = {keys + first * vector_bytes, vector_bytes};
+    v.values = {values + first * vector_bytes, vector_bytes};
     v.positions = positions + first;
     v.ranks = ranks == nullptr ? nullptr : ranks + first;
     v.state = states + r;
@@ -76,10 +76,9 @@ struct cache_bytes {
 };
 
 /// Lays the planes out behind one another, each on a 64-byte boundary. With a null base it only counts.
-template <class Payload, class Columns>
-cache_view<Payload, Columns> lay_out(std::byte* base, cache_shape const& shape, Columns const& stored,
-                                     std::uint32_t capacity, bool with_ranks, layout order, cache_bytes& bytes,
-                                     std::size_t& total) {
+template <class Columns>
+cache_view<Columns> lay_out(std::byte* base, cache_shape const& shape, std::size_t vector_bytes, Columns const& stored,
+                            std::uint32_t capacity, bool with_ranks, layout order, cache_bytes& bytes, std::size_t& total) {
   std::size_t const slots = std::size_t{shape.rows()} * capacity;
   total = 0;
   auto const take = [&](std::size_t count) {
@@ -87,12 +86,13 @@ cache_view<Payload, Columns> lay_out(std::byte* base, cache_shape const& shape, 
     total += (count + 63) / 64 * 64;
     return at;
   };
-  bytes.vectors = 2 * slots * Payload::bytes(shape.head_dim);
+  bytes.vectors = 2 * slots * vector_bytes;
   bytes.positions = (with_ranks ? 2 : 1) * slots * sizeof(std::uint32_t);
   bytes.columns = slots * stored.bytes_per_slot();
   bytes.states = shape.rows() * sizeof(row_state);
-  cache_view<Payload, Columns> v;
+  cache_view<Columns> v;
   v.shape = shape;
+  v.vector_bytes = vector_bytes;
   v.stored = stored;
   v.capacity = capacity;
   v.order = order;

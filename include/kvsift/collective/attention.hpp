@@ -14,33 +14,50 @@ struct vectors {
   std::byte* base = nullptr;
   std::size_t stride = 0;
 
-  KVSIFT_HOST_DEVICE KVSIFT_INLINE std::byte* at(std::uint32_t slot) const { return base + slot * stride; }
+  KVSIFT_HOST_DEVICE KVSIFT_INLINE std::byte* at(std::size_t slot) const { return base + slot * stride; }
 };
 
-/// How many parts of a row are walked side by side. One stream does not fill a core's memory bandwidth; four do.
+/// Rows are walked in four segments side by side: one stream does not fill a core's memory bandwidth, four do. A segment
+/// is 128 slots, so that which slots are added to which partial sum does not depend on how many there are.
 inline constexpr std::uint32_t segment_count = 4;
+inline constexpr std::uint32_t segment_slots = 128;
 
-/// q . k for four keys at once; q [dim], already scaled. Eight lanes a key, added in a fixed order.
+namespace detail {
+
+/// Calls f(d) for d = first, first + step, ... while d + lane_count <= dim, four at a time.
+template <class F>
+KVSIFT_HOST_DEVICE KVSIFT_INLINE std::size_t for_lanes(std::size_t first, std::size_t step, std::size_t dim, F const& f) {
+  std::size_t d = first;
+  for (; d + 3 * step + lane_count <= dim; d += 4 * step) {
+    f(d);
+    f(d + step);
+    f(d + 2 * step);
+    f(d + 3 * step);
+  }
+  for (; d + lane_count <= dim; d += step) f(d);
+  return d;
+}
+
+}  // namespace detail
+
+/// out[s x apart] = q . key s for four keys at once; q [dim], already scaled. Eight lanes a key, added in a fixed order.
 template <class Payload>
-KVSIFT_HOST_DEVICE KVSIFT_INLINE void dot_four(float const* q, std::byte const* const* keys, std::uint32_t dim, float* out) {
+KVSIFT_HOST_DEVICE KVSIFT_INLINE void dot_four(float const* q, std::byte const* const* keys, std::size_t dim, float* out,
+                                               std::size_t apart) {
   lanes sums[segment_count];
   for (lanes& s : sums) s.fill(0);
-  std::uint32_t d = 0;
-  for (; d + lane_count <= dim; d += lane_count) {
+  std::size_t const d = detail::for_lanes(0, lane_count, dim, [&](std::size_t i) {
     lanes query, key;
-    query.load(q + d);
-#pragma GCC unroll 4
-    for (std::uint32_t s = 0; s < segment_count; ++s) {
-      Payload::load(keys[s], d, key);
+    query.load(q + i);
+    KVSIFT_UNROLL for (std::uint32_t s = 0; s < segment_count; ++s) {
+      Payload::load(keys[s], i, key);
       sums[s].add_product(query, key);
     }
-  }
-#pragma GCC unroll 4
-  for (std::uint32_t s = 0; s < segment_count; ++s) {
-    float sum = sums[s].sum();
-    for (std::uint32_t i = d; i < dim; ++i) sum += q[i] * Payload::load(keys[s], i);
-    out[s] = sum;
-  }
+  });
+  sum_four(sums, out, apart);
+  if (d == dim) return;
+  for (std::uint32_t s = 0; s < segment_count; ++s)
+    for (std::size_t i = d; i < dim; ++i) out[s * apart] += q[i] * Payload::load(keys[s], i);
 }
 
 /// q . k of two float vectors [dim]: eight lanes added in a fixed order.
@@ -63,81 +80,83 @@ KVSIFT_HOST_DEVICE KVSIFT_INLINE float dot(float const* q, float const* k, std::
 template <class Payload, cooperative_group G>
 KVSIFT_HOST_DEVICE void logits_of(G const& g, float const* q, std::uint32_t heads, std::uint32_t dim, vectors keys,
                                   std::uint32_t n, float* logits, std::size_t pitch) {
-  std::uint32_t const part = (n + segment_count - 1) / segment_count;
-  for (std::uint32_t i = g.thread_rank(); i < part; i += g.num_threads()) {
-    std::uint32_t slots[segment_count];
-    std::byte const* addresses[segment_count];
-    for (std::uint32_t s = 0; s < segment_count; ++s) {
-      slots[s] = s * part + i < n ? s * part + i : i;  // past the end: the first segment's key again, same result
-      addresses[s] = keys.at(slots[s]);
-    }
-    for (std::uint32_t h = 0; h < heads; ++h) {
-      float result[segment_count];
-      dot_four<Payload>(q + h * dim, addresses, dim, result);
-      for (std::uint32_t s = 0; s < segment_count; ++s) logits[h * pitch + slots[s]] = result[s];
-    }
-  }
+  std::size_t const part = (n + segment_count - 1) / segment_count;
+  std::size_t const whole = n > 3 * part ? n - 3 * part : 0;  // length of the last segment, which may be shorter
+  auto const four = [&](std::size_t first, std::size_t apart) {
+    std::byte const* const key = keys.at(first);
+    std::size_t const step = apart * keys.stride;
+    std::byte const* const four_keys[segment_count] = {key, key + step, key + 2 * step, key + 3 * step};
+    float const* query = q;
+    float* to = logits + first;
+    for (std::size_t h = 0; h < heads; ++h, query += dim, to += pitch) dot_four<Payload>(query, four_keys, dim, to, apart);
+  };
+  for (std::size_t i = g.thread_rank(); i < whole; i += g.num_threads()) four(i, part);
+  for (std::size_t i = whole + g.thread_rank(); i < part; i += g.num_threads())
+    for (std::size_t slot = i; slot < n; slot += part) four(slot, 0);  // what the segments hold unequally: alone
 }
 
-/// out[d] = sum over slots of weights[slot] x value[slot][d], for one query head. out [dim], partial [4, dim] scratch.
-/// Four partial sums, one per segment, each in slot order; a thread owns whole columns of eight components.
-template <class Payload, cooperative_group G>
-KVSIFT_HOST_DEVICE void weighted_sum(G const& g, float const* weights, vectors values, std::uint32_t n,
-                                     std::uint32_t dim, float* partial, float* out) {
-  std::uint32_t const part = (n + segment_count - 1) / segment_count;
-  std::uint32_t const columns = dim / lane_count;
-  for (std::uint32_t c = g.thread_rank(); c < columns * segment_count; c += g.num_threads()) {
-    lanes zero;
-    zero.fill(0);
-    zero.store(partial + (c / columns) * dim + (c % columns) * lane_count);
+namespace detail {
+
+/// sums[d] += weights[r] x value r [d] for r = 0 .. Count-1, in this order; this thread's vectors of eight components.
+template <class Payload, std::uint32_t Count, cooperative_group G>
+KVSIFT_HOST_DEVICE KVSIFT_INLINE void add_weighted(G const& g, float const* weights, std::byte const* values,
+                                                   std::size_t stride, std::uint32_t dim, float* sums) {
+  lanes w[Count];
+  std::byte const* rows[Count];
+  KVSIFT_UNROLL for (std::uint32_t r = 0; r < Count; ++r) {
+    w[r].fill(weights[r]);
+    rows[r] = values + r * stride;
   }
+  detail::for_lanes(g.thread_rank() * lane_count, g.num_threads() * lane_count, dim, [&](std::size_t d) {
+    lanes sum, value;
+    sum.load(sums + d);
+    KVSIFT_UNROLL for (std::uint32_t r = 0; r < Count; ++r) {
+      Payload::load(rows[r], d, value);
+      sum.add_product(w[r], value);
+    }
+    sum.store(sums + d);
+  });
+}
+
+}  // namespace detail
+
+/// out[h][d] = sum over slots of weights[h x pitch + slot] x value[slot][d], for `heads` query heads.
+/// out [heads, dim], partial [heads, 4, dim] scratch. Four partial sums, of the slots i with i / 128 mod 4 = 0 .. 3, each in
+/// slot order; a thread owns whole columns of eight components. Reads each value once for all heads.
+template <class Payload, cooperative_group G>
+KVSIFT_HOST_DEVICE void weighted_sums(G const& g, float const* weights, std::size_t pitch, std::uint32_t heads,
+                                      vectors values, std::uint32_t n, std::uint32_t dim, float* partial, float* out) {
+  constexpr std::uint32_t run = 8;  // slots taken before the partial sums are stored again
+  std::uint32_t const whole = dim / lane_count * lane_count;
+  for (std::uint32_t i = g.thread_rank(); i < heads * segment_count; i += g.num_threads())
+    for (std::uint32_t d = 0; d < dim; ++d) partial[i * dim + d] = 0;
   g.sync();
-  constexpr std::uint32_t run = 4;  // slots taken before the partial sums are stored again
-  for (std::uint32_t i = 0; i < part; i += run) {
-    for (std::uint32_t s = 0; s < segment_count; ++s) {
-      std::uint32_t const first = s * part + i;
-      std::uint32_t const limit = (s + 1) * part < n ? (s + 1) * part : n;
-      if (first >= limit) continue;
-      std::uint32_t const slots = limit - first < run ? limit - first : run;
-      float* const sums = partial + s * dim;
-      if (slots == run) {
-        lanes w[run];
-        std::byte const* rows[run];
-        for (std::uint32_t r = 0; r < run; ++r) {
-          w[r].fill(weights[first + r]);
-          rows[r] = values.at(first + r);
-        }
-        for (std::uint32_t c = g.thread_rank(); c < columns; c += g.num_threads()) {
-          lanes sum, value;
-          sum.load(sums + c * lane_count);
-#pragma GCC unroll 4
-          for (std::uint32_t r = 0; r < run; ++r) {
-            Payload::load(rows[r], c * lane_count, value);
-            sum.add_product(w[r], value);
-          }
-          sum.store(sums + c * lane_count);
-        }
-      } else {
-        for (std::uint32_t c = g.thread_rank(); c < columns; c += g.num_threads()) {
-          lanes sum, value, w;
-          sum.load(sums + c * lane_count);
-          for (std::uint32_t r = 0; r < slots; ++r) {
-            w.fill(weights[first + r]);
-            Payload::load(values.at(first + r), c * lane_count, value);
-            sum.add_product(w, value);
-          }
-          sum.store(sums + c * lane_count);
+  for (std::size_t block = 0; block < n; block += segment_count * segment_slots) {
+    for (std::size_t i = block; i < block + segment_slots; i += run) {
+      float* sums = partial;
+      for (std::size_t first = i; first < n && sums < partial + segment_count * dim; first += segment_slots, sums += dim) {
+        float const* w = weights + first;
+        for (std::size_t h = 0; h < heads; ++h, w += pitch) {
+          float* const mine = sums + h * segment_count * dim;
+          if (first + run <= n)
+            detail::add_weighted<Payload, run>(g, w, values.at(first), values.stride, dim, mine);
+          else
+            for (std::size_t r = 0; r < n - first; ++r)
+              detail::add_weighted<Payload, 1>(g, w + r, values.at(first + r), values.stride, dim, mine);
         }
       }
     }
   }
   g.sync();
-  for (std::uint32_t d = g.thread_rank(); d < columns * lane_count; d += g.num_threads())
-    out[d] = (partial[d] + partial[dim + d]) + (partial[2 * dim + d] + partial[3 * dim + d]);
-  for (std::uint32_t d = columns * lane_count + g.thread_rank(); d < dim; d += g.num_threads()) {
-    float sum = 0;
-    for (std::uint32_t slot = 0; slot < n; ++slot) sum += weights[slot] * Payload::load(values.at(slot), d);
-    out[d] = sum;
+  for (std::uint32_t h = 0; h < heads; ++h) {
+    float const* const sums = partial + h * segment_count * dim;
+    for (std::uint32_t d = g.thread_rank(); d < whole; d += g.num_threads())
+      out[h * dim + d] = (sums[d] + sums[dim + d]) + (sums[2 * dim + d] + sums[3 * dim + d]);
+    for (std::uint32_t d = whole + g.thread_rank(); d < dim; d += g.num_threads()) {
+      float sum = 0;
+      for (std::uint32_t slot = 0; slot < n; ++slot) sum += weights[h * pitch + slot] * Payload::load(values.at(slot), d);
+      out[h * dim + d] = sum;
+    }
   }
   g.sync();
 }

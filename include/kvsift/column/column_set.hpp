@@ -40,6 +40,7 @@ struct column_set : Columns... {
     return (std::size_t{0} + ... + (get<Columns>().width() * sizeof(typename Columns::element)));
   }
   /// Calls f.template operator()<Column>(column, index) for each.
+  KVSIFT_CALLS_EITHER
   template <class F>
   KVSIFT_HOST_DEVICE void for_each(F const& f) const {
     (f(get<Columns>(), index<Columns>()), ...);

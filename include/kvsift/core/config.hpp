@@ -21,3 +21,19 @@
 #else
 #define KVSIFT_INLINE inline
 #endif
+
+/// Before a loop of a few constant steps: all of them in a row.
+#if defined(__CUDACC__)
+#define KVSIFT_UNROLL _Pragma("unroll")
+#elif defined(__GNUC__)
+#define KVSIFT_UNROLL _Pragma("GCC unroll 8")
+#else
+#define KVSIFT_UNROLL
+#endif
+
+/// Before a function that calls what it is given: nvcc then leaves it to the caller whether that runs on the CPU or the GPU.
+#if defined(__CUDACC__)
+#define KVSIFT_CALLS_EITHER _Pragma("nv_exec_check_disable")
+#else
+#define KVSIFT_CALLS_EITHER
+#endif

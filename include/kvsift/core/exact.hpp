@@ -6,6 +6,9 @@
 
 namespace kvsift {
 
+/// All ones or all zeros. Loops that combine masks vectorise; those that choose with ?: often do not.
+KVSIFT_HOST_DEVICE constexpr std::uint32_t mask_of(bool holds) { return 0u - static_cast<std::uint32_t>(holds); }
+
 /// x squared, rounded once, that no compiler fuses with a later addition or subtraction: a score then has the same bits
 /// everywhere. Fused, the variance of a constant attention is not zero, and exact ties break. The square passes through
 /// an integer, which loses it nothing (its sign bit is 0 already), hides it from contraction, and still vectorises.
@@ -15,6 +18,11 @@ KVSIFT_HOST_DEVICE KVSIFT_INLINE float rounded_square(float x) {
 #else
   return __builtin_bit_cast(float, __builtin_bit_cast(std::uint32_t, x * x) & 0x7fffffffu);
 #endif
+}
+
+/// x if it is positive, else +0 (NaN too). Written so that loops vectorise.
+KVSIFT_HOST_DEVICE KVSIFT_INLINE float positive_part(float x) {
+  return __builtin_bit_cast(float, __builtin_bit_cast(std::uint32_t, x) & mask_of(x > 0.0f));
 }
 
 }  // namespace kvsift

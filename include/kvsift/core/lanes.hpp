@@ -1,8 +1,10 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include <kvsift/core/config.hpp>
+#include <kvsift/core/exact.hpp>
 #include <kvsift/core/half.hpp>
 
 namespace kvsift {
@@ -18,20 +20,34 @@ struct lanes {
   typedef std::int32_t ints __attribute__((vector_size(32)));
   typedef std::uint32_t words __attribute__((vector_size(32)));
   typedef std::uint16_t halves __attribute__((vector_size(16)));
+  typedef std::int16_t shorts __attribute__((vector_size(16)));
   floats v;
 
+  static KVSIFT_INLINE void widen(halves const& h, words& w) {
+#if defined(__AVX2__) && !defined(__clang__)
+    w = (words)__builtin_ia32_pmovzxwd256((shorts)h);  // g++ 12 takes four instructions otherwise
+#else
+    w = __builtin_convertvector(h, words);
+#endif
+  }
   KVSIFT_INLINE void fill(float x) { v = floats{x, x, x, x, x, x, x, x}; }
   KVSIFT_INLINE void load(float const* p) { __builtin_memcpy(&v, p, sizeof v); }
   KVSIFT_INLINE void load(bf16 const* p) {
     halves h;
     __builtin_memcpy(&h, p, sizeof h);
-    words const w = __builtin_convertvector(h, words) << 16;
+    words w;
+    widen(h, w);
+    w <<= 16;
     __builtin_memcpy(&v, &w, sizeof v);
   }
   KVSIFT_INLINE void load(fp16 const* p) {
     halves h;
     __builtin_memcpy(&h, p, sizeof h);
-    words const w = __builtin_convertvector(h, words);
+#if defined(__F16C__)
+    v = __builtin_ia32_vcvtph2ps256((shorts)h);
+#else
+    words w;
+    widen(h, w);
     words const magnitude = (w & 0x7fffu) << 13;
     floats scaled;
     __builtin_memcpy(&scaled, &magnitude, sizeof scaled);
@@ -41,15 +57,30 @@ struct lanes {
     words const special = (words)((w & 0x7c00u) == 0x7c00u) & 0x7f800000u;
     u |= special | ((w & 0x8000u) << 16);
     __builtin_memcpy(&v, &u, sizeof v);
+#endif
   }
   KVSIFT_INLINE void store(float* p) const { __builtin_memcpy(p, &v, sizeof v); }
   KVSIFT_INLINE void add_product(lanes const& a, lanes const& b) { v += a.v * b.v; }
   KVSIFT_INLINE void add(lanes const& a) { v += a.v; }
   KVSIFT_INLINE void scale(float x) { v *= x; }
+  KVSIFT_INLINE void raise_to(lanes const& a) { v = a.v > v ? a.v : v; }
   KVSIFT_INLINE float sum() const {
     return ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7]));
   }
 };
+
+/// out[i x apart] = x[i].sum() for four vectors, added side by side.
+KVSIFT_INLINE void sum_four(lanes const* x, float* out, std::size_t apart) {
+  typedef float quad __attribute__((vector_size(16)));
+  quad half[4];
+  KVSIFT_UNROLL for (unsigned i = 0; i < 4; ++i)
+    half[i] = __builtin_shufflevector(x[i].v, x[i].v, 0, 1, 2, 3) + __builtin_shufflevector(x[i].v, x[i].v, 4, 5, 6, 7);
+  quad const a = __builtin_shufflevector(half[0], half[1], 0, 4, 1, 5) + __builtin_shufflevector(half[0], half[1], 2, 6, 3, 7);
+  quad const b = __builtin_shufflevector(half[2], half[3], 0, 4, 1, 5) + __builtin_shufflevector(half[2], half[3], 2, 6, 3, 7);
+  quad const sums = __builtin_shufflevector(a, b, 0, 1, 4, 5) + __builtin_shufflevector(a, b, 2, 3, 6, 7);
+#pragma GCC unroll 4
+  for (unsigned i = 0; i < 4; ++i) out[i * apart] = sums[i];
+}
 
 #else
 
@@ -75,16 +106,25 @@ struct lanes {
   KVSIFT_HOST_DEVICE void scale(float x) {
     for (unsigned l = 0; l < lane_count; ++l) v[l] *= x;
   }
+  KVSIFT_HOST_DEVICE void raise_to(lanes const& a) {
+    for (unsigned l = 0; l < lane_count; ++l) v[l] = a.v[l] > v[l] ? a.v[l] : v[l];
+  }
   KVSIFT_HOST_DEVICE float sum() const {
     return ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7]));
   }
 };
 
+/// out[i x apart] = x[i].sum() for four vectors.
+KVSIFT_HOST_DEVICE inline void sum_four(lanes const* x, float* out, std::size_t apart) {
+  for (unsigned i = 0; i < 4; ++i) out[i * apart] = x[i].sum();
+}
+
 #endif
 
-/// e^x for x <= 0 (any x up to 88), relative error below 2e-7; 0 below -87.3. Inlined into loops it vectorises.
+/// e^x for x <= 0 (any x up to 88), relative error below 2e-7; 0 below -87.3. Without a branch, so that loops vectorise.
 KVSIFT_HOST_DEVICE KVSIFT_INLINE float exp_of(float x) {
-  float const clamped = x < -87.3f ? -87.3f : x;
+  std::uint32_t const counts = ~mask_of(x < -87.3f);
+  float const clamped = __builtin_bit_cast(float, __builtin_bit_cast(std::uint32_t, x) & counts);
   float const rounder = 12582912.0f;  // 1.5 x 2^23: adding it rounds to a whole number
   float const shifted = clamped * 1.44269504f + rounder;
   float const whole = shifted - rounder;
@@ -97,8 +137,8 @@ KVSIFT_HOST_DEVICE KVSIFT_INLINE float exp_of(float x) {
   p = p * r + 5.0000001201e-1f;
   float const fraction = p * (r * r) + r + 1.0f;
   std::uint32_t const exponent = (__builtin_bit_cast(std::uint32_t, shifted) - 0x4b400000u) << 23;
-  float const power = __builtin_bit_cast(float, exponent + 0x3f800000u);
-  return x < -87.3f ? 0.0f : fraction * power;
+  float const power = __builtin_bit_cast(float, (exponent + 0x3f800000u) & counts);
+  return fraction * power;
 }
 
 }  // namespace kvsift

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include <kvsift/core/config.hpp>
+#include <kvsift/core/exact.hpp>
 
 namespace kvsift {
 
@@ -14,8 +15,8 @@ inline constexpr std::uint32_t never_key = 0xffffffffu;
 KVSIFT_HOST_DEVICE inline std::uint32_t ordered_key(float score) {
   float const x = score + 0.0f;  // -0 becomes +0
   std::uint32_t const u = __builtin_bit_cast(std::uint32_t, x);
-  std::uint32_t const flip = (u & 0x80000000u) != 0u ? 0xffffffffu : 0x80000000u;
-  return x == x ? u ^ flip : 0u;
+  std::uint32_t const flip = static_cast<std::uint32_t>(static_cast<std::int32_t>(u) >> 31) | 0x80000000u;
+  return (u ^ flip) & mask_of(x == x);
 }
 
 }  // namespace kvsift

@@ -33,7 +33,7 @@ KVSIFT_HOST_DEVICE void admit(G const& g, Columns const& stored, row_view<Column
 
 /// Writes one token into the slot after the last one held. key, value [head_dim]. O(head_dim); the row must have room.
 template <class Payload, cooperative_group G, class Columns>
-KVSIFT_HOST_DEVICE void append_row(G const& g, cache_view<Payload, Columns> const& cache, row_view<Columns> const& row,
+KVSIFT_HOST_DEVICE void append_row(G const& g, cache_view<Columns> const& cache, row_view<Columns> const& row,
                                    float const* key, float const* value) {
   std::uint32_t const slot = row.state->held;
   std::uint32_t const position = row.state->next;

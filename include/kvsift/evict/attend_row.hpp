@@ -66,11 +66,9 @@ KVSIFT_HOST_DEVICE void attend_row(G const& g, cache_shape const& shape, vectors
     detail::rotated_logits<Payload>(g, scratch.queries, shape.group, dim, keys, ranks, rotary, n, scratch.logits,
                                     scratch.pitch);
   g.sync();
-  for (std::uint32_t h = 0; h < shape.group; ++h) {
-    float* const p = scratch.logits + h * scratch.pitch;
-    softmax(g, p, n, scratch.lane_sums, scratch.group_words);
-    weighted_sum<Payload>(g, p, values, n, dim, scratch.partial, out + h * dim);
-  }
+  for (std::uint32_t h = 0; h < shape.group; ++h)
+    softmax(g, scratch.logits + h * scratch.pitch, n, scratch.lane_sums, scratch.group_words);
+  weighted_sums<Payload>(g, scratch.logits, scratch.pitch, shape.group, values, n, dim, scratch.partial, out);
 }
 
 /// a[slot] = mean over the group of the probabilities in scratch.logits. a [n].

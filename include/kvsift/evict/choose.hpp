@@ -24,13 +24,11 @@ struct candidates {
   KVSIFT_HOST_DEVICE bool guarded(std::uint32_t slot) const { return guards.holds(positions[slot], next); }
   /// Order in which slots go; a guarded slot never does.
   KVSIFT_HOST_DEVICE std::uint32_t key(std::uint32_t slot) const {
-    std::uint32_t const k = ordered_key(score_at(slot));
-    return guarded(slot) ? never_key : k;
+    return ordered_key(score_at(slot)) | mask_of(guarded(slot));
   }
   /// Order in which the ranked scope takes slots out; guarded ones are out already and come last.
   KVSIFT_HOST_DEVICE std::uint32_t rank_key(std::uint32_t slot) const {
-    std::uint32_t const k = ~ordered_key(rank_at(slot));
-    return guarded(slot) ? never_key : k;
+    return ~ordered_key(rank_at(slot)) | mask_of(guarded(slot));
   }
 };
 
@@ -62,36 +60,92 @@ KVSIFT_HOST_DEVICE exclusion<C> exclude(G const& g, C const& c, std::uint32_t* s
   return {c, select_lowest(g, rank_keys<C>{c}, late_positions<C>{c}, c.n, c.excluded, scratch)};
 }
 
+/// What was tried already: every slot up to `last`, as key x 2^32 + position.
+template <class C>
+struct tried {
+  C const& c;
+  std::uint64_t last;
+  KVSIFT_HOST_DEVICE bool holds(std::uint32_t slot) const {
+    return ((static_cast<std::uint64_t>(c.key(slot)) << 32) | c.positions[slot]) <= last;
+  }
+};
+
 struct no_exclusion {
   KVSIFT_HOST_DEVICE static bool holds(std::uint32_t) { return false; }
 };
 
-/// The lowest (key, position) above `after`, as key x 2^32 + position; all ones if there is none. `slot` becomes its slot
-/// on the thread that found it.
+inline constexpr std::uint32_t chunk_slots = 256;  ///< that a thread walks at a time
+
+/// Calls f(begin, end) for this thread's chunks of [from, to) until one returns false. `from` begins a chunk of its own.
+template <cooperative_group G, class F>
+KVSIFT_HOST_DEVICE KVSIFT_INLINE void for_chunks(G const& g, std::uint32_t from, std::uint32_t to, F const& f) {
+  std::uint32_t const stride = g.num_threads() * chunk_slots;
+  for (std::uint32_t base = from; base < to; base += stride)
+    if (!f(base, to - base < chunk_slots ? to : base + chunk_slots)) return;
+}
+
+/// The lowest (key, position) of this thread's slots that `out` does not hold, as key x 2^32 + position; all ones if
+/// there is none. `slot` becomes its slot. One pass for the key; position and slot are looked for in the chunks between
+/// the first and the last that have that key.
 template <cooperative_group G, class C, class Out>
-KVSIFT_HOST_DEVICE std::uint64_t lowest(G const& g, C const& c, Out const& out, std::uint64_t after, bool first,
-                                        std::uint32_t& slot) {
-  constexpr std::uint32_t chunk = 64;
-  std::uint64_t best = ~std::uint64_t{0};
-  for (std::uint32_t base = g.thread_rank() * chunk; base < c.n; base += g.num_threads() * chunk) {
-    std::uint32_t const count = c.n - base < chunk ? c.n - base : chunk;
-    std::uint32_t keys[chunk];
-    std::uint32_t least = never_key;
-    for (std::uint32_t i = 0; i < count; ++i) {
-      std::uint32_t const k = c.key(base + i);
-      keys[i] = k;
-      least = k < least ? k : least;
+KVSIFT_HOST_DEVICE std::uint64_t lowest(G const& g, C const& c, Out const& out, std::uint32_t& slot) {
+  std::uint32_t least = never_key;
+  std::uint32_t first = 0, last = 0;
+  for_chunks(g, g.thread_rank() * chunk_slots, c.n, [&](std::uint32_t begin, std::uint32_t end) {
+    std::uint32_t here = never_key;
+    for (std::uint32_t i = begin; i < end; ++i) {
+      std::uint32_t const k = c.key(i) | mask_of(out.holds(i));
+      here = k < here ? k : here;
     }
-    if (least == never_key || (first && static_cast<std::uint64_t>(least) > best >> 32)) continue;
-    for (std::uint32_t i = 0; i < count; ++i) {
-      std::uint64_t const whole = (static_cast<std::uint64_t>(keys[i]) << 32) | c.positions[base + i];
-      if (keys[i] != never_key && whole < best && (first || whole > after) && !out.holds(base + i)) {
-        best = whole;
-        slot = base + i;
-      }
+    if (here < least) first = begin;
+    if (here <= least) last = end;
+    least = here < least ? here : least;
+    return true;
+  });
+  if (least == never_key) return ~std::uint64_t{0};
+  std::uint32_t position = 0xffffffffu;
+  for_chunks(g, first, last, [&](std::uint32_t begin, std::uint32_t end) {
+    std::uint32_t lowest = 0xffffffffu;
+    for (std::uint32_t i = begin; i < end; ++i) {
+      std::uint32_t const p = c.positions[i] | mask_of(c.key(i) != least) | mask_of(out.holds(i));
+      lowest = p < lowest ? p : lowest;
     }
-  }
-  return best;
+    position = lowest < position ? lowest : position;
+    return true;
+  });
+  for_chunks(g, first, last, [&](std::uint32_t begin, std::uint32_t end) {
+    while (begin < end && c.positions[begin] != position) ++begin;
+    slot = begin;
+    return begin == end;
+  });
+  return (static_cast<std::uint64_t>(least) << 32) | position;
+}
+
+/// The sum of count(i) over the n slots, or what it came to where it reached `enough`; each thread stops by itself.
+template <cooperative_group G, class Count>
+KVSIFT_HOST_DEVICE std::uint32_t count_up_to(G const& g, std::uint32_t n, std::uint32_t enough, Count const& count,
+                                             std::uint32_t* scratch) {
+  std::uint32_t mine = 0;
+  for_chunks(g, g.thread_rank() * chunk_slots, n, [&](std::uint32_t begin, std::uint32_t end) {
+    for (std::uint32_t i = begin; i < end; ++i) mine += count(i);
+    return mine < enough;
+  });
+  return group_sum(g, scratch, mine);
+}
+
+/// Whether the ranked scope takes enough slots out before it comes to `slot`. One pass at most, or two if there are
+/// equals.
+template <cooperative_group G, class C>
+KVSIFT_HOST_DEVICE bool in_scope(G const& g, C const& c, std::uint32_t slot, std::uint32_t* scratch) {
+  std::uint32_t const rank = c.rank_key(slot);
+  std::uint32_t const position = c.positions[slot];
+  auto const before = [&](std::uint32_t i) { return static_cast<std::uint32_t>(c.rank_key(i) < rank); };
+  std::uint32_t const sure = count_up_to(g, c.n, c.excluded, before, scratch);
+  if (sure >= c.excluded) return true;
+  auto const equal = [&](std::uint32_t i) {
+    return static_cast<std::uint32_t>(c.rank_key(i) == rank) & static_cast<std::uint32_t>(c.positions[i] > position);
+  };
+  return sure + count_up_to(g, c.n, c.excluded - sure, equal, scratch) >= c.excluded;
 }
 
 /// Makes the slot that one thread found known to all.
@@ -116,28 +170,20 @@ KVSIFT_HOST_DEVICE std::uint32_t agree(G const& g, std::uint64_t mine, std::uint
 /// them, and it stands. 1.0 to 1.06 candidates are tried on average; after eight the scope's limit is found by bisection.
 template <cooperative_group G, class C>
 KVSIFT_HOST_DEVICE std::uint32_t choose_one(G const& g, C const& c, std::uint32_t* scratch) {
-  std::uint64_t after = 0;
-  constexpr unsigned tries = 8;
   std::uint32_t slot = c.n;
-  for (unsigned t = 0; t < tries; ++t) {
-    std::uint64_t const mine = detail::lowest(g, c, detail::no_exclusion{}, after, t == 0, slot);
-    std::uint64_t const best = group_min(g, scratch, mine);
-    if (best == ~std::uint64_t{0}) break;
+  std::uint64_t mine = detail::lowest(g, c, detail::no_exclusion{}, slot);
+  std::uint64_t best = group_min(g, scratch, mine);
+  constexpr unsigned tries = 8;
+  for (unsigned t = 0; t < tries && best != ~std::uint64_t{0}; ++t) {
     std::uint32_t const found = detail::agree(g, mine, best, slot, scratch);
     if (c.excluded == 0) return found;
-    std::uint32_t const rank = c.rank_key(found);
-    std::uint32_t const position = static_cast<std::uint32_t>(best);
-    std::uint32_t before = 0;
-    for (std::uint32_t i = g.thread_rank(); i < c.n; i += g.num_threads()) {
-      std::uint32_t const k = c.rank_key(i);
-      before += static_cast<std::uint32_t>((k < rank) | ((k == rank) & (c.positions[i] > position)));
-    }
-    if (group_sum(g, scratch, before) >= c.excluded) return found;
-    after = best;
+    if (detail::in_scope(g, c, found, scratch)) return found;
+    mine = detail::lowest(g, c, detail::tried<C>{c, best}, slot);
+    best = group_min(g, scratch, mine);
   }
   detail::exclusion<C> const out = detail::exclude(g, c, scratch);
-  std::uint64_t const mine = detail::lowest(g, c, out, 0, true, slot);
-  std::uint64_t const best = group_min(g, scratch, mine);
+  mine = detail::lowest(g, c, out, slot);
+  best = group_min(g, scratch, mine);
   return best == ~std::uint64_t{0} ? c.n : detail::agree(g, mine, best, slot, scratch);
 }
 

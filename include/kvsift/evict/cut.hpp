@@ -14,29 +14,28 @@ namespace kvsift {
 
 namespace detail {
 
-/// Hands a part to f; a part that is chosen at run time (any_policy) hands over what it holds.
+/// Hands a part to f; a part that is chosen at run time hands over what it holds.
 template <class Part, class F>
-KVSIFT_HOST_DEVICE auto with_part(Part const& part, F const& f) {
-  if constexpr (requires { part.visit(f); })
-    return part.visit(f);
+KVSIFT_HOST_DEVICE void with_part(Part const& part, F const& f) {
+  if constexpr (chosen_at_run_time<Part>)
+    part.visit(f);
   else
-    return f(part);
+    f(part);
 }
 
 /// A part of a rule, evaluated on the slots of one row.
 template <class Part, class Columns>
 struct on_row {
   Part const& part;
-  decltype(part.columns()) declared;
-  narrowed_row<decltype(part.columns()), Columns> row;
+  narrowed_row<columns_of<Part>, Columns> row;
 
   KVSIFT_HOST_DEVICE on_row(Part const& p, row_view<Columns> const& r, head_context const& about)
-      : part(p), declared(p.columns()), row{r.positions, about, &declared, &r} {}
+      : part(p), row{r.positions, about, &r} {}
   on_row(on_row const&) = delete;
   KVSIFT_HOST_DEVICE KVSIFT_INLINE float operator()(std::uint32_t slot) const { return part(row, slot); }
 };
 
-/// The mean over the heads of a layer, summed up in an array beforehand.
+/// The mean over the heads that decide together, summed up in an array beforehand.
 struct head_mean {
   float const* sums;
   float heads;
@@ -54,38 +53,37 @@ KVSIFT_HOST_DEVICE void sum_over_heads(G const& g, Rows const& rows, Part const&
   g.sync();
 }
 
-/// Builds the candidates of a rule over rows that decide together and hands them to `decide`. sums [2, n], used only if
-/// more than one head decides.
+/// Builds the candidates of a rule over rows that decide together and hands them to `decide`. Where one head decides by
+/// parts that are known to the compiler, they are evaluated in the loops of the decision; where several do, or parts are
+/// chosen at run time, their values are summed up first, so that the decision is one text whatever the parts.
+/// sums [2, n] in the second case.
 template <cooperative_group G, class Rows, class Rule, class Decide>
-KVSIFT_HOST_DEVICE std::uint32_t with_candidates(G const& g, Rows const& rows, Rule const& rule, float* sums,
-                                                 Decide const& decide) {
+KVSIFT_HOST_DEVICE void with_candidates(G const& g, Rows const& rows, Rule const& rule, float* sums, Decide const& decide) {
   auto const first = rows(0);
   std::uint32_t const n = first.state->held;
   head_context const about = first.context(n);
-  return with_part(rule.score, [&](auto const& score) {
-    return with_part(rule.scope, [&](auto const& scope) {
-      std::uint32_t const excluded = scope.excluded();
-      if (rows.heads == 1) {
-        on_row const score_at(score, first, about);
-        on_row const rank_at(scope, first, about);
-        return decide(candidates<decltype(score_at) const&, decltype(rank_at) const&>{
-            score_at, rank_at, first.positions, rule.guards, n, about.next, excluded});
-      }
-      sum_over_heads(g, rows, score, n, sums);
-      if (excluded != 0) sum_over_heads(g, rows, scope, n, sums + n);
-      float const heads = static_cast<float>(rows.heads);
-      return decide(candidates<head_mean, head_mean>{{sums, heads}, {sums + n, heads}, first.positions, rule.guards, n,
-                                                     about.next, excluded});
-    });
-  });
+  std::uint32_t const excluded = rule.scope.excluded();
+  if constexpr (!chosen_at_run_time<decltype(rule.score)> && !chosen_at_run_time<decltype(rule.scope)>) {
+    if (rows.heads == 1) {
+      on_row const score_at(rule.score, first, about);
+      on_row const rank_at(rule.scope, first, about);
+      decide(candidates<decltype(score_at) const&, decltype(rank_at) const&>{score_at, rank_at, first.positions, rule.guards, n,
+                                                                             about.next, excluded});
+      return;
+    }
+  }
+  with_part(rule.score, [&](auto const& score) { sum_over_heads(g, rows, score, n, sums); });
+  if (excluded != 0) with_part(rule.scope, [&](auto const& scope) { sum_over_heads(g, rows, scope, n, sums + n); });
+  float const heads = static_cast<float>(rows.heads);
+  decide(candidates<head_mean, head_mean>{{sums, heads}, {sums + n, heads}, first.positions, rule.guards, n, about.next, excluded});
 }
 
 }  // namespace detail
 
 /// The rows of a cache that decide together: one, or all heads of a layer and sequence.
-template <class Payload, class Columns>
+template <class Columns>
 struct deciding_rows {
-  cache_view<Payload, Columns> const& cache;
+  cache_view<Columns> const& cache;
   std::uint32_t first;
   std::uint32_t heads;
 
@@ -104,19 +102,19 @@ KVSIFT_HOST_DEVICE void dispose(G const& g, Disposal const& disposal, row_view<C
 }
 
 /// Brings rows that decide together down to limit - room slots, one victim after the other. Nothing happens where they
-/// hold no more. sums [2, capacity] if more than one head decides, words [2 x threads].
+/// hold no more. sums [2, capacity] as with_candidates asks, words [2 x threads]. Payload: a disposed_payload.
 /// Per victim: the columns that the rule reads, once or twice; one slot moved.
 template <class Payload, cooperative_group G, class Columns, class Rule, class Disposal>
-KVSIFT_HOST_DEVICE void cut_rows(G const& g, deciding_rows<Payload, Columns> const& rows, Rule const& rule,
-                                 Disposal const& disposal, std::uint32_t room, float* sums, std::uint32_t* words) {
+KVSIFT_HOST_DEVICE void cut_rows(G const& g, deciding_rows<Columns> const& rows, Rule const& rule, Disposal const& disposal,
+                                 std::uint32_t room, float* sums, std::uint32_t* words) {
   for (;;) {
     auto const first = rows(0);
     std::uint32_t const held = first.state->held;
     std::uint32_t const limit = first.state->limit;
     g.sync();
     if (held == 0 || held + room <= limit) return;
-    std::uint32_t const chosen = detail::with_candidates(
-        g, rows, rule, sums, [&](auto const& c) { return choose_one(g, c, words); });
+    std::uint32_t chosen = held;
+    detail::with_candidates(g, rows, rule, sums, [&](auto const& c) { chosen = choose_one(g, c, words); });
     if (chosen >= held) return;  // everything is guarded: the plan refuses such policies
     for (std::uint32_t h = 0; h < rows.heads; ++h) {
       dispose<Payload>(g, disposal, rows(h), chosen, rows.first + h, rows.cache.shape.head_dim);

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include <kvsift/column/concepts.hpp>
 #include <kvsift/core/config.hpp>
@@ -26,6 +28,10 @@ template <class D>
 concept disposal = requires {
   { D::idle } -> std::convertible_to<bool>;
 };
+
+/// How vectors are stored, as far as a decision must know: not at all, unless a disposal reads them.
+template <class Payload, class Disposal>
+using disposed_payload = std::conditional_t<Disposal::idle, void, Payload>;
 
 /// Victims are forgotten.
 struct dropped {

@@ -10,6 +10,7 @@
 #include <kvsift/evict/disposal.hpp>
 #include <kvsift/evict/plan.hpp>
 #include <kvsift/evict/workspace.hpp>
+#include <kvsift/payload/concepts.hpp>
 #include <kvsift/payload/plain.hpp>
 #include <kvsift/policy/policy.hpp>
 #include <kvsift/position/original.hpp>
@@ -27,25 +28,33 @@ struct memory_plan {
 /// Everything is allocated here; the verbs allocate nothing. Not copyable.
 template <class Policy, class Payload = fp32_payload, position_rule Position = original_positions, disposal Disposal = dropped>
 class kv_tensor {
+  static_assert(requires(Policy const& p) { p.columns(); p.facts(); p.budget; p.rules; },
+                "kvsift: a kv_tensor takes a policy after the shape, such as kvsift::roco(512, 144)");
+  static_assert(vector_payload<Payload>,
+                "kvsift: the payload of a kv_tensor says how a vector is stored (bytes, load, store), such as kvsift::fp32_payload");
+
  public:
-  using columns = decltype(std::declval<Policy const&>().columns());
+  using columns = columns_of<Policy>;
   using payload = Payload;
-  using view_type = cache_view<Payload, columns>;
-  using bound_type = bound_cache<Payload, columns, Disposal>;
+  using view_type = cache_view<columns>;
+  using disposed = disposed_payload<Payload, Disposal>;
+  using bound_type = bound_cache<columns, Disposal>;
 
   /// Throws bad_argument, before anything is allocated, for a shape, policy or option that cannot be served, and
   /// std::bad_alloc if there is not so much memory.
-  explicit kv_tensor(cache_shape const& shape, Policy const& policy, cache_options const& options = {}, Position position = {},
-                     Disposal what_becomes = {})
+  kv_tensor(cache_shape const& shape, Policy const& policy, cache_options const& options = {}, Position position = {},
+            Disposal what_becomes = {})
       : policy_(policy), options_(options), slots_(plan_slots(shape, policy, options)) {
     auto const stored = policy_.columns();
     std::size_t total = 0;
-    lay_out<Payload>(nullptr, shape, stored, slots_.capacity, Position::ranked, options.order, bytes_, total);
-    std::size_t const scratch = workspace_view<columns>::carve(nullptr, shape, stored, slots_.capacity, options).bytes;
+    std::size_t const vector_bytes = Payload::bytes(shape.head_dim);
+    policy_facts const facts = policy_.facts();
+    lay_out(nullptr, shape, vector_bytes, stored, slots_.capacity, Position::ranked, options.order, bytes_, total);
+    std::size_t const scratch = workspace_view<columns>::carve(nullptr, shape, stored, facts, slots_.capacity, options).bytes;
     memory_ = host_memory(total);
     workspace_ = host_memory(scratch);
-    bound_.planes = lay_out<Payload>(memory_.data(), shape, stored, slots_.capacity, Position::ranked, options.order, bytes_, total);
-    bound_.work = workspace_view<columns>::carve(workspace_.data(), shape, stored, slots_.capacity, options);
+    bound_.planes = lay_out(memory_.data(), shape, vector_bytes, stored, slots_.capacity, Position::ranked, options.order, bytes_, total);
+    bound_.work = workspace_view<columns>::carve(workspace_.data(), shape, stored, facts, slots_.capacity, options);
     bound_.disposal = what_becomes;
     table_ = position.table(shape, static_cast<std::uint32_t>(bound_.work.slots));
     bound_.rotary = table_.view();
@@ -59,8 +68,8 @@ class kv_tensor {
     auto const stored = policy.columns();
     needed.capacity = plan_slots(shape, policy, options).capacity;
     std::size_t total = 0;
-    lay_out<Payload>(nullptr, shape, stored, needed.capacity, Position::ranked, options.order, needed.cache, total);
-    needed.workspace = workspace_view<columns>::carve(nullptr, shape, stored, needed.capacity, options).bytes;
+    lay_out(nullptr, shape, Payload::bytes(shape.head_dim), stored, needed.capacity, Position::ranked, options.order, needed.cache, total);
+    needed.workspace = workspace_view<columns>::carve(nullptr, shape, stored, policy.facts(), needed.capacity, options).bytes;
     return needed;
   }
 

@@ -14,7 +14,7 @@ namespace kvsift {
 struct row_scratch {
   float* queries = nullptr;        ///< [group, head_dim], scaled
   float* logits = nullptr;         ///< [group, pitch]
-  float* partial = nullptr;        ///< [4, head_dim]
+  float* partial = nullptr;        ///< [group, 4, head_dim]
   float* lane_sums = nullptr;      ///< [8]
   float* evidence = nullptr;       ///< [4, pitch]: sum, squares, last, window
   std::uint32_t* keys = nullptr;   ///< [pitch]
@@ -34,7 +34,7 @@ struct row_scratch {
     };
     s.queries = reinterpret_cast<float*>(take(std::size_t{shape.group} * shape.head_dim));
     s.logits = reinterpret_cast<float*>(take(shape.group * s.pitch));
-    s.partial = reinterpret_cast<float*>(take(std::size_t{4} * shape.head_dim));
+    s.partial = reinterpret_cast<float*>(take(std::size_t{4} * shape.group * shape.head_dim));
     s.lane_sums = reinterpret_cast<float*>(take(8));
     s.evidence = reinterpret_cast<float*>(take(4 * s.pitch));
     s.keys = reinterpret_cast<std::uint32_t*>(take(s.pitch));

@@ -42,7 +42,7 @@ struct no_rule {
 /// and values in the caller's arrays.
 template <class Columns>
 struct staging_rows {
-  cache_view<no_payload, Columns> planes;  ///< [one layer, sequences, kv_heads, tokens]
+  cache_view<Columns> planes;  ///< [one layer, sequences, kv_heads, tokens]
   arrivals piece;
   std::uint32_t layer = 0;
   std::uint32_t first = 0;  ///< row within the layer
@@ -172,9 +172,8 @@ struct settle_task {
       for (std::uint32_t i = g.thread_rank(); i < held; i += g.num_threads()) scratch.places[i] = 0;
       g.sync();
     } else {
-      detail::with_candidates(g, rows, rule, cache.work.sums + block * 2 * cache.work.slots, [&](auto const& c) {
+      detail::with_candidates(g, rows, rule, cache.work.sums_of(block), [&](auto const& c) {
         choose_many(g, c, count, rule.ranked, scratch.keys, scratch.places, scratch.group_words);
-        return 0u;
       });
     }
   }

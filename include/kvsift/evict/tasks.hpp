@@ -14,6 +14,7 @@
 namespace kvsift {
 
 /// Brings rows under their limit. One block per row, or per (layer, sequence) if the heads decide together.
+/// Payload: a disposed_payload.
 template <class Payload, class Bound, class Columns, class Rule>
 struct cut_task {
   Bound cache;
@@ -25,9 +26,8 @@ struct cut_task {
   KVSIFT_HOST_DEVICE void operator()(G const& g, std::uint32_t block) const {
     std::uint32_t const heads = rule.who == unit::shared ? cache.planes.shape.kv_heads : 1;
     auto const& work = cache.work;
-    float* const sums = heads > 1 ? work.sums + std::size_t{block} * 2 * work.slots : nullptr;
-    cut_rows(g, deciding_rows<Payload, Columns>{cache.planes, first_row + block * heads, heads}, rule, cache.disposal, room,
-             sums, work.words + std::size_t{block} * 2 * work.threads);
+    cut_rows<Payload>(g, deciding_rows<Columns>{cache.planes, first_row + block * heads, heads}, rule, cache.disposal, room,
+                      work.sums_of(block), work.words + std::size_t{block} * 2 * work.threads);
   }
 };
 
@@ -50,14 +50,14 @@ struct step_task {
     std::uint32_t const tokens = piece.tokens;
     if (piece.keys != nullptr) {
       if constexpr (!std::is_same_v<Rule, no_rule>)
-        cut_rows(g, deciding_rows<Payload, Columns>{cache.planes, index, 1}, rule, cache.disposal, 1,
-                 static_cast<float*>(nullptr), scratch.group_words);
+        cut_rows<disposed_payload<Payload, decltype(cache.disposal)>>(g, deciding_rows<Columns>{cache.planes, index, 1}, rule,
+                                                                      cache.disposal, 1, cache.work.sums_of(block), scratch.group_words);
       std::size_t const stride = std::size_t{shape.kv_heads} * shape.head_dim;
       std::size_t const begin = row.sequence * tokens * stride + std::size_t{row.head} * shape.head_dim;
       bool const first_piece = row.state->next == 0;
       g.sync();
       for (std::uint32_t t = 0; t < tokens; ++t)
-        append_row(g, cache.planes, row, piece.keys + begin + t * stride, piece.values + begin + t * stride);
+        append_row<Payload>(g, cache.planes, row, piece.keys + begin + t * stride, piece.values + begin + t * stride);
       if (first_piece && g.thread_rank() == 0) row.state->observed_from = row.state->next - 1;
       g.sync();
     }
@@ -72,9 +72,9 @@ struct step_task {
 };
 
 /// Feeds the columns of a layer with attention that the engine computed. masses [sequences, kv_heads, pitch].
-template <class Payload, class Columns>
+template <class Columns>
 struct observe_task {
-  cache_view<Payload, Columns> cache;
+  cache_view<Columns> cache;
   float const* masses;
   std::size_t pitch;
   std::uint32_t layer;

@@ -13,6 +13,13 @@
 // enqueues its tasks, and allocates nothing.
 namespace kvsift {
 
+/// One layer of a cache: what cache[layer] gives.
+template <class L>
+concept cache_layer = requires(L const& rows) {
+  rows.cache.bound();
+  rows.layer;
+};
+
 namespace detail {
 
 /// Calls f with the first rule that acts at `when`, or with no_rule.
@@ -39,7 +46,7 @@ void cut_layers(Executor const& on, Cache& cache, moment when, std::uint32_t fir
     if constexpr (acts<rule_type>) {
       cache_shape const& shape = cache.shape();
       std::uint32_t const blocks = layers * (rule.who == unit::shared ? shape.sequences : shape.layer_rows());
-      on.launch(blocks, cut_task<typename Cache::payload, typename Cache::bound_type, typename Cache::columns, rule_type>{
+      on.launch(blocks, cut_task<typename Cache::disposed, typename Cache::bound_type, typename Cache::columns, rule_type>{
                             cache.bound(), rule, first * shape.layer_rows(), room});
       for (std::uint32_t l = first; l < first + layers; ++l)
         cache.set_held(l, std::min(cache.held(l), cache.slots().most[l] - room));
@@ -101,7 +108,7 @@ void check_piece(Cache const& cache, std::uint32_t layer, std::uint32_t tokens) 
 /// Brings every head of every layer under its limit by the rules of after_attention. Call it once per step, when all
 /// layers have attended: victims are first needed by the next append. A second call in a row does nothing.
 /// Reads the columns of the rule once or twice, moves one slot per victim. One launch, no allocation, capturable.
-template <class Executor, class Policy, class Payload, class Position, class Disposal>
+template <executor Executor, class Policy, class Payload, class Position, class Disposal>
 void evict(Executor const& on, kv_tensor<Policy, Payload, Position, Disposal>& cache) {
   detail::cut_layers(on, cache, moment::after_attention, 0, cache.shape().layers, 0);
 }
@@ -117,7 +124,7 @@ void evict(Executor const& on, kv_tensor<Policy, Payload, Position, Disposal>& c
 /// rule of prompt_end, and only its survivors are written; a later piece that does not fit goes token by token.
 /// One token: reads K and V once; one launch (two if the heads decide together). Allocates nothing, capturable.
 /// Throws bad_argument, and changes nothing, if the piece is longer than max_piece or the capacity is exceeded.
-template <class Executor, class Layer>
+template <executor Executor, cache_layer Layer>
 void step(Executor const& on, Layer rows, arrivals const& piece, float* out) {
   auto& cache = rows.cache;
   using columns = typename std::remove_reference_t<decltype(cache)>::columns;
@@ -126,7 +133,8 @@ void step(Executor const& on, Layer rows, arrivals const& piece, float* out) {
   std::uint32_t const held = cache.held(rows.layer);
   bool const fits = held + piece.tokens <= std::min(cache.slots().least[rows.layer], cache.capacity());
   // A piece counts as one observation only at the beginning: later tokens are observed one by one.
-  bool const one_by_one = columns::template has<observations> && held != 0;
+  bool one_by_one = false;
+  if constexpr (columns::template has<observations>) one_by_one = held != 0 && cache.view().stored.template get<observations>().width() != 0;
   if (piece.tokens == 1) {
     if (held + 1 > cache.capacity()) detail::cut_layers(on, cache, moment::after_attention, rows.layer, 1, 0);
     detail::step_that_fits(on, cache, rows.layer, piece, out);
@@ -144,14 +152,14 @@ void step(Executor const& on, Layer rows, arrivals const& piece, float* out) {
 }
 
 /// Writes one token into one layer. keys, values [sequences, kv_heads, head_dim]. See step.
-template <class Executor, class Layer>
+template <executor Executor, cache_layer Layer>
 void append(Executor const& on, Layer rows, float const* keys, float const* values) {
   step(on, rows, {nullptr, keys, values, 1}, nullptr);
 }
 
 /// Attention of the newest token's queries over the slots held; the policy's columns are fed in the same pass.
 /// queries, out [sequences, kv_heads x group, head_dim]. One launch, no allocation, capturable.
-template <class Executor, class Layer>
+template <executor Executor, cache_layer Layer>
 void attend(Executor const& on, Layer rows, float const* queries, float* out) {
   require(rows.layer < rows.cache.shape().layers, "layer", rows.layer, "the cache has fewer layers");
   require(rows.cache.held(rows.layer) >= 1, "tokens held", 0, "append one before attending");
@@ -160,14 +168,13 @@ void attend(Executor const& on, Layer rows, float const* queries, float* out) {
 
 /// For engines with an attention of their own: feeds the policy's columns with what the newest token's queries gave.
 /// masses [sequences, kv_heads, pitch]: for each slot held, in slot order, the probability averaged over the group.
-template <class Executor, class Layer>
+template <executor Executor, cache_layer Layer>
 void observe(Executor const& on, Layer rows, float const* masses, std::size_t pitch) {
   auto& cache = rows.cache;
   using cache_type = std::remove_reference_t<decltype(cache)>;
   require(rows.layer < cache.shape().layers, "layer", rows.layer, "the cache has fewer layers");
   require(pitch >= cache.held(rows.layer), "pitch", pitch, "give a row of masses at least as long as the slots held");
-  on.launch(cache.shape().layer_rows(), observe_task<typename cache_type::payload, typename cache_type::columns>{
-                                            cache.view(), masses, pitch, rows.layer});
+  on.launch(cache.shape().layer_rows(), observe_task<typename cache_type::columns>{cache.view(), masses, pitch, rows.layer});
 }
 
 /// For engines with an attention of their own: the first piece of a sequence is cut down to the limit by the rule of
@@ -175,7 +182,7 @@ void observe(Executor const& on, Layer rows, float const* masses, std::size_t pi
 /// written whole. keys, values [sequences, tokens, kv_heads, head_dim].
 /// Reads the columns a fixed number of times (select_lowest), K and V of the survivors once. Two launches, no allocation.
 /// Throws bad_argument, and changes nothing, if the layer holds tokens already or a mass that the columns ask for is null.
-template <class Executor, class Layer>
+template <executor Executor, cache_layer Layer>
 void compress(Executor const& on, Layer rows, float const* keys, float const* values, std::uint32_t tokens,
               prompt_masses const& masses = {}) {
   auto& cache = rows.cache;

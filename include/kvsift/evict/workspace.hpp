@@ -9,13 +9,9 @@
 #include <kvsift/evict/disposal.hpp>
 #include <kvsift/evict/plan.hpp>
 #include <kvsift/evict/scratch.hpp>
+#include <kvsift/policy/policy.hpp>
 
 namespace kvsift {
-
-/// No vector is stored: the staging rows of a prompt keep columns only, keys and values stay where the caller has them.
-struct no_payload {
-  KVSIFT_HOST_DEVICE static constexpr std::size_t bytes(std::uint32_t) { return 0; }
-};
 
 /// The memory of the verbs. One routine lays it out: with a null base it counts, with memory it carves.
 template <class Columns>
@@ -24,13 +20,13 @@ struct workspace_view {
   std::size_t block_bytes = 0;
   std::size_t slots = 0;         ///< that a block's scratch is made for
   std::uint32_t threads = 1;     ///< the most threads of a group
-  float* sums = nullptr;         ///< [layers x sequences, 2, slots], where heads decide together
-  std::uint32_t* words = nullptr;  ///< [rows, 2 x threads]
-  cache_view<no_payload, Columns> staging;  ///< columns of a prompt in flight
+  float* sums = nullptr;         ///< [deciding rows, 2, slots], where values are summed up before a decision: see policy_facts
+  std::uint32_t* words = nullptr;///< [rows, 2 x threads]
+  cache_view<Columns> staging;   ///< of a prompt in flight: columns only, keys and values stay where the caller has them
   std::size_t bytes = 0;
 
-  static workspace_view carve(std::byte* base, cache_shape const& shape, Columns const& stored, std::uint32_t capacity,
-                              cache_options const& options) {
+  static workspace_view carve(std::byte* base, cache_shape const& shape, Columns const& stored, policy_facts const& facts,
+                              std::uint32_t capacity, cache_options const& options) {
     workspace_view w;
     w.slots = std::max<std::size_t>(options.max_piece, capacity);
     w.threads = options.group_threads;
@@ -45,21 +41,24 @@ struct workspace_view {
     cache_bytes unused;
     std::size_t staging = 0;
     w.blocks = take(w.block_bytes * shape.layer_rows());
-    w.sums = reinterpret_cast<float*>(take(std::size_t{shape.layers} * shape.sequences * 2 * w.slots * sizeof(float)));
+    std::size_t const summed = facts.run_time ? shape.rows() : facts.shared ? shape.layers * shape.sequences : 0;
+    w.sums = reinterpret_cast<float*>(take(summed * 2 * w.slots * sizeof(float)));
     w.words = reinterpret_cast<std::uint32_t*>(take(std::size_t{shape.rows()} * 2 * w.threads * sizeof(std::uint32_t)));
-    lay_out<no_payload>(nullptr, one_layer, stored, options.max_piece, false, layout::dense, unused, staging);
-    w.staging = lay_out<no_payload>(take(staging), one_layer, stored, options.max_piece, false, layout::dense, unused, staging);
+    lay_out(nullptr, one_layer, 0, stored, options.max_piece, false, layout::dense, unused, staging);
+    w.staging = lay_out(take(staging), one_layer, 0, stored, options.max_piece, false, layout::dense, unused, staging);
     return w;
   }
+  /// Room for the values of rows that decide together, by their number.
+  KVSIFT_HOST_DEVICE float* sums_of(std::uint32_t deciding) const { return sums == nullptr ? nullptr : sums + deciding * 2 * slots; }
   KVSIFT_HOST_DEVICE row_scratch block(cache_shape const& shape, std::uint32_t index) const {
     return row_scratch::carve(blocks + index * block_bytes, shape, slots, threads);
   }
 };
 
 /// A cache as its tasks are given it. Trivially copyable.
-template <class Payload, class Columns, class Disposal>
+template <class Columns, class Disposal>
 struct bound_cache {
-  cache_view<Payload, Columns> planes;
+  cache_view<Columns> planes;
   workspace_view<Columns> work;
   rotary_view rotary;  ///< applied on reading; empty if keys are stored encoded
   Disposal disposal;

@@ -17,10 +17,10 @@ struct plain {
 
   KVSIFT_HOST_DEVICE static constexpr std::size_t bytes(std::uint32_t dim) { return dim * sizeof(T); }
 
-  KVSIFT_HOST_DEVICE static KVSIFT_INLINE void load(std::byte const* vector, std::uint32_t first, lanes& out) {
+  KVSIFT_HOST_DEVICE static KVSIFT_INLINE void load(std::byte const* vector, std::size_t first, lanes& out) {
     out.load(reinterpret_cast<T const*>(vector) + first);
   }
-  KVSIFT_HOST_DEVICE static KVSIFT_INLINE float load(std::byte const* vector, std::uint32_t i) {
+  KVSIFT_HOST_DEVICE static KVSIFT_INLINE float load(std::byte const* vector, std::size_t i) {
     return to_float(reinterpret_cast<T const*>(vector)[i]);
   }
   KVSIFT_HOST_DEVICE static KVSIFT_INLINE void store(std::byte* vector, std::uint32_t i, float x) {

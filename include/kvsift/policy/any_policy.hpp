@@ -51,6 +51,7 @@ class any_score {
   constexpr any_score(smallest_key_norm) : kind_(kind::key_norm) {}
 
   /// f(the score source held).
+  KVSIFT_CALLS_EITHER
   template <class F>
   KVSIFT_HOST_DEVICE constexpr auto visit(F const& f) const {
     switch (kind_) {
@@ -84,6 +85,7 @@ class any_scope {
   constexpr any_scope(all_slots = {}) {}
   constexpr any_scope(most_varying s) : varying_(s), ranked_(true) {}
 
+  KVSIFT_CALLS_EITHER
   template <class F>
   KVSIFT_HOST_DEVICE constexpr auto visit(F const& f) const {
     return ranked_ ? f(varying_) : f(all_slots{});

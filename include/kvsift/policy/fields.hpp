@@ -119,6 +119,7 @@ class policy_fields {
     return *this;
   }
   policy_fields& set(std::string_view field, std::uint32_t value) { return set(field, field_value(std::uint64_t{value})); }
+  policy_fields& set(std::string_view field, std::uint64_t value) { return set(field, field_value(value)); }
   policy_fields& set(std::string_view field, bool value) { return set(field, field_value(value)); }
   policy_fields& set(std::string_view field, char const* value) { return set(field, field_value(std::string(value))); }
   /// States a field unless it is stated already.

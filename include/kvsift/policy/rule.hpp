@@ -33,6 +33,10 @@ enum class unit : std::uint32_t { per_head, shared };
 /// keepers: of equals the lower position stays.
 enum class pick : std::uint32_t { victims, keepers };
 
+/// A part of a rule that holds one of several, chosen at run time: visit(f) calls f with the one it holds.
+template <class Part>
+concept chosen_at_run_time = requires(Part const& part) { part.visit([](auto const&) {}); };
+
 /// At these moments, the slots of lowest score among those that neither the guards nor the ranked scope take out go.
 template <score_source Score, ranked_scope Scope = all_slots>
 struct rule {

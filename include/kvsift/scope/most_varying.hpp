@@ -13,10 +13,9 @@ struct most_varying {
   static constexpr auto columns() { return column_set<attention_sum, attention_square_sum>{}; }
   KVSIFT_HOST_DEVICE constexpr std::uint32_t excluded() const { return count; }
   KVSIFT_HOST_DEVICE float operator()(auto const& row, std::uint32_t slot) const {
-    float const visits = static_cast<float>(row.visits(slot));
+    float const visits = row.float_visits(slot);
     float const mean = row.template get<attention_sum>()[slot] / visits;
-    float const variance = row.template get<attention_square_sum>()[slot] / visits - rounded_square(mean);
-    return variance > 0.0f ? variance : 0.0f;
+    return positive_part(row.template get<attention_square_sum>()[slot] / visits - rounded_square(mean));
   }
   friend constexpr bool operator==(most_varying const&, most_varying const&) = default;
 };

@@ -17,7 +17,9 @@ struct protect {
 
   /// `next` is the position of the next token to arrive.
   KVSIFT_HOST_DEVICE constexpr bool holds(std::uint32_t position, std::uint32_t next) const {
-    return (position < sinks) | (next - position <= newest) | (position - pinned_from < pinned);
+    // Neither sink nor newest: the age, 1 for the newest token, lies in (newest, next - sinks].
+    std::uint32_t const between = next > sinks + newest ? next - sinks - newest : 0;
+    return (next - position - 1 - newest >= between) | (position - pinned_from < pinned);
   }
   /// The most slots that can be guarded at once.
   KVSIFT_HOST_DEVICE constexpr std::uint64_t slots() const { return std::uint64_t{sinks} + newest + pinned; }

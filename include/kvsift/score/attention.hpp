@@ -18,7 +18,7 @@ struct accumulated_attention {
 struct mean_attention {
   static constexpr auto columns() { return column_set<attention_sum>{}; }
   KVSIFT_HOST_DEVICE float operator()(auto const& row, std::uint32_t slot) const {
-    return row.template get<attention_sum>()[slot] / static_cast<float>(row.visits(slot));
+    return row.template get<attention_sum>()[slot] / row.float_visits(slot);
   }
   friend constexpr bool operator==(mean_attention const&, mean_attention const&) = default;
 };

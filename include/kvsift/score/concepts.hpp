@@ -11,8 +11,8 @@ namespace kvsift {
 /// How much a slot is worth; the lowest goes first. A pure function of the columns named in columns(), of the slot's
 /// position and of the row's context, called once per slot in a loop that should vectorise.
 template <class S>
-concept score_source = requires(S const& score) { score.columns(); } && requires(
-    S const& score, narrowed_row<decltype(score.columns()), decltype(score.columns())> const& row, std::uint32_t slot) {
+concept score_source = requires(S const& score) { score.columns(); } &&
+    requires(S const& score, narrowed_row<columns_of<S>, columns_of<S>> const& row, std::uint32_t slot) {
   { score(row, slot) } -> std::convertible_to<float>;
 };
 

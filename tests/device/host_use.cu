@@ -1,0 +1,36 @@
+// An engine's host code in a CUDA source: every verb over typed and run-time policies, compiled by nvcc without a warning.
+#include <kvsift/exec/parallel_executor.hpp>
+#include <kvsift/kvsift.hpp>
+#include <kvsift/policy/catalogue.hpp>
+
+namespace {
+
+using namespace kvsift;
+
+template <class Cache>
+void use(Cache& cache) {
+  serial_executor const on;
+  float key[16] = {}, out[16];
+  compress(on, cache[0], key, key, 2, {key, key, key, key, 16});
+  append(on, cache[0], key, key);
+  attend(on, cache[0], key, out);
+  observe(on, cache[0], key, 16);
+  step(parallel_executor(2), cache[0], {key, key, key, 1}, out);
+  evict(on, cache);
+}
+
+}  // namespace
+
+void host_use() {
+  cache_shape const shape{1, 1, 1, 8, 1};
+  cache_options const options{8, 2};
+  kv_tensor by_name{shape, make_policy(with_defaults(policy_fields("roco"), 64)).value, options};
+  use(by_name);
+  constexpr auto p = roco(64, 9);
+  kv_tensor<decltype(roco(64, 9)), bf16_payload, in_cache_positions, copied_out> archived{shape, p, options, {}, copied_out{}};
+  use(archived);
+  kv_tensor typed{shape, heavy_hitter(64, 4, 10, 8, true), options};
+  use(typed);
+  kv_tensor shared{shape, tova(64, true), options};
+  use(shared);
+}

@@ -1,0 +1,118 @@
+// Neither where a slot lies nor how its vectors are stored decides anything.
+#include <algorithm>
+#include <cstddef>
+#include <type_traits>
+
+#include <doctest/doctest.h>
+
+#include <kvsift/payload/plain.hpp>
+#include <laws/scenario.hpp>
+#include <support/seeds.hpp>
+
+namespace {
+
+using laws::u32;
+
+/// An attention mass told by the token and the step alone: a multiple of 1/64, with many equals and zeros among them.
+float mass_of(u32 layer, u32 sequence, u32 head, u32 position, u32 step) {
+  std::uint64_t x = ((layer * 7u + sequence) * 5u + head) * 1000003u + position;
+  x = (x * 0x9e3779b97f4a7c15u) ^ (step * 0xbf58476d1ce4e5b9u);
+  x = (x ^ (x >> 31)) * 0x94d049bb133111ebu;
+  return static_cast<float>((x >> 50) % 16) / 64.0f;
+}
+
+/// One token by append and observe, with masses that follow positions wherever their slots lie.
+void feed_masses(laws::engine& cache, laws::scenario const& s, u32 position) {
+  for (u32 layer = 0; layer < s.shape.layers; ++layer) {
+    support::marked_vectors::piece const p = s.data.make_piece(layer, position, 1);
+    cache.append({}, layer, p.keys.data(), p.values.data());
+    support::snapshot const now = cache.look();
+    std::size_t const pitch = cache.capacity();
+    std::vector<float> masses(s.shape.layer_rows() * pitch, -1000.0f);
+    for (u32 r = 0; r < s.shape.layer_rows(); ++r) {
+      support::row_content const& row = now[layer * s.shape.layer_rows() + r];
+      for (u32 i = 0; i < row.held; ++i)
+        masses[r * pitch + i] = mass_of(layer, r / s.shape.kv_heads, s.data.source(r % s.shape.kv_heads), row.slots[i].position, position);
+    }
+    cache.observe({}, layer, masses.data(), pitch);
+  }
+  cache.evict({});
+}
+
+}  // namespace
+
+TEST_CASE("dense and slots take the same decisions and keep the same columns") {
+  support::for_each_seed(120, [](std::uint64_t seed) {
+    laws::scenario s = laws::random_scenario(seed);
+    INFO(s.text());
+    kvsift::cache_options options = s.options();
+    options.order = kvsift::layout::slots;
+    auto const slots = laws::make_engine(s.shape, s.policy.value(), options);
+    options.order = kvsift::layout::dense;
+    auto const dense = laws::make_engine(s.shape, s.policy.value(), options);
+    for (u32 position = 0; position < 40; ++position) {
+      CAPTURE(position);
+      feed_masses(*slots, s, position);
+      feed_masses(*dense, s, position);
+      REQUIRE(support::difference(support::by_position(slots->look()), dense->look()) == "");
+    }
+  });
+}
+
+TEST_CASE("a dense cache lies in the order of positions, after a prompt and after every step") {
+  support::for_each_seed(40, [](std::uint64_t seed) {
+    laws::scenario s = laws::random_scenario(seed);
+    s.order = kvsift::layout::dense;
+    INFO(s.text());
+    auto const cache = laws::make_engine(s.shape, s.policy.value(), s.options());
+    for (support::snapshot const& now : laws::run({}, *cache, s).after) REQUIRE(support::difference(now, support::by_position(now)) == "");
+  });
+}
+
+TEST_CASE("permuting the heads permutes the results") {
+  support::for_each_seed(60, [](std::uint64_t seed) {
+    laws::scenario s = laws::random_scenario(seed);
+    s.shape.kv_heads = s.data.shape.kv_heads = 4;
+    for (kvsift::any_rule* const rule : {&s.policy.first, &s.policy.second}) {
+      rule->who = kvsift::unit::per_head;
+      bool const draws = rule->score.visit([](auto const& part) { return std::is_same_v<std::decay_t<decltype(part)>, kvsift::random_draw>; });
+      if (draws) rule->score = kvsift::oldest_first{};
+    }
+    INFO(s.text());
+    auto const plain = laws::make_engine(s.shape, s.policy.value(), s.options());
+    laws::history const want = laws::run({}, *plain, s);
+    s.data.heads = {2, 0, 3, 1};
+    auto const permuted = laws::make_engine(s.shape, s.policy.value(), s.options());
+    laws::history const got = laws::run({}, *permuted, s);
+    for (std::size_t i = 0; i < want.after.size(); ++i) {
+      support::snapshot moved(want.after[i].size());
+      for (u32 r = 0; r < moved.size(); ++r) moved[r] = want.after[i][r / 4 * 4 + s.data.heads[r % 4]];
+      REQUIRE(support::difference(got.after[i], moved) == "");
+    }
+    std::size_t const head = std::size_t{s.shape.group} * s.shape.head_dim;
+    for (std::size_t i = 0; i < want.out.size(); ++i) {
+      std::size_t const h = i / head;
+      REQUIRE(got.out[i] == want.out[(h / 4 * 4 + s.data.heads[h % 4]) * head + i % head]);
+    }
+  });
+}
+
+TEST_CASE("fp16 and bf16 storage of numbers that they hold exactly decides and attends as fp32 does") {
+  support::for_each_seed(40, [](std::uint64_t seed) {
+    laws::scenario const s = laws::random_scenario(seed);
+    INFO(s.text());
+    auto const single = laws::make_engine(s.shape, s.policy.value(), s.options());
+    laws::history const want = laws::run({}, *single, s);
+    for (laws::storage const kept : {laws::storage::fp16, laws::storage::bf16}) {
+      auto const half = laws::make_engine(s.shape, s.policy.value(), s.options(), kept);
+      laws::history got = laws::run({}, *half, s);
+      for (std::size_t i = 0; i < got.after.size(); ++i)
+        for (std::size_t r = 0; r < got.after[i].size(); ++r)
+          for (std::size_t j = 0; j < got.after[i][r].slots.size() && j < want.after[i][r].slots.size(); ++j) {
+            got.after[i][r].slots[j].key = want.after[i][r].slots[j].key;
+            got.after[i][r].slots[j].value = want.after[i][r].slots[j].value;
+          }
+      CHECK(laws::difference(got, want) == "");
+    }
+  });
+}

@@ -1,0 +1,12 @@
+// expect: constant expression
+#include <kvsift/kvsift.hpp>
+
+// Two rules that ask for one column with different parameters are refused where the policy is a constant.
+constexpr kvsift::policy mine{
+    kvsift::uniform_budget{64}, kvsift::at_prompt_end(kvsift::pooled_window_attention{.queries = 16}, kvsift::protect{4}),
+#ifndef MUST_COMPILE
+    kvsift::at_prompt_end(kvsift::pooled_window_attention{.queries = 32}, kvsift::protect{4})};
+#else
+    kvsift::at_prompt_end(kvsift::pooled_window_attention{.queries = 16}, kvsift::protect{8})};
+#endif
+constexpr auto stored = mine.columns();

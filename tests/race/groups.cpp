@@ -1,0 +1,88 @@
+// Every task on groups of 1, 32, 33 and 128 threads: a missing sync() is a data race that ThreadSanitizer reports, and
+// the results are those of one thread bit for bit.
+#include <cstdint>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include <kvsift/kvsift.hpp>
+#include <support/marked_vectors.hpp>
+#include <support/poison.hpp>
+#include <support/snapshot.hpp>
+#include <support/thread_group.hpp>
+
+namespace {
+
+using u32 = std::uint32_t;
+
+struct result {
+  std::vector<float> out{};
+  support::snapshot cache{};
+};
+
+/// A prompt, then tokens one by one: attended to, or with masses of the caller's own.
+struct course {
+  kvsift::cache_shape shape{1, 2, 2, 9, 1};
+  u32 prompt = 8;
+  u32 tokens = 3;
+  bool observed = false;
+  kvsift::layout order = kvsift::layout::slots;
+};
+
+template <class Position = kvsift::original_positions, class Policy>
+result run(u32 threads, Policy const& policy, course const& c) {
+  support::thread_group_executor const on{threads};
+  kvsift::kv_tensor<Policy, kvsift::fp32_payload, Position> cache{
+      c.shape, policy, {.max_piece = c.prompt, .order = c.order, .group_threads = threads}};
+  support::marked_vectors const data{5, c.shape};
+  result r;
+  for (u32 seen = 0, tokens = c.prompt; seen < c.prompt + c.tokens; seen += tokens, tokens = 1) {
+    support::poison(cache);
+    support::marked_vectors::piece const p = data.make_piece(0, seen, tokens);
+    std::vector<float> out(p.queries.size());
+    if (c.observed) {
+      std::vector<float> masses(c.shape.layer_rows() * std::size_t{16});
+      for (std::size_t i = 0; i < masses.size(); ++i) masses[i] = static_cast<float>((i * 7 + seen) % 5) / 8.0f;
+      if (tokens > 1)
+        kvsift::compress(on, cache[0], p.keys.data(), p.values.data(), tokens, {masses.data(), masses.data(), masses.data(), masses.data(), 16});
+      else
+        kvsift::append(on, cache[0], p.keys.data(), p.values.data()), kvsift::observe(on, cache[0], masses.data(), 16);
+    } else {
+      kvsift::step(on, cache[0], p.view(), out.data());
+    }
+    kvsift::evict(on, cache);
+    r.out.insert(r.out.end(), out.begin(), out.end());
+  }
+  r.cache = support::take_snapshot(cache.view());
+  return r;
+}
+
+template <class Position = kvsift::original_positions, class Policy>
+void agrees_on_every_size(Policy const& policy, course const& c) {
+  result const want = run<Position>(1, policy, c);
+  for (u32 const threads : {32u, 33u, 128u}) {
+    CAPTURE(threads);
+    result const got = run<Position>(threads, policy, c);
+    CHECK(support::difference(got.cache, want.cache) == "");
+    CHECK(got.out == want.out);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("a prompt is staged and settled, then a ranked scope and a score decide after attention") {
+  agrees_on_every_size(kvsift::roco(5, 2, 1), {});
+  agrees_on_every_size(kvsift::roco(5, 2, 1), {.shape = {1, 1, 1, 17, 1}, .prompt = 4, .tokens = 4, .order = kvsift::layout::dense});
+}
+
+TEST_CASE("a full head makes room before the token is written") {
+  agrees_on_every_size(kvsift::heavy_hitter(5, 1, 1, 3, true), {});
+}
+
+TEST_CASE("heads decide together, ranks come down, keys are turned on reading") {
+  agrees_on_every_size<kvsift::in_cache_positions>(kvsift::tova(5, true, 1), {.shape = {1, 2, 1, 10, 1}});
+}
+
+TEST_CASE("an engine's masses feed the columns of a prompt and of a token") {
+  agrees_on_every_size(kvsift::roco(5, 2, 1), {.observed = true});
+}

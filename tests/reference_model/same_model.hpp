@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstring>
+#include <string>
+
+#include <reference_model/model/weights.hpp>
+
+/// Where two models differ in a bit, in words; "" if nowhere. Names of fields are llama2.c's.
+inline std::string difference(reference_model::model const& a, reference_model::model const& b) {
+  auto const same = [](reference_model::floats const& x, reference_model::floats const& y) {
+    return x.size() == y.size() && (x.empty() || std::memcmp(x.data(), y.data(), x.size() * sizeof(float)) == 0);
+  };
+  auto const& c = a.config;
+  auto const& d = b.config;
+  if (c.layers != d.layers || a.layers.size() != b.layers.size()) return "layers";
+  if (c.dim != d.dim) return "dim";
+  if (c.heads != d.heads || c.kv_heads != d.kv_heads || c.head_dim != d.head_dim) return "heads";
+  if (c.hidden != d.hidden || c.vocab != d.vocab || c.max_positions != d.max_positions) return "hidden, vocab, positions";
+  if (c.pairs != d.pairs || c.tied != d.tied || c.bos != d.bos || c.ends != d.ends) return "pairs, tied, tokens";
+  if (c.rope_theta != d.rope_theta || c.norm_eps != d.norm_eps) return "theta, eps";
+  using weights = reference_model::layer_weights;
+  for (std::size_t l = 0; l < a.layers.size(); ++l)
+    for (auto kind : {&weights::attention_norm, &weights::query, &weights::key, &weights::value, &weights::output,
+                      &weights::feed_norm, &weights::gate, &weights::up, &weights::down})
+      if (!same(a.layers[l].*kind, b.layers[l].*kind)) return "weights of layer " + std::to_string(l);
+  if (!same(a.embedding, b.embedding)) return "embedding";
+  if (!same(a.final_norm, b.final_norm)) return "final norm";
+  return same(a.unembedding, b.unembedding) ? "" : "unembedding";
+}
