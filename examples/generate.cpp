@@ -103,7 +103,6 @@ void score_under_full_cache(loaded_model const& m, arguments const& a, generatio
 int generate(arguments const& a) {
   using clock = std::chrono::steady_clock;
   auto const seconds = [](clock::duration d) { return std::chrono::duration<double>(d).count(); };
-  if (a.as_json && a.text_only) throw usage_error("--json and --text-only exclude one another; give one");
   std::string const prompt_text =
       a.prompt_file.empty() ? require_text(a.prompt, "--prompt") : read_text_file("--prompt-file", a.prompt_file);
   threads_of(a.shared.executor);
