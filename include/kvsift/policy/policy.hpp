@@ -32,6 +32,7 @@ struct rule_list<First, Rest...> {
 struct policy_facts {
   moment moments{};               ///< every moment at which some rule acts
   std::uint64_t least_limit = 0;  ///< of a head, so that every rule always finds a slot that may go
+  bool shared = false;            ///< whether the heads of a layer ever decide together
 };
 
 namespace detail {
@@ -41,6 +42,7 @@ template <class First, class... Rest>
 constexpr void gather(rule_list<First, Rest...> const& rules, policy_facts& facts) {
   facts.moments = facts.moments | rules.first.when;
   if (rules.first.when != moment{} && rules.first.needs() > facts.least_limit) facts.least_limit = rules.first.needs();
+  if (rules.first.when != moment{} && rules.first.who == unit::shared) facts.shared = true;
   gather(rules.rest, facts);
 }
 
