@@ -59,8 +59,8 @@ void add_options(CLI::App& app, arguments& a) {
 }
 
 // Positions that will be fed; the last token drawn is printed and not fed. Without --tokens and --new-tokens 256 tokens are
-// generated, or as many as the model has positions for.
-std::uint64_t positions_to_run(arguments const& a, std::uint64_t prompt, bool bounded, std::uint64_t model_positions) {
+// generated, or as many as the model has positions for if the run cannot stream beyond them.
+std::uint64_t positions_to_run(arguments const& a, std::uint64_t prompt, bool streams, std::uint64_t model_positions) {
   if (a.tokens) {
     if (*a.tokens >= prompt) return *a.tokens;
     throw usage_error("--tokens is " + std::to_string(*a.tokens) + "; the prompt alone has " + std::to_string(prompt) +
@@ -71,7 +71,7 @@ std::uint64_t positions_to_run(arguments const& a, std::uint64_t prompt, bool bo
     throw usage_error("--new-tokens is 0; give at least 1");
   }
   std::uint64_t const positions = prompt + 255;
-  return bounded || prompt > model_positions ? positions : std::min(positions, model_positions);
+  return streams || prompt > model_positions ? positions : std::min(positions, model_positions);
 }
 
 // How the same tokens do under a full cache: fed in pieces, nothing evicted. Left out where the model has no positions for
@@ -112,7 +112,8 @@ int generate(arguments const& a) {
 
   std::uint64_t const base = positions_to_run(a, prompt.size(), false, c.max_positions);
   policy_choice const choice = choose_one(a.shared, base);
-  std::uint64_t const positions = positions_to_run(a, prompt.size(), choice.bounded(), c.max_positions);
+  bool const streams = choice.bounded() && choice.slots() < c.max_positions && a.shared.positions != "original";
+  std::uint64_t const positions = positions_to_run(a, prompt.size(), streams, c.max_positions);
   position_plan const plan = plan_positions(a.shared, choice, c, positions, prompt.size());
   if (!a.record.empty() && plan.in_cache)
     throw usage_error("--record needs --positions original; a trace holds keys at the positions they keep");

@@ -8,11 +8,12 @@
 
 namespace programs {
 
-// For options that count: digits only, so that -3 is refused instead of wrapping around.
+// For options that count: digits only and no more than 10^18, so that -3 and what overflows are refused instead of wrapping.
 inline CLI::Validator whole_number() {
   return CLI::Validator(
       [](std::string& given) {
         bool const digits = !given.empty() && given.find_first_not_of("0123456789") == std::string::npos;
+        if (digits && given.size() > 18) return "'" + given + "' is too large; give at most 18 digits";
         return digits ? std::string() : "'" + given + "' is no whole number; give digits only";
       },
       "");

@@ -103,14 +103,15 @@ inline std::string generation_report::summary() const {
     std::string const name = what;
     return name + std::string(10 - name.size(), ' ') + text + "\n";
   };
-  std::string kept;
-  for (auto const& layer : held) kept += (kept.empty() ? "" : ", ") + kept_of(layer);
+  std::string kept = kept_of(held.front());
+  bool const alike = std::all_of(held.begin(), held.end(), [&](auto const& layer) { return kept_of(layer) == kept; });
+  for (std::size_t l = 1; !alike && l < held.size(); ++l) kept += ", " + kept_of(held[l]);
   std::size_t const drawn = nll.size();
   std::string text = "\n" + line("policy", policy + (bounded ? ", " + std::to_string(slots) + " slots per KV head" : "") + ", " +
                                                (in_cache ? "in-cache" : "original") + " positions, " + storage);
   text += line("tokens", std::to_string(seen) + " seen (" + std::to_string(prompt_tokens) + " of the prompt), " +
                              std::to_string(drawn) + " generated");
-  text += line("kept", kept + " per KV head, layer by layer");
+  text += line("kept", kept + " per KV head" + (alike ? " in each of " + std::to_string(held.size()) + " layers" : ", layer by layer"));
   text += line("cache", human_bytes(static_cast<double>(memory.cache())) + ", of which " +
                             human_bytes(static_cast<double>(memory.bookkeeping)) + " bookkeeping; " +
                             fixed(100 * static_cast<double>(memory.cache()) / static_cast<double>(full_bytes), 1) +

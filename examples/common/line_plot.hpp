@@ -103,7 +103,8 @@ inline std::string draw(line_plot const& plot) {
     }
   }
   if (plot.log_y && y_high > 0) {
-    y_low /= 1.03, y_high *= 1.03;
+    double const pad = std::pow(y_high / y_low, 0.06);
+    y_low /= pad, y_high *= pad;
   } else if (y_high > y_low) {
     double const pad = 0.05 * (y_high - y_low);
     y_low -= pad, y_high += pad;

@@ -76,8 +76,8 @@ TEST_CASE("budgets that are none") {
 
 TEST_CASE("beyond memory") {
   place const p;
-  refuses("generate", p({"--policy", "roco", "--budget", "2147483646", "--positions", "original"}), {"2147483647 slots per KV head", "the machine has", "--budget below"});
-  refuses("passkey", p({"--policy", "streaming_llm", "--budget", "2000000000", "--length", "100", "--positions", "original", "--prompts", "1"}), {"positions"});
+  refuses("generate", p({"--policy", "roco", "--budget", "2147483646", "--tokens", "60"}), {"2147483647 slots per KV head", "the machine has", "--budget below"});
+  refuses("perplexity", p({"--text", p.text, "--policy", "streaming_llm", "--budget", "2000000000"}), {"2000000001 slots per KV head", "the machine has"});
 }
 
 TEST_CASE("protected more than there is") {
@@ -152,7 +152,7 @@ TEST_CASE("numbers that are none") {
   refuses("generate", p({"--tokens", "x"}), {"--tokens", "'x'"});
   refuses("generate", p({"--tokens", "0"}), {"--tokens is 0"});
   refuses("generate", p({"--new-tokens", "0"}), {"--new-tokens is 0"});
-  refuses("generate", p({"--tokens", "99999999999999999999999"}), {"--tokens"});
+  refuses("generate", p({"--tokens", "99999999999999999999999"}), {"--tokens", "give at most"});
   refuses("generate", p({"--temperature", "-1"}), {"temperature is -1"});
   refuses("generate", p({"--temperature", "hot"}), {"--temperature", "hot"});
   refuses("generate", p({"--top-p", "0"}), {"top_p is 0"});

@@ -26,15 +26,13 @@ inline constexpr std::uint32_t block_slots = 512;
 
 namespace detail {
 
-/// Calls f(d) for d = first, first + step, ... while d + lane_count <= dim, four at a time.
+/// Calls f(d) for d = first, first + step, ... while d + lane_count <= dim, four at a time; returns the d after the last.
 template <class F>
 KVSIFT_HOST_DEVICE KVSIFT_INLINE std::size_t for_lanes(std::size_t first, std::size_t step, std::size_t dim, F const& f) {
   std::size_t d = first;
   for (; d + 3 * step + lane_count <= dim; d += 4 * step) {
-    f(d);
-    f(d + step);
-    f(d + 2 * step);
-    f(d + 3 * step);
+#pragma GCC unroll 4
+    for (std::size_t i = 0; i < 4; ++i) f(d + i * step);
   }
   for (; d + lane_count <= dim; d += step) f(d);
   return d;
@@ -47,7 +45,8 @@ template <class Payload>
 KVSIFT_HOST_DEVICE KVSIFT_INLINE void dot_four(float const* q, std::byte const* const* keys, std::size_t dim, float* out,
                                                std::size_t apart) {
   lanes sums[segment_count];
-  for (lanes& s : sums) s.fill(0);
+#pragma GCC unroll 4
+  for (std::uint32_t s = 0; s < segment_count; ++s) sums[s].fill(0);
   std::size_t const d = detail::for_lanes(0, lane_count, dim, [&](std::size_t i) {
     lanes query, key;
     query.load(q + i);
@@ -62,39 +61,54 @@ KVSIFT_HOST_DEVICE KVSIFT_INLINE void dot_four(float const* q, std::byte const* 
     for (std::size_t i = d; i < dim; ++i) out[s * apart] += q[i] * Payload::load(keys[s], i);
 }
 
-/// q . k of two float vectors [dim]: eight lanes added in a fixed order.
-KVSIFT_HOST_DEVICE KVSIFT_INLINE float dot(float const* q, float const* k, std::uint32_t dim) {
+/// q . k for one key: the same sums as dot_four.
+template <class Payload>
+KVSIFT_HOST_DEVICE KVSIFT_INLINE float dot(float const* q, std::byte const* key, std::size_t dim) {
   lanes sum, a, b;
   sum.fill(0);
-  std::uint32_t d = 0;
+  std::size_t d = 0;
   for (; d + lane_count <= dim; d += lane_count) {
     a.load(q + d);
-    b.load(k + d);
+    Payload::load(key, d, b);
     sum.add_product(a, b);
   }
   float result = sum.sum();
-  for (; d < dim; ++d) result += q[d] * k[d];
+  for (; d < dim; ++d) result += q[d] * Payload::load(key, d);
   return result;
 }
+
+namespace detail {
+
+/// Logits of `heads` queries against the keys of slots first, first + apart, first + 2 apart, first + 3 apart.
+template <class Payload>
+KVSIFT_HOST_DEVICE KVSIFT_INLINE void logits_of_four(float const* q, std::size_t heads, std::size_t dim, vectors keys,
+                                                     std::size_t first, std::size_t apart, float* logits,
+                                                     std::size_t pitch) {
+  std::size_t const step = apart * keys.stride;
+  std::byte const* const key = keys.at(first);
+  std::byte const* const four[segment_count] = {key, key + step, key + 2 * step, key + 3 * step};
+  logits += first;
+  for (std::size_t h = 0; h < heads; ++h, q += dim, logits += pitch) dot_four<Payload>(q, four, dim, logits, apart);
+}
+
+}  // namespace detail
 
 /// Logits of `heads` queries against n keys: logits[h x pitch + slot] = q[h] . key[slot].
 /// q [heads, dim], scaled. Reads each key once for all heads: n x stride bytes.
 template <class Payload, cooperative_group G>
-KVSIFT_HOST_DEVICE void logits_of(G const& g, float const* q, std::uint32_t heads, std::uint32_t dim, vectors keys,
-                                  std::uint32_t n, float* logits, std::size_t pitch) {
+KVSIFT_HOST_DEVICE void logits_of(G const& g, float const* q, std::size_t heads, std::size_t dim, vectors keys,
+                                  std::size_t n, float* logits, std::size_t pitch) {
   std::size_t const part = (n + segment_count - 1) / segment_count;
   std::size_t const whole = n > 3 * part ? n - 3 * part : 0;  // length of the last segment, which may be shorter
-  auto const four = [&](std::size_t first, std::size_t apart) {
-    std::byte const* const key = keys.at(first);
-    std::size_t const step = apart * keys.stride;
-    std::byte const* const four_keys[segment_count] = {key, key + step, key + 2 * step, key + 3 * step};
-    float const* query = q;
-    float* to = logits + first;
-    for (std::size_t h = 0; h < heads; ++h, query += dim, to += pitch) dot_four<Payload>(query, four_keys, dim, to, apart);
-  };
-  for (std::size_t i = g.thread_rank(); i < whole; i += g.num_threads()) four(i, part);
-  for (std::size_t i = whole + g.thread_rank(); i < part; i += g.num_threads())
-    for (std::size_t slot = i; slot < n; slot += part) four(slot, 0);  // what the segments hold unequally: alone
+  if (heads == 1)  // spares the registers of the loop over heads
+    for (std::size_t i = g.thread_rank(); i < whole; i += g.num_threads())
+      detail::logits_of_four<Payload>(q, 1, dim, keys, i, part, logits, pitch);
+  else
+    for (std::size_t i = g.thread_rank(); i < whole; i += g.num_threads())
+      detail::logits_of_four<Payload>(q, heads, dim, keys, i, part, logits, pitch);
+  for (std::size_t i = whole + g.thread_rank(); i < part; i += g.num_threads())  // what the segments hold unequally
+    for (std::size_t slot = i; slot < n; slot += part)
+      for (std::size_t h = 0; h < heads; ++h) logits[h * pitch + slot] = dot<Payload>(q + h * dim, keys.at(slot), dim);
 }
 
 namespace detail {
@@ -141,8 +155,13 @@ KVSIFT_HOST_DEVICE void add_weighted_sums(G const& g, float const* weights, std:
     g.sync();
     for (std::size_t i = 0; i < whole; ++i) {
       float const* w = weights + first + i;
-      for (std::size_t h = 0; h < heads; ++h, w += pitch)
-        detail::add_weighted<Payload, segment_count>(g, w, part, values.at(first + i), part * values.stride, dim, partial + h * dim);
+      std::byte const* const value = values.at(first + i);
+      float* sums = partial;
+      if (heads == 1)
+        detail::add_weighted<Payload, segment_count>(g, w, part, value, part * values.stride, dim, sums);
+      else
+        for (std::size_t h = 0; h < heads; ++h, w += pitch, sums += dim)
+          detail::add_weighted<Payload, segment_count>(g, w, part, value, part * values.stride, dim, sums);
     }
     for (std::size_t i = whole; i < part; ++i)  // what the segments hold unequally
       for (std::size_t slot = first + i; slot < first + n; slot += part)

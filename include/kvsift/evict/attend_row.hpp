@@ -9,8 +9,9 @@
 #include <kvsift/collective/attention.hpp>
 #include <kvsift/collective/softmax.hpp>
 #include <kvsift/core/exact.hpp>
-#include <kvsift/evict/scratch.hpp>
 #include <kvsift/core/rotary.hpp>
+#include <kvsift/evict/scratch.hpp>
+#include <kvsift/payload/plain.hpp>
 
 namespace kvsift {
 
@@ -37,7 +38,8 @@ KVSIFT_HOST_DEVICE void rotated_logits(G const& g, float const* q, std::uint32_t
   for (std::uint32_t slot = g.thread_rank(); slot < n; slot += g.num_threads()) {
     alignas(64) float turned[largest_rotated_dim];
     rotary.rotate(stored_components<Payload>{keys.at(slot)}, dim, ranks == nullptr ? slot : ranks[slot], turned);
-    for (std::uint32_t h = 0; h < heads; ++h) logits[h * pitch + slot] = dot(q + h * dim, turned, dim);
+    std::byte const* const key = reinterpret_cast<std::byte const*>(turned);
+    for (std::uint32_t h = 0; h < heads; ++h) logits[h * pitch + slot] = dot<plain<float>>(q + h * dim, key, dim);
   }
 }
 
