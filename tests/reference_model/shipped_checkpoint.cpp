@@ -64,7 +64,7 @@ TEST_CASE("the shipped tokenizer gives every text back") {
   shipped const s;
   std::string every_character;
   for (char b = 1; b < 127; ++b) every_character += b;
-  for (std::string const text : {std::string("Once upon a time, there was a little girl named Lily."),
+  for (std::string const& text : {std::string("Once upon a time, there was a little girl named Lily."),
                                  std::string("The pass key is 48213. Remember it."), std::string("a\n\n\"b\"\n  c \t d "),
                                  std::string("na\xc3\xafve \xe2\x80\x9cquotes\xe2\x80\x9d \xf0\x9f\x98\x80"), every_character}) {
     CAPTURE(text);
