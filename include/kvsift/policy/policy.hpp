@@ -34,7 +34,6 @@ struct policy_facts {
   bool shared = false;             ///< some rule's heads decide together
   bool run_time = false;           ///< some part of a rule is chosen at run time
   std::uint64_t least_limit = 0;  ///< of a head, so that every rule always finds a slot that may go
-  bool shared = false;            ///< whether the heads of a layer ever decide together
 };
 
 namespace detail {
@@ -43,7 +42,6 @@ constexpr void gather(rule_list<> const&, policy_facts&) {}
 template <class First, class... Rest>
 constexpr void gather(rule_list<First, Rest...> const& rules, policy_facts& facts) {
   facts.moments = facts.moments | rules.first.when;
-  facts.shared = facts.shared || rules.first.who == unit::shared;
   facts.run_time = facts.run_time || chosen_at_run_time<decltype(rules.first.score)> || chosen_at_run_time<decltype(rules.first.scope)>;
   if (rules.first.when != moment{} && rules.first.needs() > facts.least_limit) facts.least_limit = rules.first.needs();
   if (rules.first.when != moment{} && rules.first.who == unit::shared) facts.shared = true;
