@@ -1,0 +1,90 @@
+// Who models the concepts that store and execute: one line each, and one for a hostile type.
+#include <cstring>
+
+#include <doctest/doctest.h>
+
+#include <contract/hostile.hpp>
+#include <contract/suites.hpp>
+#include <kvsift/exec/parallel_executor.hpp>
+#include <support/any_executor.hpp>
+#include <support/poison.hpp>
+
+using namespace contract;
+
+TEST_CASE("executors") {
+  runs_every_block_once(kvsift::serial_executor{}, 1);
+  runs_every_block_once(kvsift::parallel_executor{3}, 1);
+  runs_every_block_once(support::thread_group_executor{5}, 5);
+  runs_every_block_once(support::any_executor{support::thread_group_executor{3}}, 3);
+  runs_every_block_once(hostile::backwards_executor{}, 1);
+}
+
+TEST_CASE("groups") {
+  sync_orders(kvsift::serial_executor{}, 1);
+  sync_orders(support::thread_group_executor{2}, 2);
+  sync_orders(support::thread_group_executor{33}, 33);
+}
+
+TEST_CASE("payloads") {
+  stores_vectors<kvsift::fp32_payload>();
+  stores_vectors<kvsift::fp16_payload>();
+  stores_vectors<kvsift::bf16_payload>();
+  stores_vectors<hostile::odd_payload>();
+}
+
+TEST_CASE("columns") {
+  is_a_column(kvsift::attention_sum{});
+  is_a_column(kvsift::attention_square_sum{});
+  is_a_column(kvsift::last_attention{});
+  is_a_column(kvsift::window_attention{});
+  is_a_column(kvsift::key_square_norm{});
+  is_a_column(kvsift::observations{});
+  is_a_column(kvsift::observations{5, false});
+  is_a_column(kvsift::observations{70, true});
+  is_a_column(hostile::origin{});
+  is_a_column(hostile::exact_sum{});
+}
+
+TEST_CASE("budgets") {
+  limits_hold(kvsift::uniform_budget{5}, {2, 2, 1, 4, 1});
+  limits_hold(kvsift::layer_budgets{{9, 3, 30}}, {3, 2, 1, 4, 1});
+  limits_hold(hostile::staircase{}, {2, 3, 1, 4, 1});
+}
+
+TEST_CASE("position rules") {
+  keeps_positions(kvsift::original_positions{}, 20);
+  keeps_positions(kvsift::in_cache_positions{}, 8);
+  keeps_positions(hostile::counted_positions{}, 12);
+}
+
+TEST_CASE("columns and vectors of any size and alignment travel with their token, through prompts, evictions and layouts") {
+  kvsift::cache_shape const shape{2, 3, 1, 9, 1};
+  auto const policy = kvsift::policy{kvsift::uniform_budget{7}, kvsift::over_budget(hostile::wild_score{}, kvsift::protect{1, 2})};
+  for (kvsift::layout const order : {kvsift::layout::slots, kvsift::layout::dense}) {
+    kvsift::kv_tensor<decltype(policy), hostile::odd_payload> cache{shape, policy, {.max_piece = 11, .order = order}};
+    support::marked_vectors const data{6, shape};
+    std::vector<float> out(std::size_t{11} * shape.query_heads() * shape.head_dim);
+    for (u32 seen = 0, tokens = 11; seen < 40; tokens = 1) {
+      support::poison(cache);
+      for (u32 layer = 0; layer < shape.layers; ++layer)
+        kvsift::step(hostile::backwards_executor{}, cache[layer], data.make_piece(layer, seen, tokens).view(), out.data());
+      kvsift::evict(hostile::backwards_executor{}, cache);
+      seen += tokens;
+      for (u32 r = 0; r < shape.rows(); ++r) {
+        auto const row = cache.view().row(r);
+        REQUIRE(reinterpret_cast<std::uintptr_t>(row.column<hostile::exact_sum>()) % alignof(double) == 0);
+        REQUIRE(reinterpret_cast<std::uintptr_t>(row.column<kvsift::attention_sum>()) % alignof(float) == 0);
+        for (u32 i = 0; i < row.state->held; ++i) {
+          std::uint8_t const* const tag = row.column<hostile::origin>() + 3 * i;
+          REQUIRE(tag[0] == row.positions[i]);
+          REQUIRE(tag[1] == (row.positions[i] ^ 0x5a));
+          REQUIRE(tag[2] == row.head);
+          REQUIRE(row.column<hostile::exact_sum>()[i] == doctest::Approx(static_cast<double>(row.column<kvsift::attention_sum>()[i])));
+          for (u32 d = 0; d < shape.head_dim; ++d)
+            REQUIRE(hostile::odd_payload::load(row.keys.at(i), d) ==
+                    data.component(support::marked_vectors::kind::key, row.layer, 0, row.head, row.positions[i], d));
+        }
+      }
+    }
+  }
+}
