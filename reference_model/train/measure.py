@@ -23,6 +23,7 @@ def evaluate(model, task_set, held_out, prompts, lengths):
             "needles, 1 of 4": (lambda i: first_question(task_set.needles(room, 4, False)), NEEDLES),
             "needles, 1 of 8": (lambda i: first_question(task_set.needles(room, 8, False)), NEEDLES),
             "needles in stories, 1 of 4": (lambda i: first_question(task_set.needles(room, 4, True)), NEEDLES),
+            "needles in stories, 1 of 8": (lambda i: first_question(task_set.needles(room, 8, True)), NEEDLES),
             "needles in stories, all of 4": (lambda i: task_set.needles(room, 4, True), NEEDLES),
         }
         for name, (make, kind) in makers.items():

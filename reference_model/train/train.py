@@ -193,7 +193,8 @@ def main():
         whole = tasks.WORDS + ["pass", "key", "code", "Remember", "What"]
         bpe.train("\n".join(seen), a.vocab, whole, 120).write(tokenizer_file)
     tokenizer = bpe.Tokenizer.read(tokenizer_file)
-    print(len(seen), "stories of", len(tokenizer.encode("\n".join(seen))), "tokens,", len(held_out), "held out", flush=True)
+    tokens = len(tokenizer.encode("\n".join(seen)))
+    print(len(seen), "stories of", tokens, "tokens,", len(held_out), "held out", flush=True)
     if a.evaluate:
         model = load(a.out)
         evaluate(model, tasks.Tasks(held_out, tokenizer, random.Random(a.seed + 1)), held_out, a.prompts, a.lengths)
