@@ -15,5 +15,5 @@ if ! { cmake -S . -B "$build" ${set_up-} && cmake --build "$build" --target gene
   tail -n 40 "$log" >&2
   exit 1
 fi
-[ $# -gt 0 ] || set -- --policy roco --budget 128 --tokens 512 --seed 1
+[ $# -gt 0 ] || set -- --policy roco --budget 128 --tokens 512 --ignore-eos --seed 1
 "$build/bin/generate" "$@"

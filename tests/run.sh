@@ -7,7 +7,7 @@ build=${BUILD_DIR:-build}
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 echo "Building in $build ..." >&2
-if ! { cmake -S . -B "$build" -DKVSIFT_BUILD_TESTS=ON && cmake --build "$build" --parallel "$(nproc)"; } >"$log" 2>&1; then
+if ! { cmake -S . -B "$build" -DKVSIFT_BUILD_TESTS=ON -DKVSIFT_BUILD_BENCH=OFF && cmake --build "$build" --parallel "$(nproc)"; } >"$log" 2>&1; then
   grep -n -m 5 -E 'error|Error' "$log" >&2 || true
   tail -n 40 "$log" >&2
   exit 1

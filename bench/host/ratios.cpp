@@ -7,6 +7,7 @@
 
 #include <bench/common/floors.hpp>
 #include <bench/common/running_cache.hpp>
+#include <common/arguments.hpp>
 #include <common/errors.hpp>
 #include <common/json_output.hpp>
 #include <common/table.hpp>

@@ -124,12 +124,16 @@ TEST_CASE("a cache that cannot make room refuses what exceeds its capacity, and 
     for (u32 i = 0; i < most; ++i) t.feed(cache, i, 1);
     for (u32 const count : {1u, 3u}) CHECK(refusal_of(cache, [&] { t.feed(cache, most, count); }).find("capacity") != std::string::npos);
     cache.clear();
-    t.feed(cache, 0, most - 1);
+    for (u32 i = 0; i + 1 < most; ++i) t.feed(cache, i, 1);
     CHECK(refusal_of(cache, [&] { t.feed(cache, most - 1, 3); }).find("capacity") != std::string::npos);
   };
   SUBCASE("never evicts") { fills_up(kvsift::full(), {.capacity = 5, .max_piece = 9}, 5); }
   SUBCASE("cuts prompts alone") {
     fills_up(kvsift::policy{kvsift::uniform_budget{5}, kvsift::at_prompt_end(kvsift::oldest_first{}, kvsift::protect{1})}, {.max_piece = 9}, 5);
+  }
+  SUBCASE("cuts prompts alone, with room for what follows") {
+    fills_up(kvsift::policy{kvsift::uniform_budget{5}, kvsift::at_prompt_end(kvsift::oldest_first{}, kvsift::protect{1})},
+             {.capacity = 8, .max_piece = 9}, 8);
   }
   SUBCASE("evicts after attention, but has no limit") {
     fills_up(kvsift::policy{kvsift::unlimited{}, kvsift::over_budget(kvsift::oldest_first{}, kvsift::protect{1})},

@@ -17,22 +17,22 @@ struct vectors {
   KVSIFT_HOST_DEVICE KVSIFT_INLINE std::byte* at(std::size_t slot) const { return base + slot * stride; }
 };
 
-/// Rows are walked in four segments side by side: one stream does not fill a core's memory bandwidth, four do. A segment
-/// is 128 slots, so that which slots are added to which partial sum does not depend on how many there are.
+/// Rows are walked in four segments side by side, each from its beginning to its end: one stream does not fill a core's
+/// memory bandwidth, four do.
 inline constexpr std::uint32_t segment_count = 4;
-inline constexpr std::uint32_t segment_slots = 128;
+
+/// Weighted values are added up by blocks of this many slots, and then the blocks.
+inline constexpr std::uint32_t block_slots = 512;
 
 namespace detail {
 
-/// Calls f(d) for d = first, first + step, ... while d + lane_count <= dim, four at a time.
+/// Calls f(d) for d = first, first + step, ... while d + lane_count <= dim, four at a time; returns the d after the last.
 template <class F>
 KVSIFT_HOST_DEVICE KVSIFT_INLINE std::size_t for_lanes(std::size_t first, std::size_t step, std::size_t dim, F const& f) {
   std::size_t d = first;
   for (; d + 3 * step + lane_count <= dim; d += 4 * step) {
-    f(d);
-    f(d + step);
-    f(d + 2 * step);
-    f(d + 3 * step);
+#pragma GCC unroll 4
+    for (std::size_t i = 0; i < 4; ++i) f(d + i * step);
   }
   for (; d + lane_count <= dim; d += step) f(d);
   return d;
@@ -45,7 +45,8 @@ template <class Payload>
 KVSIFT_HOST_DEVICE KVSIFT_INLINE void dot_four(float const* q, std::byte const* const* keys, std::size_t dim, float* out,
                                                std::size_t apart) {
   lanes sums[segment_count];
-  for (lanes& s : sums) s.fill(0);
+#pragma GCC unroll 4
+  for (std::uint32_t s = 0; s < segment_count; ++s) sums[s].fill(0);
   std::size_t const d = detail::for_lanes(0, lane_count, dim, [&](std::size_t i) {
     lanes query, key;
     query.load(q + i);
@@ -60,105 +61,119 @@ KVSIFT_HOST_DEVICE KVSIFT_INLINE void dot_four(float const* q, std::byte const* 
     for (std::size_t i = d; i < dim; ++i) out[s * apart] += q[i] * Payload::load(keys[s], i);
 }
 
-/// q . k of two float vectors [dim]: eight lanes added in a fixed order.
-KVSIFT_HOST_DEVICE KVSIFT_INLINE float dot(float const* q, float const* k, std::uint32_t dim) {
+/// q . k for one key: the same sums as dot_four.
+template <class Payload>
+KVSIFT_HOST_DEVICE KVSIFT_INLINE float dot(float const* q, std::byte const* key, std::size_t dim) {
   lanes sum, a, b;
   sum.fill(0);
-  std::uint32_t d = 0;
+  std::size_t d = 0;
   for (; d + lane_count <= dim; d += lane_count) {
     a.load(q + d);
-    b.load(k + d);
+    Payload::load(key, d, b);
     sum.add_product(a, b);
   }
   float result = sum.sum();
-  for (; d < dim; ++d) result += q[d] * k[d];
+  for (; d < dim; ++d) result += q[d] * Payload::load(key, d);
   return result;
-}
-
-/// Logits of `heads` queries against n keys: logits[h x pitch + slot] = q[h] . key[slot].
-/// q [heads, dim], scaled. Reads each key once for all heads: n x stride bytes.
-template <class Payload, cooperative_group G>
-KVSIFT_HOST_DEVICE void logits_of(G const& g, float const* q, std::uint32_t heads, std::uint32_t dim, vectors keys,
-                                  std::uint32_t n, float* logits, std::size_t pitch) {
-  std::size_t const part = (n + segment_count - 1) / segment_count;
-  std::size_t const whole = n > 3 * part ? n - 3 * part : 0;  // length of the last segment, which may be shorter
-  auto const four = [&](std::size_t first, std::size_t apart) {
-    std::byte const* const key = keys.at(first);
-    std::size_t const step = apart * keys.stride;
-    std::byte const* const four_keys[segment_count] = {key, key + step, key + 2 * step, key + 3 * step};
-    float const* query = q;
-    float* to = logits + first;
-    for (std::size_t h = 0; h < heads; ++h, query += dim, to += pitch) dot_four<Payload>(query, four_keys, dim, to, apart);
-  };
-  for (std::size_t i = g.thread_rank(); i < whole; i += g.num_threads()) four(i, part);
-  for (std::size_t i = whole + g.thread_rank(); i < part; i += g.num_threads())
-    for (std::size_t slot = i; slot < n; slot += part) four(slot, 0);  // what the segments hold unequally: alone
 }
 
 namespace detail {
 
-/// sums[d] += weights[r] x value r [d] for r = 0 .. Count-1, in this order; this thread's vectors of eight components.
+/// Logits of `heads` queries against the keys of slots first, first + apart, first + 2 apart, first + 3 apart.
+template <class Payload>
+KVSIFT_HOST_DEVICE KVSIFT_INLINE void logits_of_four(float const* q, std::size_t heads, std::size_t dim, vectors keys,
+                                                     std::size_t first, std::size_t apart, float* logits,
+                                                     std::size_t pitch) {
+  std::size_t const step = apart * keys.stride;
+  std::byte const* const key = keys.at(first);
+  std::byte const* const four[segment_count] = {key, key + step, key + 2 * step, key + 3 * step};
+  logits += first;
+  for (std::size_t h = 0; h < heads; ++h, q += dim, logits += pitch) dot_four<Payload>(q, four, dim, logits, apart);
+}
+
+}  // namespace detail
+
+/// Logits of `heads` queries against n keys: logits[h x pitch + slot] = q[h] . key[slot].
+/// q [heads, dim], scaled. Reads each key once for all heads: n x stride bytes.
+template <class Payload, cooperative_group G>
+KVSIFT_HOST_DEVICE void logits_of(G const& g, float const* q, std::size_t heads, std::size_t dim, vectors keys,
+                                  std::size_t n, float* logits, std::size_t pitch) {
+  std::size_t const part = (n + segment_count - 1) / segment_count;
+  std::size_t const whole = n > 3 * part ? n - 3 * part : 0;  // length of the last segment, which may be shorter
+  if (heads == 1)  // spares the registers of the loop over heads
+    for (std::size_t i = g.thread_rank(); i < whole; i += g.num_threads())
+      detail::logits_of_four<Payload>(q, 1, dim, keys, i, part, logits, pitch);
+  else
+    for (std::size_t i = g.thread_rank(); i < whole; i += g.num_threads())
+      detail::logits_of_four<Payload>(q, heads, dim, keys, i, part, logits, pitch);
+  for (std::size_t i = whole + g.thread_rank(); i < part; i += g.num_threads())  // what the segments hold unequally
+    for (std::size_t slot = i; slot < n; slot += part)
+      for (std::size_t h = 0; h < heads; ++h) logits[h * pitch + slot] = dot<Payload>(q + h * dim, keys.at(slot), dim);
+}
+
+namespace detail {
+
+/// sums[d] += weights[r x apart] x value r [d] for r = 0 .. Count-1, in this order; value r lies r x step bytes from `value`.
+/// This thread's vectors of eight components.
 template <class Payload, std::uint32_t Count, cooperative_group G>
-KVSIFT_HOST_DEVICE KVSIFT_INLINE void add_weighted(G const& g, float const* weights, std::byte const* values,
-                                                   std::size_t stride, std::uint32_t dim, float* sums) {
+KVSIFT_HOST_DEVICE KVSIFT_INLINE void add_weighted(G const& g, float const* weights, std::size_t apart,
+                                                   std::byte const* value, std::size_t step, std::size_t dim, float* sums) {
   lanes w[Count];
-  std::byte const* rows[Count];
-  KVSIFT_UNROLL for (std::uint32_t r = 0; r < Count; ++r) {
-    w[r].fill(weights[r]);
-    rows[r] = values + r * stride;
-  }
+  KVSIFT_UNROLL for (std::uint32_t r = 0; r < Count; ++r) w[r].fill(weights[r * apart]);
   detail::for_lanes(g.thread_rank() * lane_count, g.num_threads() * lane_count, dim, [&](std::size_t d) {
-    lanes sum, value;
+    lanes sum, next;
     sum.load(sums + d);
     KVSIFT_UNROLL for (std::uint32_t r = 0; r < Count; ++r) {
-      Payload::load(rows[r], d, value);
-      sum.add_product(w[r], value);
+      Payload::load(value + r * step, d, next);
+      sum.add_product(w[r], next);
     }
     sum.store(sums + d);
   });
 }
 
+/// The same for the components that fill no vector.
+template <class Payload, cooperative_group G>
+KVSIFT_HOST_DEVICE void add_rest(G const& g, float const* weights, vectors values, std::size_t n, std::size_t dim, float* sums) {
+  for (std::size_t d = dim / lane_count * lane_count + g.thread_rank(); d < dim; d += g.num_threads())
+    for (std::size_t slot = 0; slot < n; ++slot) sums[d] += weights[slot] * Payload::load(values.at(slot), d);
+}
+
 }  // namespace detail
 
-/// out[h][d] = sum over slots of weights[h x pitch + slot] x value[slot][d], for `heads` query heads.
-/// out [heads, dim], partial [heads, 4, dim] scratch. Four partial sums, of the slots i with i / 128 mod 4 = 0 .. 3, each in
-/// slot order; a thread owns whole columns of eight components. Reads each value once for all heads.
+/// out[h][d] += sum over slots begin .. end-1 of weights[h x pitch + slot] x value[slot][d], for `heads` query heads; `begin`
+/// begins a block. out [heads, dim], partial [heads, dim] scratch. A block is added up slot by slot, taking one of each
+/// segment in turn; a thread owns whole columns of eight components. Reads each value once for all heads.
 template <class Payload, cooperative_group G>
-KVSIFT_HOST_DEVICE void weighted_sums(G const& g, float const* weights, std::size_t pitch, std::uint32_t heads,
-                                      vectors values, std::uint32_t n, std::uint32_t dim, float* partial, float* out) {
-  constexpr std::uint32_t run = 8;  // slots taken before the partial sums are stored again
-  std::uint32_t const whole = dim / lane_count * lane_count;
-  for (std::uint32_t i = g.thread_rank(); i < heads * segment_count; i += g.num_threads())
-    for (std::uint32_t d = 0; d < dim; ++d) partial[i * dim + d] = 0;
-  g.sync();
-  for (std::size_t block = 0; block < n; block += segment_count * segment_slots) {
-    for (std::size_t i = block; i < block + segment_slots; i += run) {
+KVSIFT_HOST_DEVICE void add_weighted_sums(G const& g, float const* weights, std::size_t pitch, std::size_t heads,
+                                          vectors values, std::size_t begin, std::size_t end, std::size_t dim,
+                                          float* partial, float* out) {
+  for (std::size_t first = begin; first < end; first += block_slots) {
+    std::size_t const n = end - first < block_slots ? end - first : block_slots;
+    std::size_t const part = (n + segment_count - 1) / segment_count;
+    std::size_t const whole = n > 3 * part ? n - 3 * part : 0;
+    for (std::size_t i = g.thread_rank(); i < heads * dim; i += g.num_threads()) partial[i] = 0;
+    g.sync();
+    for (std::size_t i = 0; i < whole; ++i) {
+      float const* w = weights + first + i;
+      std::byte const* const value = values.at(first + i);
       float* sums = partial;
-      for (std::size_t first = i; first < n && sums < partial + segment_count * dim; first += segment_slots, sums += dim) {
-        float const* w = weights + first;
-        for (std::size_t h = 0; h < heads; ++h, w += pitch) {
-          float* const mine = sums + h * segment_count * dim;
-          if (first + run <= n)
-            detail::add_weighted<Payload, run>(g, w, values.at(first), values.stride, dim, mine);
-          else
-            for (std::size_t r = 0; r < n - first; ++r)
-              detail::add_weighted<Payload, 1>(g, w + r, values.at(first + r), values.stride, dim, mine);
-        }
-      }
+      if (heads == 1)
+        detail::add_weighted<Payload, segment_count>(g, w, part, value, part * values.stride, dim, sums);
+      else
+        for (std::size_t h = 0; h < heads; ++h, w += pitch, sums += dim)
+          detail::add_weighted<Payload, segment_count>(g, w, part, value, part * values.stride, dim, sums);
     }
+    for (std::size_t i = whole; i < part; ++i)  // what the segments hold unequally
+      for (std::size_t slot = first + i; slot < first + n; slot += part)
+        for (std::size_t h = 0; h < heads; ++h)
+          detail::add_weighted<Payload, 1>(g, weights + h * pitch + slot, 0, values.at(slot), 0, dim, partial + h * dim);
+    if (dim % lane_count != 0)
+      for (std::size_t h = 0; h < heads; ++h)
+        detail::add_rest<Payload>(g, weights + h * pitch + first, {values.at(first), values.stride}, n, dim, partial + h * dim);
+    g.sync();
+    for (std::size_t i = g.thread_rank(); i < heads * dim; i += g.num_threads()) out[i] += partial[i];
+    g.sync();
   }
-  g.sync();
-  for (std::uint32_t h = 0; h < heads; ++h) {
-    float const* const sums = partial + h * segment_count * dim;
-    for (std::uint32_t d = g.thread_rank(); d < whole; d += g.num_threads())
-      out[h * dim + d] = (sums[d] + sums[dim + d]) + (sums[2 * dim + d] + sums[3 * dim + d]);
-    for (std::uint32_t d = whole + g.thread_rank(); d < dim; d += g.num_threads()) {
-      float sum = 0;
-      for (std::uint32_t slot = 0; slot < n; ++slot) sum += weights[h * pitch + slot] * Payload::load(values.at(slot), d);
-      out[h * dim + d] = sum;
-    }
-  }
-  g.sync();
 }
 
 }  // namespace kvsift

@@ -78,8 +78,7 @@ KVSIFT_INLINE void sum_four(lanes const* x, float* out, std::size_t apart) {
   quad const a = __builtin_shufflevector(half[0], half[1], 0, 4, 1, 5) + __builtin_shufflevector(half[0], half[1], 2, 6, 3, 7);
   quad const b = __builtin_shufflevector(half[2], half[3], 0, 4, 1, 5) + __builtin_shufflevector(half[2], half[3], 2, 6, 3, 7);
   quad const sums = __builtin_shufflevector(a, b, 0, 1, 4, 5) + __builtin_shufflevector(a, b, 2, 3, 6, 7);
-#pragma GCC unroll 4
-  for (unsigned i = 0; i < 4; ++i) out[i * apart] = sums[i];
+  KVSIFT_UNROLL for (unsigned i = 0; i < 4; ++i) out[i * apart] = sums[i];
 }
 
 #else

@@ -34,6 +34,8 @@ inline void check(cache_shape const& shape) {
   require(shape.group > 0 && shape.group <= 256, "shape.group", shape.group, "give 1 to 256 query heads per KV head");
   require(shape.head_dim > 0 && shape.head_dim <= 1024, "shape.head_dim", shape.head_dim, "give 1 to 1024");
   require(shape.sequences > 0 && shape.sequences <= 65536, "shape.sequences", shape.sequences, "give 1 to 65536");
+  std::uint64_t const rows = std::uint64_t{shape.layers} * shape.sequences * shape.kv_heads;
+  require(rows <= 0x7fffffffu, "layers x sequences x kv_heads", rows, "give at most 2^31 - 1 rows; lower the batch");
 }
 
 }  // namespace kvsift

@@ -9,8 +9,9 @@
 #include <kvsift/collective/attention.hpp>
 #include <kvsift/collective/softmax.hpp>
 #include <kvsift/core/exact.hpp>
-#include <kvsift/evict/scratch.hpp>
 #include <kvsift/core/rotary.hpp>
+#include <kvsift/evict/scratch.hpp>
+#include <kvsift/payload/plain.hpp>
 
 namespace kvsift {
 
@@ -37,48 +38,66 @@ KVSIFT_HOST_DEVICE void rotated_logits(G const& g, float const* q, std::uint32_t
   for (std::uint32_t slot = g.thread_rank(); slot < n; slot += g.num_threads()) {
     alignas(64) float turned[largest_rotated_dim];
     rotary.rotate(stored_components<Payload>{keys.at(slot)}, dim, ranks == nullptr ? slot : ranks[slot], turned);
-    for (std::uint32_t h = 0; h < heads; ++h) logits[h * pitch + slot] = dot(q + h * dim, turned, dim);
+    std::byte const* const key = reinterpret_cast<std::byte const*>(turned);
+    for (std::uint32_t h = 0; h < heads; ++h) logits[h * pitch + slot] = dot<plain<float>>(q + h * dim, key, dim);
   }
 }
 
 }  // namespace detail
 
-/// Attention of one query of every head of the group over the first n slots of a row.
-///   q [group, head_dim] as the position rule asks for it; out [group, head_dim];
-///   out = softmax(q . k / sqrt(head_dim)) v, probabilities left in scratch.logits [group, pitch].
-/// With a rotary encoding q is turned to `rank` and each key to its own. Reads K and V once: 2 n x payload bytes.
+/// Attention of `count` queries that follow one another, of every head of the group: query i sees the first
+/// first_n + i slots of the row, the last of which is its own.
+///   q, out [count, .. group of .., head_dim], token_stride floats from query to query; count at most queries_at_once
+///   out = softmax(q . k / sqrt(head_dim)) v, probabilities left in scratch.logits [count x group, pitch].
+/// With a rotary encoding each query is turned to the rank of its slot and each key to its own. Reads K and V once.
 template <class Payload, cooperative_group G>
-KVSIFT_HOST_DEVICE void attend_row(G const& g, cache_shape const& shape, vectors keys, vectors values,
-                                   std::uint32_t const* ranks, rotary_view const& rotary, std::uint32_t n,
-                                   std::uint32_t rank, float const* q, float* out, row_scratch const& scratch) {
+KVSIFT_HOST_DEVICE void attend_rows(G const& g, cache_shape const& shape, vectors keys, vectors values,
+                                    std::uint32_t const* ranks, rotary_view const& rotary, std::uint32_t first_n,
+                                    std::uint32_t count, float const* q, float* out, std::size_t token_stride,
+                                    row_scratch const& scratch) {
   std::uint32_t const dim = shape.head_dim;
+  std::uint32_t const heads = count * shape.group;
+  std::uint32_t const last_n = first_n + count - 1;
   float const scale = 1.0f / std::sqrt(static_cast<float>(dim));
-  if (rotary.cosines == nullptr) {
-    for (std::uint32_t i = g.thread_rank(); i < shape.group * dim; i += g.num_threads()) scratch.queries[i] = q[i] * scale;
-  } else {
-    for (std::uint32_t h = g.thread_rank(); h < shape.group; h += g.num_threads())
-      rotary.rotate(detail::float_components{q + h * dim, scale}, dim, rank, scratch.queries + h * dim);
+  for (std::uint32_t h = g.thread_rank(); h < heads; h += g.num_threads()) {
+    std::uint32_t const query = h / shape.group;
+    detail::float_components const given{q + query * token_stride + (h % shape.group) * dim, scale};
+    if (rotary.cosines != nullptr)
+      rotary.rotate(given, dim, first_n + query - 1, scratch.queries + h * dim);
+    else
+      for (std::uint32_t d = 0; d < dim; ++d) scratch.queries[h * dim + d] = given(d);
+    for (std::uint32_t d = 0; d < dim; ++d) scratch.sums[h * dim + d] = 0;
   }
   g.sync();
   if (rotary.cosines == nullptr)
-    logits_of<Payload>(g, scratch.queries, shape.group, dim, keys, n, scratch.logits, scratch.pitch);
+    logits_of<Payload>(g, scratch.queries, heads, dim, keys, last_n, scratch.logits, scratch.pitch);
   else
-    detail::rotated_logits<Payload>(g, scratch.queries, shape.group, dim, keys, ranks, rotary, n, scratch.logits,
+    detail::rotated_logits<Payload>(g, scratch.queries, heads, dim, keys, ranks, rotary, last_n, scratch.logits,
                                     scratch.pitch);
   g.sync();
-  for (std::uint32_t h = 0; h < shape.group; ++h)
-    softmax(g, scratch.logits + h * scratch.pitch, n, scratch.lane_sums, scratch.group_words);
-  weighted_sums<Payload>(g, scratch.logits, scratch.pitch, shape.group, values, n, dim, scratch.partial, out);
+  for (std::uint32_t h = 0; h < heads; ++h)
+    softmax(g, scratch.logits + h * scratch.pitch, first_n + h / shape.group, scratch.lane_sums, scratch.group_words);
+  // Blocks that all queries see whole are walked once for all, the rest for each.
+  std::uint32_t const shared = count > 1 ? first_n / block_slots * block_slots : 0;
+  add_weighted_sums<Payload>(g, scratch.logits, scratch.pitch, heads, values, 0, shared, dim, scratch.partial, scratch.sums);
+  for (std::uint32_t i = 0; i < count; ++i) {
+    std::size_t const first = std::size_t{i} * shape.group;
+    add_weighted_sums<Payload>(g, scratch.logits + first * scratch.pitch, scratch.pitch, shape.group, values, shared,
+                               first_n + i, dim, scratch.partial, scratch.sums + first * dim);
+    for (std::uint32_t d = g.thread_rank(); d < shape.group * dim; d += g.num_threads())
+      out[i * token_stride + d] = scratch.sums[first * dim + d];
+  }
+  g.sync();
 }
 
-/// a[slot] = mean over the group of the probabilities in scratch.logits. a [n].
+/// a[slot] = mean over the group of one query's probabilities p [group, pitch]. a [n].
 template <cooperative_group G>
-KVSIFT_HOST_DEVICE void group_mean(G const& g, std::uint32_t group, row_scratch const& scratch, std::uint32_t n, float* a) {
-  float const* const p = scratch.logits;
+KVSIFT_HOST_DEVICE void group_mean(G const& g, std::uint32_t group, float const* p, std::size_t pitch, std::uint32_t n,
+                                   float* a) {
   float const heads = static_cast<float>(group);
   for (std::uint32_t i = g.thread_rank(); i < n; i += g.num_threads()) {
     float sum = p[i];
-    for (std::uint32_t h = 1; h < group; ++h) sum += p[h * scratch.pitch + i];
+    for (std::uint32_t h = 1; h < group; ++h) sum += p[h * pitch + i];
     a[i] = sum / heads;
   }
   g.sync();
@@ -159,11 +178,11 @@ KVSIFT_HOST_DEVICE void attend_piece(G const& g, cache_shape const& shape, Colum
   std::uint32_t const all = before + tokens;
   std::uint32_t const window = stored.window_queries();
   if (tokens == 1) {
-    attend_row<Payload>(g, shape, row.keys, row.values, row.ranks, rotary, all, all - 1, queries, out, scratch);
+    attend_rows<Payload>(g, shape, row.keys, row.values, row.ranks, rotary, all, 1, queries, out, token_stride, scratch);
     if constexpr (Columns::feeds_on_attention) {
       float const* a = scratch.logits;
       if (shape.group > 1) {
-        group_mean(g, shape.group, scratch, all, scratch.evidence);
+        group_mean(g, shape.group, scratch.logits, scratch.pitch, all, scratch.evidence);
         a = scratch.evidence;
       }
       observe_row(g, stored, row, about, a, all);
@@ -174,20 +193,24 @@ KVSIFT_HOST_DEVICE void attend_piece(G const& g, cache_shape const& shape, Colum
   float* const evidence = scratch.evidence;
   for (std::size_t i = g.thread_rank(); i < 4 * pitch; i += g.num_threads()) evidence[i] = 0;
   g.sync();
-  for (std::uint32_t t = 0; t < tokens; ++t) {
-    std::uint32_t const n = before + t + 1;
-    attend_row<Payload>(g, shape, row.keys, row.values, row.ranks, rotary, n, n - 1, queries + t * token_stride,
-                        out + t * token_stride, scratch);
+  std::uint32_t const at_once = queries_at_once(shape);
+  for (std::uint32_t first = 0; first < tokens; first += at_once) {
+    std::uint32_t const count = tokens - first < at_once ? tokens - first : at_once;
+    attend_rows<Payload>(g, shape, row.keys, row.values, row.ranks, rotary, before + first + 1, count,
+                         queries + first * token_stride, out + first * token_stride, token_stride, scratch);
     if constexpr (Columns::feeds_on_attention) {
       float* const a = evidence + 2 * pitch;  // the newest query's row
-      group_mean(g, shape.group, scratch, n, a);
-      bool const observing = t + window >= tokens;
-      for (std::uint32_t i = g.thread_rank(); i < n; i += g.num_threads()) {
-        evidence[i] += a[i];
-        evidence[pitch + i] += rounded_square(a[i]);
-        if (observing) evidence[3 * pitch + i] += a[i];
+      for (std::uint32_t t = first; t < first + count; ++t) {
+        std::uint32_t const n = before + t + 1;
+        group_mean(g, shape.group, scratch.logits + std::size_t{t - first} * shape.group * pitch, pitch, n, a);
+        bool const observing = t + window >= tokens;
+        for (std::uint32_t i = g.thread_rank(); i < n; i += g.num_threads()) {
+          evidence[i] += a[i];
+          evidence[pitch + i] += rounded_square(a[i]);
+          if (observing) evidence[3 * pitch + i] += a[i];
+        }
+        g.sync();
       }
-      g.sync();
     }
   }
   if constexpr (Columns::feeds_on_attention) {

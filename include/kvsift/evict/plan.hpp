@@ -13,7 +13,7 @@ namespace kvsift {
 
 /// What a plan is told besides shape and policy.
 struct cache_options {
-  std::uint32_t capacity = 0;   ///< slots of a head without a limit (policy `full`); ignored by the others
+  std::uint32_t capacity = 0;   ///< slots of a head without a limit, or that only prompts are cut for; ignored by the others
   std::uint32_t max_piece = 1;  ///< the longest piece of tokens that step and compress are given
   layout order = layout::slots;
   std::uint32_t group_threads = 1;  ///< the most threads of a group that runs a block (1 on the CPU's executors)
@@ -36,7 +36,7 @@ slot_plan plan_slots(cache_shape const& shape, Policy const& policy, cache_optio
   require(options.group_threads >= 1 && options.group_threads <= 1024, "group_threads", options.group_threads, "give 1 to 1024");
   policy_facts const facts = policy.facts();
   slot_plan plan;
-  std::uint32_t largest = 0;
+  std::uint32_t largest = 0, largest_bounded = 0;
   for (std::uint32_t l = 0; l < shape.layers; ++l) {
     std::uint32_t least = no_limit, most = 0;
     for (std::uint32_t h = 0; h < shape.kv_heads; ++h) {
@@ -48,20 +48,26 @@ slot_plan plan_slots(cache_shape const& shape, Policy const& policy, cache_optio
       plan.limits.push_back(limit);
       least = std::min(least, limit);
       most = std::max(most, limit);
+      if (limit != no_limit) largest_bounded = std::max(largest_bounded, limit);
     }
+    require(!facts.shared || least == most, "budget", least, "heads that decide together need the same one in all heads of a layer");
     plan.least.push_back(least);
     plan.most.push_back(most);
     largest = std::max(largest, most);
   }
-  plan.capacity = largest;
+  // After attention: the newest token attends before a victim is chosen.
+  std::uint32_t const room = includes(facts.moments, moment::after_attention) ? 1 : 0;
+  std::uint32_t const bounded = largest_bounded + room;
+  bool const evicts = includes(facts.moments, moment::before_append | moment::after_attention);
+  plan.capacity = evicts ? bounded : std::max(options.capacity, bounded);
   if (largest == no_limit || facts.moments == moment{}) {
     require(options.capacity >= 1, "capacity", options.capacity, "a policy without a limit needs the slots to allocate per head");
-    plan.capacity = options.capacity;
-  } else if (includes(facts.moments, moment::after_attention)) {
-    ++plan.capacity;  // the newest token attends before a victim is chosen
+    plan.capacity = largest == no_limit ? std::max(options.capacity, bounded) : options.capacity;
   }
+  std::uint64_t const slots = std::uint64_t{shape.rows()} * std::max(plan.capacity, options.max_piece);
+  require(slots <= std::uint64_t{1} << 40, "slots of all heads", slots, "exceed 2^40; lower the budget, the longest piece or the batch");
   for (std::uint32_t const most : plan.most)
-    plan.fullest.push_back(most == no_limit ? plan.capacity : std::min(plan.capacity, most + plan.capacity - largest));
+    plan.fullest.push_back(most == no_limit || !evicts ? plan.capacity : std::min(plan.capacity, most + room));
   return plan;
 }
 

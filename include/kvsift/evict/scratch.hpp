@@ -9,12 +9,18 @@
 
 namespace kvsift {
 
+/// Queries of a piece that one pass over the keys serves: as many as make sixteen query heads.
+KVSIFT_HOST_DEVICE constexpr std::uint32_t queries_at_once(cache_shape const& shape) {
+  return shape.group < 16 ? 16 / shape.group : 1;
+}
+
 /// What one block works with besides the cache. One layout routine: with a null base it counts, with memory it carves,
-/// so that the size and the pointers cannot disagree. Contents are undefined between blocks.
+/// so that the size and the pointers cannot disagree. A shorter piece takes less. Contents are undefined between blocks.
 struct row_scratch {
-  float* queries = nullptr;        ///< [group, head_dim], scaled
-  float* logits = nullptr;         ///< [group, pitch]
-  float* partial = nullptr;        ///< [group, 4, head_dim]
+  float* queries = nullptr;        ///< [heads at once, head_dim], scaled; heads at once = queries at once x group
+  float* logits = nullptr;         ///< [heads at once, pitch]
+  float* partial = nullptr;        ///< [heads at once, head_dim]
+  float* sums = nullptr;           ///< [heads at once, head_dim]
   float* lane_sums = nullptr;      ///< [8]
   float* evidence = nullptr;       ///< [4, pitch]: sum, squares, last, window
   std::uint32_t* keys = nullptr;   ///< [pitch]
@@ -24,17 +30,20 @@ struct row_scratch {
   std::size_t bytes = 0;
 
   KVSIFT_HOST_DEVICE static row_scratch carve(std::byte* base, cache_shape const& shape, std::size_t slots,
-                                              std::uint32_t threads) {
+                                              std::uint32_t threads, std::uint32_t piece) {
     row_scratch s;
     s.pitch = (slots + 7) / 8 * 8;
+    std::size_t const at_once = piece < queries_at_once(shape) ? piece : queries_at_once(shape);
+    std::size_t const heads = at_once * shape.group;
     auto const take = [&](std::size_t count) {
       std::byte* const at = base == nullptr ? nullptr : base + s.bytes;
       s.bytes += (count * 4 + 63) / 64 * 64;
       return at;
     };
-    s.queries = reinterpret_cast<float*>(take(std::size_t{shape.group} * shape.head_dim));
-    s.logits = reinterpret_cast<float*>(take(shape.group * s.pitch));
-    s.partial = reinterpret_cast<float*>(take(std::size_t{4} * shape.group * shape.head_dim));
+    s.queries = reinterpret_cast<float*>(take(heads * shape.head_dim));
+    s.logits = reinterpret_cast<float*>(take(heads * s.pitch));
+    s.partial = reinterpret_cast<float*>(take(heads * shape.head_dim));
+    s.sums = reinterpret_cast<float*>(take(heads * shape.head_dim));
     s.lane_sums = reinterpret_cast<float*>(take(8));
     s.evidence = reinterpret_cast<float*>(take(4 * s.pitch));
     s.keys = reinterpret_cast<std::uint32_t*>(take(s.pitch));

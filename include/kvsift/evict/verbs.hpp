@@ -98,9 +98,12 @@ void check_piece(Cache const& cache, std::uint32_t layer, std::uint32_t tokens) 
   require(tokens >= 1 && tokens <= cache.options().max_piece, "tokens", tokens,
           "a piece has 1 to max_piece tokens; plan for longer ones with cache_options.max_piece");
   moment const moments = cache.policy().facts().moments;
-  bool const bounds = includes(moments, moment::before_append | moment::after_attention);
-  require(bounds || includes(moments, moment::prompt_end) || cache.held(layer) + tokens <= cache.capacity(), "tokens",
-          cache.held(layer) + tokens, "exceeds the capacity, and the policy never evicts; plan a larger capacity");
+  bool const limited = cache.slots().most[layer] != no_limit;
+  bool const makes_room = limited && includes(moments, moment::before_append | moment::after_attention);
+  bool const cuts = limited && includes(moments, moment::prompt_end) && cache.held(layer) == 0 && tokens > 1;
+  std::uint64_t const wanted = std::uint64_t{cache.held(layer)} + tokens;
+  require(makes_room || cuts || wanted <= cache.capacity(), "tokens", wanted,
+          "exceeds the capacity, and no rule of the policy makes room; plan a larger capacity");
 }
 
 }  // namespace detail

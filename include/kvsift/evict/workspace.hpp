@@ -20,6 +20,7 @@ struct workspace_view {
   std::size_t block_bytes = 0;
   std::size_t slots = 0;         ///< that a block's scratch is made for
   std::uint32_t threads = 1;     ///< the most threads of a group
+  std::uint32_t piece = 1;       ///< the most tokens of a piece
   float* sums = nullptr;         ///< [deciding rows, 2, slots], where values are summed up before a decision: see policy_facts
   std::uint32_t* words = nullptr;///< [rows, 2 x threads]
   cache_view<Columns> staging;   ///< of a prompt in flight: columns only, keys and values stay where the caller has them
@@ -30,7 +31,8 @@ struct workspace_view {
     workspace_view w;
     w.slots = std::max<std::size_t>(options.max_piece, capacity);
     w.threads = options.group_threads;
-    w.block_bytes = row_scratch::carve(nullptr, shape, w.slots, w.threads).bytes;
+    w.piece = options.max_piece;
+    w.block_bytes = row_scratch::carve(nullptr, shape, w.slots, w.threads, w.piece).bytes;
     auto const take = [&](std::size_t count) {
       std::byte* const at = base == nullptr ? nullptr : base + w.bytes;
       w.bytes += (count + 63) / 64 * 64;
@@ -51,7 +53,7 @@ struct workspace_view {
   /// Room for the values of rows that decide together, by their number.
   KVSIFT_HOST_DEVICE float* sums_of(std::uint32_t deciding) const { return sums == nullptr ? nullptr : sums + deciding * 2 * slots; }
   KVSIFT_HOST_DEVICE row_scratch block(cache_shape const& shape, std::uint32_t index) const {
-    return row_scratch::carve(blocks + index * block_bytes, shape, slots, threads);
+    return row_scratch::carve(blocks + index * block_bytes, shape, slots, threads, piece);
   }
 };
 

@@ -42,9 +42,9 @@ constexpr void gather(rule_list<> const&, policy_facts&) {}
 template <class First, class... Rest>
 constexpr void gather(rule_list<First, Rest...> const& rules, policy_facts& facts) {
   facts.moments = facts.moments | rules.first.when;
-  facts.shared = facts.shared || rules.first.who == unit::shared;
   facts.run_time = facts.run_time || chosen_at_run_time<decltype(rules.first.score)> || chosen_at_run_time<decltype(rules.first.scope)>;
   if (rules.first.when != moment{} && rules.first.needs() > facts.least_limit) facts.least_limit = rules.first.needs();
+  if (rules.first.when != moment{} && rules.first.who == unit::shared) facts.shared = true;
   gather(rules.rest, facts);
 }
 
