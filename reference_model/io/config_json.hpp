@@ -22,7 +22,8 @@ class config_fields {
   json const& operator[](char const* field) const { return object_[field]; }
 
   std::uint32_t whole(char const* field) const {
-    if (!given(field)) throw bad_file(file_, std::string(field) + " is missing; a Llama configuration states it; add it");
+    if (!given(field))
+      throw bad_file(file_, std::string(field) + " is missing; a Llama configuration states it; add it");
     json const& value = object_[field];
     if (!value.is_number_unsigned() || value.get<std::uint64_t>() > 0x7fffffff)
       refuse(field, "a whole number up to 2147483647 is expected");
@@ -68,8 +69,9 @@ inline double unscaled_rope_theta(std::string const& file, config_fields const& 
 
 }  // namespace detail
 
-/// The fields of a config.json of LlamaForCausalLM. Whatever would change the computation and is not implemented (scaled
-/// rotation, biases, another activation) is refused, never ignored. `file` names it in messages. Throws bad_file.
+/// The fields of a config.json of LlamaForCausalLM. Whatever would change the computation and is not implemented
+/// (scaled rotation, biases, another activation) is refused, never ignored. `file` names it in messages. Throws
+/// bad_file.
 inline config hugging_face_config(std::string const& file, std::string_view text) {
   json const object = parse_object(file, text);
   detail::config_fields const fields(file, object);
@@ -94,7 +96,8 @@ inline config hugging_face_config(std::string const& file, std::string_view text
     c.head_dim = fields.whole("head_dim");
   } else {
     if (c.heads == 0 || c.dim % c.heads != 0)
-      fields.refuse("num_attention_heads", "it must divide hidden_size, " + std::to_string(c.dim) + ", or head_dim must be given");
+      fields.refuse("num_attention_heads",
+                    "it must divide hidden_size, " + std::to_string(c.dim) + ", or head_dim must be given");
     c.head_dim = c.dim / c.heads;
   }
   c.norm_eps = fields.number("rms_norm_eps", 1e-6);

@@ -44,7 +44,8 @@ inline model take_llama(config const& c, weight_files& files) {
   return m;
 }
 
-/// Loads a model in Hugging Face's layout. `weights` is a .safetensors file or a .safetensors.index.json. Throws bad_file.
+/// Loads a model in Hugging Face's layout. `weights` is a .safetensors file or a .safetensors.index.json. Throws
+/// bad_file.
 inline model load_hugging_face(std::filesystem::path const& config_file, std::filesystem::path const& weights) {
   config const c = hugging_face_config(config_file.string(), read_text(config_file, std::uint64_t{1} << 20));
   weight_files files =

@@ -13,8 +13,8 @@ namespace reference_model {
 
 using json = nlohmann::json;
 
-/// Parses a JSON object in which no name occurs twice within one object, nested 32 levels at most: what copies, compares or
-/// prints a value recurses. Throws bad_file naming the byte or the name.
+/// Parses a JSON object in which no name occurs twice within one object, nested 32 levels at most: what copies,
+/// compares or prints a value recurses. Throws bad_file naming the byte or the name.
 inline json parse_object(std::string_view file, std::string_view text) {
   std::vector<std::set<std::string>> names;  // of the objects that are open
   constexpr int deepest = 32;

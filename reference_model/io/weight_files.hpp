@@ -20,7 +20,8 @@ namespace reference_model {
 class weight_files {
  public:
   explicit weight_files(file_source file) : name_(file.name()) {
-    safetensors_reader& only = *files_.emplace(name_, std::make_unique<safetensors_reader>(std::move(file))).first->second;
+    safetensors_reader& only =
+        *files_.emplace(name_, std::make_unique<safetensors_reader>(std::move(file))).first->second;
     for (auto const& [tensor, unused] : only.tensors()) where_.emplace(tensor, &only);
   }
 
@@ -43,7 +44,8 @@ class weight_files {
   void refuse_rest() const {
     for (auto const& [tensor, reader] : where_)
       if (!tensor.ends_with(".rotary_emb.inv_freq"))
-        throw bad_file(reader->name(), "tensor '" + tensor + "' has no place in a LlamaForCausalLM; use another checkpoint");
+        throw bad_file(reader->name(),
+                       "tensor '" + tensor + "' has no place in a LlamaForCausalLM; use another checkpoint");
   }
 
  private:
@@ -54,7 +56,8 @@ class weight_files {
     for (auto const& [tensor, file] : joined["weight_map"].items()) {
       std::filesystem::path const shard = file.is_string() ? file.get<std::string>() : std::string();
       if (shard.empty() || shard != shard.filename() || shard == "." || shard == "..")
-        throw bad_file(name_, "weight_map of '" + tensor + "' is " + shown(file) + "; the name of a file beside it is expected");
+        throw bad_file(
+            name_, "weight_map of '" + tensor + "' is " + shown(file) + "; the name of a file beside it is expected");
       std::unique_ptr<safetensors_reader>& reader = files_[shard.string()];
       if (reader == nullptr) reader = std::make_unique<safetensors_reader>(index.parent_path() / shard);
       if (!reader->tensors().contains(tensor))
@@ -65,7 +68,8 @@ class weight_files {
     for (auto const& [unused, reader] : files_)
       for (auto const& [tensor, entry] : reader->tensors())
         if (!where_.contains(tensor) || where_.at(tensor) != reader.get())
-          throw bad_file(reader->name(), "tensor '" + tensor + "' is not of this file by the index; the files do not belong together");
+          throw bad_file(reader->name(),
+                         "tensor '" + tensor + "' is not of this file by the index; the files do not belong together");
   }
 
   std::string name_;  // of the file that a missing tensor is missed in

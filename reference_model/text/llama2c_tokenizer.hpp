@@ -27,8 +27,8 @@ class llama2c_tokenizer : public tokenizer {
   /// The file must hold exactly the model's vocabulary.
   llama2c_tokenizer(file_source file, config const& c) : tokenizer(c) {
     if (file.size() > most_bytes)
-      throw bad_file(file.name(), "is " + std::to_string(file.size()) + " bytes; at most " + std::to_string(most_bytes) +
-                                      " are read; is it a tokenizer.bin?");
+      throw bad_file(file.name(), "is " + std::to_string(file.size()) + " bytes; at most " +
+                                      std::to_string(most_bytes) + " are read; is it a tokenizer.bin?");
     std::string bytes(static_cast<std::size_t>(file.size()), '\0');
     file.read(0, bytes.data(), bytes.size());
     read_pieces(file.name(), bytes, c.vocab);
@@ -40,8 +40,9 @@ class llama2c_tokenizer : public tokenizer {
     }
     for (std::uint32_t b = 0; b < 256; ++b)
       if (pieces_[first_byte + b].size() != 6 || written_[first_byte + b] != std::string(1, static_cast<char>(b)))
-        throw bad_file(file.name(), "token " + std::to_string(first_byte + b) + " is '" + pieces_[first_byte + b] +
-                                        "'; tokens 3 to 258 are the bytes <0x00> to <0xFF>; export the tokenizer again");
+        throw bad_file(file.name(),
+                       "token " + std::to_string(first_byte + b) + " is '" + pieces_[first_byte + b] +
+                           "'; tokens 3 to 258 are the bytes <0x00> to <0xFF>; export the tokenizer again");
   }
 
   std::uint32_t vocab() const override { return static_cast<std::uint32_t>(pieces_.size()); }
@@ -75,7 +76,8 @@ class llama2c_tokenizer : public tokenizer {
     std::int32_t longest = 0;
     number_at(0, longest);
     if (longest < 1 || longest > 1 << 16)
-      throw bad_file(file, "longest piece is " + std::to_string(longest) + "; 1 to 65536 is possible; is it a tokenizer.bin?");
+      throw bad_file(
+          file, "longest piece is " + std::to_string(longest) + "; 1 to 65536 is possible; is it a tokenizer.bin?");
     longest_ = static_cast<std::size_t>(longest);
     for (std::size_t at = 4; at < bytes.size();) {
       std::string const which = "token " + std::to_string(pieces_.size());
@@ -90,7 +92,8 @@ class llama2c_tokenizer : public tokenizer {
         throw bad_file(file, which + " has length " + std::to_string(length) + "; at most " + std::to_string(longest) +
                                  " is promised; the file is damaged, fetch it again");
       if (!std::isfinite(score))
-        throw bad_file(file, which + " has a score that is not finite; it orders merges; the file is damaged, fetch it again");
+        throw bad_file(
+            file, which + " has a score that is not finite; it orders merges; the file is damaged, fetch it again");
       at += 8;
       if (static_cast<std::size_t>(length) > bytes.size() - at)
         throw bad_file(file, "ends at byte " + std::to_string(bytes.size()) + ", within " + which +
@@ -103,7 +106,8 @@ class llama2c_tokenizer : public tokenizer {
       throw bad_file(file, "holds " + std::to_string(pieces_.size()) + " tokens; the model's vocabulary has " +
                                std::to_string(vocab) + "; it is truncated or belongs to another model");
     if (pieces_.size() < first_byte + 256)
-      throw bad_file(file, "holds " + std::to_string(pieces_.size()) + " tokens; at least 259 are needed, for the bytes");
+      throw bad_file(file,
+                     "holds " + std::to_string(pieces_.size()) + " tokens; at least 259 are needed, for the bytes");
   }
 
   static std::size_t pair_of(char a, char b) {

@@ -17,8 +17,8 @@
 
 namespace {
 
-using reference_model::config;
 using nlohmann::json;
+using reference_model::config;
 
 config read(std::string const& text) { return reference_model::hugging_face_config("config.json", text); }
 
@@ -97,7 +97,8 @@ TEST_CASE("config.json: rotations without scaling are read in both spellings, al
 TEST_CASE("config.json: what would compute something else") {
   refused(with("model_type", "mistral"), {"model_type is \"mistral\"", "only \"llama\"", "another checkpoint"});
   refused(with("model_type", 3), {"model_type is 3"});
-  refused(with("architectures", json::array({"LlamaForSequenceClassification"})), {"architectures", "LlamaForCausalLM"});
+  refused(with("architectures", json::array({"LlamaForSequenceClassification"})),
+          {"architectures", "LlamaForCausalLM"});
   refused(with("architectures", json::array()), {"architectures is []"});
   refused(with("hidden_act", "gelu"), {"hidden_act is \"gelu\"", "only \"silu\""});
   refused(with("attention_bias", true), {"attention_bias is true", "only false"});
@@ -109,14 +110,15 @@ TEST_CASE("config.json: what would compute something else") {
 }
 
 TEST_CASE("config.json: missing, of another kind, or out of range") {
-  for (char const* field : {"hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size",
-                            "max_position_embeddings"}) {
+  for (char const* field : {"hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
+                            "vocab_size", "max_position_embeddings"}) {
     refused(without(field), {field, "is missing"});
     refused(with(field, nullptr), {field, "is missing"});
   }
   for (char const* field : {"hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
                             "num_key_value_heads", "head_dim", "vocab_size", "max_position_embeddings"}) {
-    for (json const& value : {json(-1), json(12.0), json("12"), json(true), json::array({12}), json(std::uint64_t{1} << 31)})
+    for (json const& value :
+         {json(-1), json(12.0), json("12"), json(true), json::array({12}), json(std::uint64_t{1} << 31)})
       refused(with(field, value), {field, value.dump().c_str(), "whole number"});
     refused(with(field, 0), {field, "is 0"});
     refused(with(field, 2147483647), {field, "2147483647"});
@@ -156,8 +158,10 @@ TEST_CASE("config.json: damaged text gives a configuration or one clear line, no
   support::for_each_seed(3000, [&](std::uint64_t seed) {
     std::mt19937_64 random(seed);
     std::string text = good;
-    for (std::uint64_t i = random() % 3 + 1; i > 0; --i) text[random() % text.size()] = letters[random() % letters.size()];
-    if (std::string const line = complaint_of([&] { read(text); }); !line.empty()) CHECK(line.rfind("config.json: ", 0) == 0);
+    for (std::uint64_t i = random() % 3 + 1; i > 0; --i)
+      text[random() % text.size()] = letters[random() % letters.size()];
+    if (std::string const line = complaint_of([&] { read(text); }); !line.empty())
+      CHECK(line.rfind("config.json: ", 0) == 0);
   });
 }
 

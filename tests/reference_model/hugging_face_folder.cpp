@@ -130,7 +130,8 @@ TEST_CASE("tensors that are missing, left over, of another shape or not finite")
       refused(all, {name.c_str(), "element", std::to_string(tensor.numbers.size() - 1).c_str(), "finite"});
     }
   }
-  for (char const* extra : {"model.layers.0.self_attn.q_proj.bias", "model.layers.2.input_layernorm.weight", "score.weight"}) {
+  for (char const* extra :
+       {"model.layers.0.self_attn.q_proj.bias", "model.layers.2.input_layernorm.weight", "score.weight"}) {
     tensor_map all = tiny::tensors(m);
     all[extra] = {{1}, {0}};
     refused(all, {extra, "no place", "another checkpoint"});
@@ -149,12 +150,14 @@ TEST_CASE("a configuration of another model asks for nothing that the file does 
   huge.layers = huge.heads = huge.kv_heads = huge.head_dim = 4096;
   huge.vocab = 1u << 24;
   folder.write("config.json", tiny::config_json(huge));
-  expect_bad_file(folder.weights(), {"embed_tokens", "[11, 12]", "[16777216, 131072]"}, [&] { load_model(folder.path()); });
+  expect_bad_file(folder.weights(), {"embed_tokens", "[11, 12]", "[16777216, 131072]"},
+                  [&] { load_model(folder.path()); });
 }
 
 TEST_CASE("weights of a type that is not read") {
   model_folder const folder(small_model());
-  std::string header = "{\"model.embed_tokens.weight\":{\"dtype\":\"F8_E4M3\",\"shape\":[11,12],\"data_offsets\":[0,132]}}";
+  std::string header =
+      "{\"model.embed_tokens.weight\":{\"dtype\":\"F8_E4M3\",\"shape\":[11,12],\"data_offsets\":[0,132]}}";
   std::string bytes(8, '\0');
   bytes[0] = static_cast<char>(header.size());
   folder.write("model.safetensors", bytes + header + std::string(132, '\0'));
@@ -193,7 +196,8 @@ TEST_CASE("shards that are missing, lie elsewhere, or do not belong together") {
     expect_bad_file(file, words, [&] { load_model(folder.path()); });
     folder.index = good;
   };
-  for (char const* elsewhere : {"../model-00001-of-00002.safetensors", "/etc/passwd", "..", ".", "", "a/b.safetensors", "x/"}) {
+  for (char const* elsewhere :
+       {"../model-00001-of-00002.safetensors", "/etc/passwd", "..", ".", "", "a/b.safetensors", "x/"}) {
     folder.index["weight_map"][tensor] = elsewhere;
     refused(index, {tensor, elsewhere, "beside"});
   }

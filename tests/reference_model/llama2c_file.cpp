@@ -89,12 +89,13 @@ TEST_CASE("llama2.c: header fields that cannot be, without taking the memory the
   refused(max_positions, most, {"max_positions is 2147483647"});
 
   std::string all = good;  // the largest numbers that each pass alone: no product may wrap around to the file's size
-  for (auto const& [f, value] : {std::pair(dim, 1 << 17), std::pair(hidden, 1 << 20), std::pair(layers, 4096),
-                                 std::pair(heads, 4096), std::pair(kv_heads, 4096), std::pair(vocab, -(1 << 24)),
-                                 std::pair(max_positions, 1 << 28)})
+  for (auto const& [f, value] :
+       {std::pair(dim, 1 << 17), std::pair(hidden, 1 << 20), std::pair(layers, 4096), std::pair(heads, 4096),
+        std::pair(kv_heads, 4096), std::pair(vocab, -(1 << 24)), std::pair(max_positions, 1 << 28)})
     all = with(std::move(all), f, value);
   expect_bad_file("model.bin", {"promises", "truncated"}, [&] { load(all); });
-  expect_bad_file("model.bin", {"version 2", "--version 0"}, [&] { load(with(with(good, dim, 0x616b3432), hidden, 2)); });
+  expect_bad_file("model.bin", {"version 2", "--version 0"},
+                  [&] { load(with(with(good, dim, 0x616b3432), hidden, 2)); });
 }
 
 TEST_CASE("llama2.c: NaN and infinite weights are named by their byte") {
@@ -105,7 +106,8 @@ TEST_CASE("llama2.c: NaN and infinite weights are named by their byte") {
     for (std::size_t at : {embedding, embedding + 4 * 60, unembedding}) {
       std::string bytes = good;
       std::memcpy(bytes.data() + at, &bad, 4);
-      expect_bad_file("model.bin", {at == unembedding ? "unembedding" : "embedding", std::to_string(at).c_str(), "finite"},
+      expect_bad_file("model.bin",
+                      {at == unembedding ? "unembedding" : "embedding", std::to_string(at).c_str(), "finite"},
                       [&] { load(bytes); });
     }
 }
@@ -116,7 +118,8 @@ TEST_CASE("llama2.c: a damaged byte gives a model or one clear line, nothing els
     std::mt19937_64 random(seed);
     std::string bytes = good;
     for (int i = 0; i < 3; ++i) bytes[random() % (i == 0 ? 28 : bytes.size())] = static_cast<char>(random());
-    if (std::string const line = complaint_of([&] { load(bytes); }); !line.empty()) CHECK(line.rfind("model.bin: ", 0) == 0);
+    if (std::string const line = complaint_of([&] { load(bytes); }); !line.empty())
+      CHECK(line.rfind("model.bin: ", 0) == 0);
   });
 }
 

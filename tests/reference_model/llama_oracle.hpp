@@ -84,8 +84,7 @@ inline std::vector<row> logits(reference_model::model const& m, std::vector<std:
       for (std::size_t i = 0; i < c.dim; ++i) x[t][i] += fed[i];
     }
   }
-  for (row& r : x)
-    r = multiply(c.tied ? m.embedding : m.unembedding, c.vocab, normalised(r, m.final_norm, c.norm_eps));
+  for (row& r : x) r = multiply(c.tied ? m.embedding : m.unembedding, c.vocab, normalised(r, m.final_norm, c.norm_eps));
   return x;
 }
 

@@ -64,7 +64,8 @@ inline std::vector<std::uint32_t> encode(vocabulary const& v, std::string_view t
     for (std::size_t i = 0; i + 1 < tokens.size(); ++i) {
       int const merged = v.find(v.pieces[tokens[i]].first + v.pieces[tokens[i + 1]].first);
       if (merged < 0) continue;
-      if (best >= 0 && !(v.pieces[static_cast<std::size_t>(merged)].second > v.pieces[static_cast<std::size_t>(best)].second))
+      if (best >= 0 &&
+          !(v.pieces[static_cast<std::size_t>(merged)].second > v.pieces[static_cast<std::size_t>(best)].second))
         continue;
       best = merged;
       at = i;

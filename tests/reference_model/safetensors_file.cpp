@@ -44,7 +44,8 @@ void refused(std::string const& bytes, std::initializer_list<char const*> words)
 }
 
 TEST_CASE("safetensors: what the plain writer of the tests wrote is read") {
-  std::string const bytes = support::to_safetensors({{"b", {{2, 3}, {1, 2, 3, 4, 5, 6}}}, {"empty", {{0, 3}, {}}}, {"scalar", {{}, {7}}}});
+  std::string const bytes =
+      support::to_safetensors({{"b", {{2, 3}, {1, 2, 3, 4, 5, 6}}}, {"empty", {{0, 3}, {}}}, {"scalar", {{}, {7}}}});
   safetensors_reader reader = read(bytes);
   std::vector<float> six(6);
   reader.read("b", {2, 3}, six.data());
@@ -61,17 +62,20 @@ TEST_CASE("safetensors: what is written is read again, rounded to its type once"
   std::vector<float> const numbers{1, -2.5f, 0, -0.0f, 1e-3f, 65504, 3.14159f, 6e-8f};
   std::vector<float> const nothing;
   std::map<std::string, std::string> const metadata{{"made by", "a \"test\"\n"}};
-  write_safetensors(folder / "w.safetensors", {{"wide", {2, 4}, numbers.data(), element_type::f32},
-                                               {"none", {0}, nothing.data(), element_type::f16},
-                                               {"half", {8}, numbers.data(), element_type::f16},
-                                               {"brain", {8, 1}, numbers.data(), element_type::bf16}}, metadata);
+  write_safetensors(folder / "w.safetensors",
+                    {{"wide", {2, 4}, numbers.data(), element_type::f32},
+                     {"none", {0}, nothing.data(), element_type::f16},
+                     {"half", {8}, numbers.data(), element_type::f16},
+                     {"brain", {8, 1}, numbers.data(), element_type::bf16}},
+                    metadata);
   safetensors_reader reader(folder / "w.safetensors");
   CHECK(reader.metadata() == metadata);
   std::vector<float> back(8);
   reader.read("wide", {2, 4}, back.data());
   CHECK(std::memcmp(back.data(), numbers.data(), 32) == 0);
   reader.read("half", {8}, back.data());
-  for (std::size_t i = 0; i < 8; ++i) CHECK(std::abs(back[i] - numbers[i]) <= std::abs(numbers[i]) * 0x1p-11f + 0x1p-25f);
+  for (std::size_t i = 0; i < 8; ++i)
+    CHECK(std::abs(back[i] - numbers[i]) <= std::abs(numbers[i]) * 0x1p-11f + 0x1p-25f);
   reader.read("brain", {8, 1}, back.data());
   for (std::size_t i = 0; i < 8; ++i) CHECK(std::abs(back[i] - numbers[i]) <= std::abs(numbers[i]) * 0x1p-8f);
   write_safetensors(folder / "again.safetensors", {{"half", {8}, back.data(), element_type::bf16}});
@@ -113,7 +117,8 @@ TEST_CASE("safetensors: the header's length and text") {
   refused(file_of("{\"\xff\":1}", 0), {"JSON"});
   refused(file_of("{\"a\":1e999}", 0), {"number is out of range"});
   refused(file_of("{\"a\":{}," + one("\"F32\"", "[1]", "[0,4]").substr(1), 4), {"'a'", "twice", "keep one"});
-  refused(file_of("{\"a\":{\"dtype\":\"F32\",\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4), {"'dtype'", "twice"});
+  refused(file_of("{\"a\":{\"dtype\":\"F32\",\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4),
+          {"'dtype'", "twice"});
   refused(file_of("{\"a\":" + std::string(1000000, '[') + std::string(1000000, ']') + "}", 0), {"deeper than 32"});
   refused(file_of("{\"a\":" + std::string(1000000, '['), 0), {"deeper than 32"});
   refused(file_of("{\"__metadata__\":{\"n\":1}}", 0), {"__metadata__", "'n' is 1", "string"});
@@ -124,10 +129,12 @@ TEST_CASE("safetensors: what a tensor says of itself") {
   refused(file_of("{\"a\":7}", 0), {"'a'", "7", "object"});
   refused(file_of("{\"a\":{\"dtype\":\"F32\",\"shape\":[1]}}", 4), {"'a'", "no field 'data_offsets'"});
   refused(file_of("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4],\"more\":0}}", 4), {"'a'", "'more'"});
-  for (char const* dtype : {"\"F16x\"", "\"f32\"", "null", "[]"}) refused(file_of(one(dtype, "[1]", "[0,4]"), 4), {"'a'", dtype});
+  for (char const* dtype : {"\"F16x\"", "\"f32\"", "null", "[]"})
+    refused(file_of(one(dtype, "[1]", "[0,4]"), 4), {"'a'", dtype});
   for (char const* shape : {"1", "[1.0]", "[-1]", "[true]", "[[1]]", "[1,1,1,1,1,1,1,1,1]", "[18446744073709551616]"})
     refused(file_of(one("\"F32\"", shape, "[0,4]"), 4), {"'a'", "shape"});
-  for (char const* shape : {"[281474976710657]", "[65536,65536,65537]", "[4294967296,4294967296]", "[18446744073709551615,2]"})
+  for (char const* shape :
+       {"[281474976710657]", "[65536,65536,65537]", "[4294967296,4294967296]", "[18446744073709551615,2]"})
     refused(file_of(one("\"F32\"", shape, "[0,4]"), 4), {"'a'", shape, "2^48"});
   for (char const* range : {"[]", "[0]", "[0,4,8]", "[-4,0]", "[0,4.0]", "4", "{}"})
     refused(file_of(one("\"F32\"", "[1]", range), 4), {"'a'", range, "[begin, end]"});
@@ -139,7 +146,8 @@ TEST_CASE("safetensors: what a tensor says of itself") {
 
 TEST_CASE("safetensors: tensors overlap, or leave holes") {
   auto const two = [](std::string const& first, std::string const& second) {
-    return "{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":" + first + "},\"b\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":" + second + "}}";
+    return "{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":" + first +
+           "},\"b\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":" + second + "}}";
   };
   CHECK(read(file_of(two("[4,8]", "[0,4]"), 8)).tensors().size() == 2);
   refused(file_of(two("[0,4]", "[2,6]"), 6), {"'b' begins at data byte 2", "ends at 4", "overlap"});

@@ -126,19 +126,21 @@ inline std::string config_json(config const& c, std::string const& more = "") {
 inline std::string llama2c_bytes(model const& m) {
   config const& c = m.config;
   std::int32_t const vocab = static_cast<std::int32_t>(c.vocab);
-  std::int32_t const header[7] = {static_cast<std::int32_t>(c.dim),    static_cast<std::int32_t>(c.hidden),
-                                  static_cast<std::int32_t>(c.layers), static_cast<std::int32_t>(c.heads),
-                                  static_cast<std::int32_t>(c.kv_heads), c.tied ? vocab : -vocab,
+  std::int32_t const header[7] = {static_cast<std::int32_t>(c.dim),          static_cast<std::int32_t>(c.hidden),
+                                  static_cast<std::int32_t>(c.layers),       static_cast<std::int32_t>(c.heads),
+                                  static_cast<std::int32_t>(c.kv_heads),     c.tied ? vocab : -vocab,
                                   static_cast<std::int32_t>(c.max_positions)};
   std::string bytes(reinterpret_cast<char const*>(header), sizeof header);
-  auto const put = [&](floats const& f) { bytes.append(reinterpret_cast<char const*>(f.data()), f.size() * sizeof(float)); };
+  auto const put = [&](floats const& f) {
+    bytes.append(reinterpret_cast<char const*>(f.data()), f.size() * sizeof(float));
+  };
   using weights = reference_model::layer_weights;
   auto const put_all = [&](floats weights::*kind) {
     for (weights const& layer : m.layers) put(layer.*kind);
   };
   put(m.embedding);
-  for (floats weights::*kind : {&weights::attention_norm, &weights::query, &weights::key, &weights::value, &weights::output,
-                                &weights::feed_norm, &weights::gate, &weights::down, &weights::up})
+  for (floats weights::*kind : {&weights::attention_norm, &weights::query, &weights::key, &weights::value,
+                                &weights::output, &weights::feed_norm, &weights::gate, &weights::down, &weights::up})
     put_all(kind);
   put(m.final_norm);
   bytes.append(std::size_t{c.max_positions} * c.head_dim * sizeof(float), '\0');

@@ -115,15 +115,15 @@ TEST_CASE("llama2c: the space in front, BOS, bytes without a token") {
   CHECK(words.encode("", false).empty());
   CHECK(words.encode("b") == tokens{1, space, b});
   CHECK(words.encode("a") == tokens{1, space_a});
-  CHECK(words.encode("ab", false) == tokens{space_a, b});          // of equal scores the leftmost
+  CHECK(words.encode("ab", false) == tokens{space_a, b});  // of equal scores the leftmost
   CHECK(words.encode("bab", false) == tokens{space, b, ab});
   CHECK(words.encode("baba", false) == tokens{space, b, aba});
   CHECK(words.encode(" a", false) == tokens{space, space_a});
   CHECK(words.encode("\xe2\x82\xac", false) == tokens{space, 3 + 0xe2, 3 + 0x82, 3 + 0xac});
   CHECK(words.encode(std::string(1, '\0'), false) == tokens{space, 3});
-  CHECK(words.decode({1, space_a, b, space_a}) == "ab a");         // only the space after BOS goes
+  CHECK(words.decode({1, space_a, b, space_a}) == "ab a");  // only the space after BOS goes
   CHECK(words.decode({space_a, b}) == " ab");
-  CHECK(words.decode({1, 3 + ' ', a}) == " a");                    // a space that was a byte stays
+  CHECK(words.decode({1, 3 + ' ', a}) == " a");  // a space that was a byte stays
   CHECK(words.piece(1, space) == "");
   CHECK(words.piece(a, 3 + 0xff) == "\xff");
   CHECK(words.piece(a, 265).empty());
@@ -138,7 +138,9 @@ TEST_CASE("bytes: every byte is its token, and back") {
   c.ends = {257, 258};
   bytes_tokenizer const bytes(c);
   CHECK(bytes.encode("") == tokens{256});
-  CHECK(bytes.encode("\xff" "A", false) == tokens{255, 65});
+  CHECK(bytes.encode("\xff"
+                     "A",
+                     false) == tokens{255, 65});
   CHECK(bytes.piece(256, 257).empty());
   CHECK(bytes.ends(258));
   support::for_each_seed(200, [&](std::uint64_t seed) {
@@ -187,7 +189,8 @@ TEST_CASE("tokenizer.bin: what is refused") {
   refused(good.substr(0, 4 + 8 + 5), 1, {"holds 1 tokens", "at least 259"});
   for (std::int32_t longest : {0, -1, 65537, std::numeric_limits<std::int32_t>::max()})
     refused(with(0, longest), vocab, {"longest piece is", std::to_string(longest).c_str(), "1 to 65536"});
-  for (std::int32_t length : {-1, 8, std::numeric_limits<std::int32_t>::max(), std::numeric_limits<std::int32_t>::min()})
+  for (std::int32_t length :
+       {-1, 8, std::numeric_limits<std::int32_t>::max(), std::numeric_limits<std::int32_t>::min()})
     refused(with(8, length), vocab, {"token 0 has length", std::to_string(length).c_str()});
   for (float score : {NAN, INFINITY, -INFINITY}) refused(with(4, score), vocab, {"token 0", "score", "finite"});
   std::string renamed = good;
@@ -228,12 +231,12 @@ TEST_CASE("a model's tokenizer: by name, beside it, or bytes") {
 TEST_CASE("valid UTF-8 is what the table of well-formed sequences says") {
   CHECK(valid_utf8(""));
   std::size_t wrong = 0;
-  for (std::uint32_t c = 1; c < 0x110000; ++c)
-    wrong += valid_utf8(append_utf8("x", c)) == (c >= 0xd800 && c < 0xe000);
+  for (std::uint32_t c = 1; c < 0x110000; ++c) wrong += valid_utf8(append_utf8("x", c)) == (c >= 0xd800 && c < 0xe000);
   CHECK(wrong == 0);
   CHECK_FALSE(valid_utf8(append_utf8("", 0x110000)));
-  for (char const* bad : {"\x80", "\xc0\x80", "\xc1\xbf", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80",
-                          "\xf5\x80\x80\x80", "\xff", "\xc3", "\xe2\x82", "\xe2\x28\xac", "\xf0\x9f\x98"})
+  for (char const* bad :
+       {"\x80", "\xc0\x80", "\xc1\xbf", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80",
+        "\xf5\x80\x80\x80", "\xff", "\xc3", "\xe2\x82", "\xe2\x28\xac", "\xf0\x9f\x98"})
     CHECK(first_invalid_utf8(std::string("ab") + bad) == std::size_t{2});
 }
 
