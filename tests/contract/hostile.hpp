@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 
 #include <kvsift/column/column_set.hpp>
 #include <kvsift/core/half.hpp>
@@ -90,13 +91,13 @@ struct odd_payload {
   }
   static float load(std::byte const* vector, std::uint32_t i) {
     kvsift::fp16 h;
-    std::memcpy(&h, vector + 3 + 2 * std::size_t{i}, sizeof h);
+    std::memcpy(std::addressof(h), vector + 3 + 2 * std::size_t{i}, sizeof h);
     return kvsift::to_float(h);
   }
   static void store(std::byte* vector, std::uint32_t i, float x) {
     kvsift::fp16 h;
     kvsift::from_float(x, h);
-    std::memcpy(vector + 3 + 2 * std::size_t{i}, &h, sizeof h);
+    std::memcpy(vector + 3 + 2 * std::size_t{i}, std::addressof(h), sizeof h);
   }
 };
 

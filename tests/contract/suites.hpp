@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -101,9 +102,7 @@ namespace detail {
 /// A part of a policy, asked of one slot of a row.
 template <class Part, class Columns>
 float ask(Part const& part, kvsift::row_view<Columns> const& row, u32 slot) {
-  auto const declared = part.columns();
-  kvsift::narrowed_row<std::remove_const_t<decltype(declared)>, Columns> const seen{
-      row.positions, row.context(row.state->held), std::addressof(declared), std::addressof(row)};
+  kvsift::narrowed_row<kvsift::columns_of<Part>, Columns> const seen{row.positions, row.context(row.state->held), std::addressof(row)};
   return part(seen, slot);
 }
 
