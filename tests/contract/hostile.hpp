@@ -84,20 +84,20 @@ struct wild_scope {
 /// A vector of odd size that begins with three bytes of its own; nothing in it is aligned.
 struct odd_payload {
   static constexpr std::size_t bytes(std::uint32_t dim) { return 3 + 2 * std::size_t{dim}; }
-  static void load(std::byte const* vector, std::uint32_t first, kvsift::lanes& out) {
+  static void load(std::byte const* vector, std::size_t first, kvsift::lanes& out) {
     float x[kvsift::lane_count];
-    for (std::uint32_t i = 0; i < kvsift::lane_count; ++i) x[i] = load(vector, first + i);
+    for (std::size_t i = 0; i < kvsift::lane_count; ++i) x[i] = load(vector, first + i);
     out.load(x);
   }
-  static float load(std::byte const* vector, std::uint32_t i) {
+  static float load(std::byte const* vector, std::size_t i) {
     kvsift::fp16 h;
-    std::memcpy(std::addressof(h), vector + 3 + 2 * std::size_t{i}, sizeof h);
+    std::memcpy(std::addressof(h), vector + 3 + 2 * i, sizeof h);
     return kvsift::to_float(h);
   }
-  static void store(std::byte* vector, std::uint32_t i, float x) {
+  static void store(std::byte* vector, std::size_t i, float x) {
     kvsift::fp16 h;
     kvsift::from_float(x, h);
-    std::memcpy(vector + 3 + 2 * std::size_t{i}, std::addressof(h), sizeof h);
+    std::memcpy(vector + 3 + 2 * i, std::addressof(h), sizeof h);
   }
 };
 

@@ -21,7 +21,6 @@ struct every_mass {
     return unite(column_set<attention_sum, attention_square_sum, last_attention>{}, column_set<window_attention>{window_attention{window}});
   }
   float operator()(auto const&, std::uint32_t) const { return 0; }
-  friend constexpr bool operator==(every_mass const&, every_mass const&) = default;
 };
 
 struct masses {

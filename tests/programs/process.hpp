@@ -17,7 +17,7 @@
 struct finished {
   int status = -1;  ///< exit status, or 256 + signal
   std::string out, err;
-  std::vector<std::size_t> pieces;  ///< bytes of each read of standard output
+  std::vector<std::size_t> pieces;  ///< bytes of each write to standard output, up to 4096
 };
 
 /// Runs a program of this build to its end.
@@ -27,7 +27,8 @@ inline finished run_program(std::string const& name, std::vector<std::string> co
   for (std::string const& a : arguments) argv.push_back(const_cast<char*>(a.c_str()));
   argv.push_back(nullptr);
   int out[2], err[2];
-  if (::pipe(out) != 0 || ::pipe(err) != 0) throw std::runtime_error("no pipe");
+  // O_DIRECT keeps writes apart: a read returns one of them, however late it comes.
+  if (::pipe2(out, O_DIRECT) != 0 || ::pipe(err) != 0) throw std::runtime_error("no pipe");
   pid_t const child = ::fork();
   if (child < 0) throw std::runtime_error("no process");
   if (child == 0) {

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include <kvsift/cache/row.hpp>
 #include <kvsift/core/shape.hpp>
@@ -13,6 +14,9 @@ enum class layout : std::uint32_t {
   slots,  ///< the last slot's token moves into it: O(head_dim), the order of slots is no order of positions
   dense,  ///< the later ones move up: O(held x head_dim), slots stay in position order
 };
+
+/// Bytes of a plane with the gap behind it: planes begin on a boundary that suits any element.
+KVSIFT_HOST_DEVICE constexpr std::size_t plane_bytes(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
 
 /// The planes of a KV tensor, and where each row's part of them begins. Trivially copyable: what kernels are given.
 /// K and V are [rows, capacity, vector_bytes], positions and ranks [rows, capacity], each column [rows, capacity, width].
@@ -59,7 +63,7 @@ struct cache_view {
     KVSIFT_HOST_DEVICE void operator()(C const& column, std::size_t index) const {
       std::size_t const slot = column.width() * sizeof(typename C::element);
       row.columns[index] = base + offset + first * slot;
-      offset += all * slot;
+      offset += plane_bytes(all * slot);
     }
   };
 };
@@ -83,7 +87,7 @@ cache_view<Columns> lay_out(std::byte* base, cache_shape const& shape, std::size
   total = 0;
   auto const take = [&](std::size_t count) {
     std::byte* const at = base == nullptr ? nullptr : base + total;
-    total += (count + 63) / 64 * 64;
+    total += plane_bytes(count);
     return at;
   };
   bytes.vectors = 2 * slots * vector_bytes;
@@ -100,7 +104,11 @@ cache_view<Columns> lay_out(std::byte* base, cache_shape const& shape, std::size
   v.values = take(bytes.vectors / 2);
   v.positions = reinterpret_cast<std::uint32_t*>(take(slots * sizeof(std::uint32_t)));
   v.ranks = with_ranks ? reinterpret_cast<std::uint32_t*>(take(slots * sizeof(std::uint32_t))) : nullptr;
-  v.columns = take(bytes.columns);
+  std::size_t columns = 0;
+  stored.for_each([&](auto const& column, std::size_t) {
+    columns += plane_bytes(slots * column.width() * sizeof(typename std::remove_cvref_t<decltype(column)>::element));
+  });
+  v.columns = take(columns);
   v.states = reinterpret_cast<row_state*>(take(bytes.states));
   return v;
 }

@@ -28,7 +28,7 @@ struct candidates {
   }
   /// Order in which the ranked scope takes slots out; guarded ones are out already and come last.
   KVSIFT_HOST_DEVICE std::uint32_t rank_key(std::uint32_t slot) const {
-    return ~ordered_key(rank_at(slot)) | mask_of(guarded(slot));
+    return (never_key - 1 - ordered_key(rank_at(slot))) | mask_of(guarded(slot));  // NaN comes last, before the guarded
   }
 };
 

@@ -27,7 +27,7 @@ class parallel_executor {
 
   template <class Task>
   void launch(std::uint32_t blocks, Task const& task) const {
-    pool_->run(blocks, &task, [](void const* t, std::uint32_t block) {
+    pool_->run(blocks, __builtin_addressof(task), [](void const* t, std::uint32_t block) {
       (*static_cast<Task const*>(t))(serial_group{}, block);
     });
   }

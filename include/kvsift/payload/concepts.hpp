@@ -11,8 +11,8 @@ namespace kvsift {
 /// How a vector is stored: in bytes(dim) bytes, by whatever code. Component by component, and eight at a time from a
 /// multiple of eight on.
 template <class P>
-concept vector_payload = requires(std::byte* to, std::byte const* from, std::uint32_t i, float x, lanes& eight) {
-  { P::bytes(i) } -> std::convertible_to<std::size_t>;
+concept vector_payload = requires(std::byte* to, std::byte const* from, std::uint32_t dim, std::size_t i, float x, lanes& eight) {
+  { P::bytes(dim) } -> std::convertible_to<std::size_t>;
   { P::load(from, i) } -> std::convertible_to<float>;
   P::load(from, i, eight);
   P::store(to, i, x);
