@@ -3,10 +3,12 @@
 // Counters: bytes of K and V, their share of a second, and the share of this process's own read bandwidth that is reached.
 #include <benchmark/benchmark.h>
 
+#include <cstddef>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
-#include <tuple>
+#include <type_traits>
 #include <vector>
 
 #include <bench/common/floors.hpp>
@@ -27,10 +29,11 @@ bench::bandwidths const& bandwidth_of(std::uint32_t threads) {
 }
 
 // The cache of the benchmark that runs. One at a time: the largest takes half a gigabyte.
+std::shared_ptr<void> current;
+std::string current_name;
+
 template <class Cache, class Policy>
 Cache& running(Policy const& policy, kvsift::cache_shape const& shape, std::uint32_t budget, std::string const& name) {
-  static std::shared_ptr<void> current;
-  static std::string current_name;
   if (current_name != name) {
     current.reset();
     current = std::make_shared<Cache>(policy, shape, budget);
@@ -41,7 +44,7 @@ Cache& running(Policy const& policy, kvsift::cache_shape const& shape, std::uint
 
 template <class Payload>
 void decode(benchmark::State& state, part what, auto const& policy_of, std::string const& name) {
-  auto const argument = [&](int i) { return static_cast<std::uint32_t>(state.range(i)); };
+  auto const argument = [&](std::size_t i) { return static_cast<std::uint32_t>(state.range(i)); };
   std::uint32_t const budget = argument(1);
   std::uint32_t const threads = argument(3);
   kvsift::cache_shape shape{.kv_heads = 32, .group = argument(2), .head_dim = argument(0)};

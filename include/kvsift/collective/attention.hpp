@@ -31,8 +31,7 @@ template <class F>
 KVSIFT_HOST_DEVICE KVSIFT_INLINE std::size_t for_lanes(std::size_t first, std::size_t step, std::size_t dim, F const& f) {
   std::size_t d = first;
   for (; d + 3 * step + lane_count <= dim; d += 4 * step) {
-#pragma GCC unroll 4
-    for (std::size_t i = 0; i < 4; ++i) f(d + i * step);
+    KVSIFT_UNROLL for (std::size_t i = 0; i < 4; ++i) f(d + i * step);
   }
   for (; d + lane_count <= dim; d += step) f(d);
   return d;
@@ -45,8 +44,7 @@ template <class Payload>
 KVSIFT_HOST_DEVICE KVSIFT_INLINE void dot_four(float const* q, std::byte const* const* keys, std::size_t dim, float* out,
                                                std::size_t apart) {
   lanes sums[segment_count];
-#pragma GCC unroll 4
-  for (std::uint32_t s = 0; s < segment_count; ++s) sums[s].fill(0);
+  KVSIFT_UNROLL for (std::uint32_t s = 0; s < segment_count; ++s) sums[s].fill(0);
   std::size_t const d = detail::for_lanes(0, lane_count, dim, [&](std::size_t i) {
     lanes query, key;
     query.load(q + i);
