@@ -80,9 +80,11 @@ TEST_CASE("columns and vectors of any size and alignment travel with their token
           REQUIRE(tag[1] == (row.positions[i] ^ 0x5a));
           REQUIRE(tag[2] == row.head);
           REQUIRE(row.column<hostile::exact_sum>()[i] == doctest::Approx(static_cast<double>(row.column<kvsift::attention_sum>()[i])));
-          for (u32 d = 0; d < shape.head_dim; ++d)
-            REQUIRE(hostile::odd_payload::load(row.keys.at(i), d) ==
-                    data.component(support::marked_vectors::kind::key, row.layer, 0, row.head, row.positions[i], d));
+          for (u32 d = 0; d < shape.head_dim; ++d) {
+            using kind = support::marked_vectors::kind;
+            REQUIRE(hostile::odd_payload::load(row.keys.at(i), d) == data.component(kind::key, row.layer, 0, row.head, row.positions[i], d));
+            REQUIRE(hostile::odd_payload::load(row.values.at(i), d) == data.component(kind::value, row.layer, 0, row.head, row.positions[i], d));
+          }
         }
       }
     }
