@@ -25,6 +25,10 @@ kvsift::policy_fields fields_of(oracle::description const& d) {
   kvsift::policy_fields f(d.policy);
   if (d.policy == "full") return f;
   if (d.policy != "streaming_llm") f.set("budget", u32(d.budget));
+  if (d.policy == "snapkv" || d.policy == "ada_snapkv") {
+    f.set("window", u32(d.window)).set("kernel", u32(d.kernel)).set("pool", d.pool == oracle::pool::max ? "max" : "avg");
+    return f;
+  }
   f.set("sinks", u32(d.sinks));
   if (d.policy == "tova") {
     f.set("shared", d.shared);
@@ -49,8 +53,11 @@ library_run run_library(Executor const& on, std::uint32_t threads, support::rand
   oracle::trace const& t = c.trace;
   kvsift::catalogue_policy const policy = kvsift::make_policy(fields_of(c.policy));
   kvsift::cache_shape const shape{1, u32(t.kv_heads), u32(t.group()), u32(t.dim), 1};
-  kvsift::kv_tensor<kvsift::any_policy> cache{
-      shape, policy.value, {.capacity = u32(t.tokens), .max_piece = u32(c.prompt), .group_threads = threads}};
+  kvsift::cache_options const options{.capacity = policy.bounded ? 0 : u32(t.tokens),
+                                      .max_piece = u32(c.prompt),
+                                      .promised = u32(t.tokens - c.prompt),
+                                      .group_threads = threads};
+  kvsift::kv_tensor<kvsift::any_policy> cache{shape, policy.value, options};
 
   library_run result;
   std::vector<std::vector<int>> held(static_cast<std::size_t>(t.kv_heads));

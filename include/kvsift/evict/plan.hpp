@@ -15,6 +15,7 @@ namespace kvsift {
 struct cache_options {
   std::uint32_t capacity = 0;   ///< slots of a head without a limit, or that only prompts are cut for; ignored by the others
   std::uint32_t max_piece = 1;  ///< the longest piece of tokens that step and compress are given
+  std::uint32_t promised = 0;   ///< tokens that arrive after the prompt: a head that only prompts are cut for has limit + promised slots
   layout order = layout::slots;
   std::uint32_t group_threads = 1;  ///< the most threads of a group that runs a block (1 on the CPU's executors)
 };
@@ -35,6 +36,7 @@ slot_plan plan_slots(cache_shape const& shape, Policy const& policy, cache_optio
   require(options.max_piece >= 1, "max_piece", options.max_piece, "give the longest piece of tokens, at least 1");
   require(options.group_threads >= 1 && options.group_threads <= 1024, "group_threads", options.group_threads, "give 1 to 1024");
   policy_facts const facts = policy.facts();
+  require(!facts.neighbours, "rules with a pooled score in decode", 1, "slots lie in position order at prompt_end only; ask such a score there");
   slot_plan plan;
   std::uint32_t largest = 0, largest_bounded = 0;
   for (std::uint32_t l = 0; l < shape.layers; ++l) {
@@ -59,7 +61,9 @@ slot_plan plan_slots(cache_shape const& shape, Policy const& policy, cache_optio
   std::uint32_t const room = includes(facts.moments, moment::after_attention) ? 1 : 0;
   std::uint32_t const bounded = largest_bounded + room;
   bool const evicts = includes(facts.moments, moment::before_append | moment::after_attention);
-  plan.capacity = evicts ? bounded : std::max(options.capacity, bounded);
+  std::uint64_t const grown = std::uint64_t{bounded} + options.promised;
+  require(evicts || grown < 0x7fffffffu, "limit + promised", grown, "give less than 2^31 slots");
+  plan.capacity = evicts ? bounded : std::max(options.capacity, static_cast<std::uint32_t>(grown));
   if (largest == no_limit || facts.moments == moment{}) {
     require(options.capacity >= 1, "capacity", options.capacity, "a policy without a limit needs the slots to allocate per head");
     plan.capacity = largest == no_limit ? std::max(options.capacity, bounded) : options.capacity;

@@ -9,6 +9,7 @@
 #include <kvsift/scope/most_varying.hpp>
 #include <kvsift/score/attention.hpp>
 #include <kvsift/score/key_norm.hpp>
+#include <kvsift/score/pooled.hpp>
 #include <kvsift/score/position.hpp>
 
 // Policies whose parts are chosen at run time: programs, JSON files and tests of random compositions use one instance of
@@ -47,7 +48,7 @@ class any_score {
   constexpr any_score(mean_attention) : kind_(kind::mean) {}
   constexpr any_score(newest_query_attention) : kind_(kind::newest_query) {}
   constexpr any_score(observed_mean s) : kind_(kind::observed), observed_(s) {}
-  constexpr any_score(pooled_window_attention s) : kind_(kind::pooled), pooled_(s) {}
+  constexpr any_score(pooled<window_mass> s) : kind_(kind::pooled), pooled_(s) {}
   constexpr any_score(smallest_key_norm) : kind_(kind::key_norm) {}
 
   /// f(the score source held).
@@ -76,7 +77,7 @@ class any_score {
   kind kind_ = kind::oldest;
   random_draw random_{};
   observed_mean observed_{};
-  pooled_window_attention pooled_{};
+  pooled<window_mass> pooled_{};
 };
 
 /// A ranked scope chosen at run time.

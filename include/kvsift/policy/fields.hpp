@@ -33,10 +33,14 @@ inline constexpr field_description field_table[] = {
     {"newest", field_kind::number, 0, most_slots, ""},
     {"excluded", field_kind::number, 0, most_slots, ""},
     {"history", field_kind::number, 1, 65536, ""},
+    {"window", field_kind::number, 1, most_slots, ""},
+    {"kernel", field_kind::number, 1, 65535, ""},
     {"seed", field_kind::number, 0, ~std::uint64_t{0}, ""},
     {"threshold", field_kind::truth, 0, 0, ""},
     {"shared", field_kind::truth, 0, 0, ""},
     {"score", field_kind::word, 0, 0, "accumulated|mean"},
+    {"pool", field_kind::word, 0, 0, "max|avg"},
+    {"group", field_kind::word, 0, 0, "mean|max|sum"},
     {"profile", field_kind::word, 0, 0, "fixed"},
 };
 

@@ -7,6 +7,7 @@
 #include <kvsift/scope/most_varying.hpp>
 #include <kvsift/score/attention.hpp>
 #include <kvsift/score/key_norm.hpp>
+#include <kvsift/score/pooled.hpp>
 #include <kvsift/score/position.hpp>
 
 // The policies of the literature, each a composition of parts. Budgets count slots per KV head.
@@ -60,8 +61,16 @@ constexpr auto heavy_hitter(std::uint32_t budget, std::uint32_t sinks, std::uint
                             bool threshold = false) {
   std::uint32_t const window = budget - sinks < 16 ? budget - sinks : 16;
   return policy{uniform_budget{budget},
-                at_prompt_end(pooled_window_attention{window}, protect{sinks, window}, pick::keepers),
+                at_prompt_end(pooled{window_mass{window}, 5, pooling::mean}, protect{sinks, window}, pick::keepers),
                 making_room(observed_mean{observations{history, threshold}}, protect{sinks, recent})};
+}
+
+/// SnapKV (arXiv 2404.14469): of a prompt that is too long, the last `window` tokens stay and those that their queries paid
+/// most attention to, pooled over `kernel` neighbours. Nothing goes in decode: the cache grows by the promised tokens.
+constexpr auto snapkv(std::uint32_t budget, std::uint32_t window = 32, std::uint32_t kernel = 7, pooling pool = pooling::max,
+                      group_reduction reduce = group_reduction::mean) {
+  return policy{uniform_budget{budget},
+                at_prompt_end(pooled{window_mass{window, reduce}, kernel, pool, window}, protect{.newest = window}, pick::keepers)};
 }
 
 /// The largest key norm goes (arXiv 2406.11430).

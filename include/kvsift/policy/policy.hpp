@@ -32,6 +32,7 @@ struct rule_list<First, Rest...> {
 struct policy_facts {
   moment moments{};               ///< every moment at which some rule acts
   bool shared = false;             ///< some rule's heads decide together
+  bool neighbours = false;         ///< some rule of decode looks at neighbouring slots: not legal
   bool run_time = false;           ///< some part of a rule is chosen at run time
   std::uint64_t least_limit = 0;  ///< of a head, so that every rule always finds a slot that may go
 };
@@ -45,6 +46,8 @@ constexpr void gather(rule_list<First, Rest...> const& rules, policy_facts& fact
   facts.run_time = facts.run_time || chosen_at_run_time<decltype(rules.first.score)> || chosen_at_run_time<decltype(rules.first.scope)>;
   if (rules.first.when != moment{} && rules.first.needs() > facts.least_limit) facts.least_limit = rules.first.needs();
   if (rules.first.when != moment{} && rules.first.who == unit::shared) facts.shared = true;
+  if (includes(rules.first.when, moment::before_append | moment::after_attention) && needs_slots_in_order(rules.first.score))
+    facts.neighbours = true;
   gather(rules.rest, facts);
 }
 

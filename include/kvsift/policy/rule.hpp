@@ -37,6 +37,27 @@ enum class pick : std::uint32_t { victims, keepers };
 template <class Part>
 concept chosen_at_run_time = requires(Part const& part) { part.visit([](auto const&) {}); };
 
+namespace detail {
+
+struct ask_for_order {
+  template <class Score>
+  constexpr bool operator()(Score const&) const {
+    if constexpr (requires { Score::needs_slots_in_order; }) return Score::needs_slots_in_order;
+    return false;
+  }
+};
+template <class Score>
+inline constexpr bool looks_at_neighbours = requires { Score::needs_slots_in_order; };
+
+}  // namespace detail
+
+/// Whether a score looks at neighbouring slots, which lie in position order at prompt_end only.
+template <class Score>
+constexpr bool needs_slots_in_order(Score const& score) {
+  if constexpr (chosen_at_run_time<Score>) return score.visit(detail::ask_for_order{});
+  else return detail::ask_for_order{}(score);
+}
+
 /// At these moments, the slots of lowest score among those that neither the guards nor the ranked scope take out go.
 template <score_source Score, ranked_scope Scope = all_slots>
 struct rule {
@@ -58,6 +79,7 @@ struct rule {
 /// One victim a step once the step's attention is known, and the same rule over a prompt that is too long.
 template <score_source Score, ranked_scope Scope = all_slots>
 constexpr auto over_budget(Score score, protect guards, Scope scope = {}, unit who = unit::per_head) {
+  static_assert(!detail::looks_at_neighbours<Score>, "kvsift: slots lie in position order at prompt_end only; ask a pooled score there");
   return rule<Score, Scope>{moment::prompt_end | moment::after_attention, score, guards, scope, who, pick::victims};
 }
 
@@ -70,6 +92,7 @@ constexpr auto at_prompt_end(Score score, protect guards, pick ranked = pick::vi
 /// A full head makes room before the next token is written, by what it knows so far.
 template <score_source Score>
 constexpr auto making_room(Score score, protect guards, unit who = unit::per_head) {
+  static_assert(!detail::looks_at_neighbours<Score>, "kvsift: slots lie in position order at prompt_end only; ask a pooled score there");
   return rule<Score>{moment::before_append, score, guards, {}, who, pick::victims};
 }
 
