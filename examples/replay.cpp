@@ -97,8 +97,8 @@ void run(Executor const& on, std::uint32_t threads, trace const& t, kvsift::cata
     }
   };
   feed(0, prompt);
-  for (std::uint32_t h = 0; h < t.kv_heads; ++h)
-    out << "{\"event\":\"budget\",\"head\":" << h << ",\"slots\":" << (policy.bounded ? policy.slots : t.tokens) << "}\n";
+  for (std::uint32_t h = 0; h < t.kv_heads; ++h)  // of heads that competed, what each was given
+    out << "{\"event\":\"budget\",\"head\":" << h << ",\"slots\":" << (policy.bounded ? cache.view().row(h).state->limit : t.tokens) << "}\n";
   for (std::uint32_t token = prompt; token < t.tokens; ++token) feed(token, 1);
   for (std::uint32_t h = 0; h < t.kv_heads; ++h) {
     out << "{\"event\":\"final\",\"head\":" << h << ",\"positions\":";

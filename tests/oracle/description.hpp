@@ -38,7 +38,7 @@ struct description {
 inline std::vector<std::string> policy_names() {
   return {"full",       "streaming_llm",   "accumulated_attention", "mean_attention", "tova",
           "roco",       "deviation_scope", "recent_global",         "heavy_hitter",   "key_norm",
-          "keep_it_odd", "snapkv"};
+          "keep_it_odd", "snapkv", "ada_snapkv"};
 }
 
 /// The rule of a description; std::invalid_argument if it names no policy of policy_names().

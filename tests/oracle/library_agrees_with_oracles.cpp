@@ -27,6 +27,7 @@ kvsift::policy_fields fields_of(oracle::description const& d) {
   if (d.policy != "streaming_llm") f.set("budget", u32(d.budget));
   if (d.policy == "snapkv" || d.policy == "ada_snapkv") {
     f.set("window", u32(d.window)).set("kernel", u32(d.kernel)).set("pool", d.pool == oracle::pool::max ? "max" : "avg");
+    if (d.policy == "ada_snapkv") f.set("floor", kvsift::field_value(d.floor));
     return f;
   }
   f.set("sinks", u32(d.sinks));
@@ -79,7 +80,7 @@ library_run run_library(Executor const& on, std::uint32_t threads, support::rand
   };
   feed(0, c.prompt);
   for (int h = 0; h < t.kv_heads; ++h) {
-    int const slots = policy.bounded ? static_cast<int>(policy.slots) : t.tokens;
+    int const slots = policy.bounded ? static_cast<int>(cache.view().row(u32(h)).state->limit) : t.tokens;
     result.events.push_back({oracle::event::kind::budget, 0, h, slots, {}});
   }
   for (int token = c.prompt; token < t.tokens; ++token) {

@@ -29,6 +29,8 @@ void for_each_named(std::uint32_t budget, F const& f) {
   f("heavy_hitter, history", heavy_hitter(budget, 1, 2, 3));
   f("snapkv", snapkv(budget, 3, 5));
   f("snapkv, largest of the group, mean of neighbours", snapkv(budget, 4, 3, pooling::avg, group_reduction::max));
+  f("ada_snapkv", ada_snapkv(budget, 3, 5));
+  f("ada_snapkv, no floor", ada_snapkv(budget, 2, 3, pooling::avg, 0.0));
   f("key_norm", key_norm(budget, 2, 2));
   f("keep_it_odd", keep_it_odd(budget, 1, 2));
   f("random", random_eviction(budget, 1, 2, 7));

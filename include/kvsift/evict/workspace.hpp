@@ -28,9 +28,9 @@ struct workspace_view {
   std::size_t bytes = 0;
 
   static workspace_view carve(std::byte* base, cache_shape const& shape, Columns const& stored, policy_facts const& facts,
-                              std::uint32_t capacity, cache_options const& options) {
+                              std::uint32_t longest, cache_options const& options) {
     workspace_view w;
-    w.slots = std::max<std::size_t>(options.max_piece, capacity);
+    w.slots = std::max<std::size_t>(options.max_piece, longest);
     w.threads = options.group_threads;
     w.piece = options.max_piece;
     bool const by_head = stored.window_queries() != 0 && stored.window_reduction() != group_reduction::mean;
@@ -49,8 +49,9 @@ struct workspace_view {
     std::size_t const summed = facts.run_time ? shape.rows() : facts.shared ? shape.layers * shape.sequences : 0;
     w.sums = reinterpret_cast<float*>(take(summed * 2 * w.slots * sizeof(float)));
     w.words = reinterpret_cast<std::uint32_t*>(take(std::size_t{shape.rows()} * 2 * w.threads * sizeof(std::uint32_t)));
-    lay_out(nullptr, one_layer, 0, stored, options.max_piece, false, layout::dense, unused, staging);
-    w.staging = lay_out(take(staging), one_layer, 0, stored, options.max_piece, false, layout::dense, unused, staging);
+    slot_extent const staged = slot_extent::even(one_layer, options.max_piece);
+    lay_out(nullptr, one_layer, 0, stored, staged, false, layout::dense, unused, staging);
+    w.staging = lay_out(take(staging), one_layer, 0, stored, staged, false, layout::dense, unused, staging);
     return w;
   }
   /// Room for the values of rows that decide together, by their number.

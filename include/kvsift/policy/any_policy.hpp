@@ -1,8 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <utility>
+#include <vector>
 
+#include <kvsift/budget/competing.hpp>
 #include <kvsift/budget/layers.hpp>
 #include <kvsift/budget/uniform.hpp>
 #include <kvsift/policy/policy.hpp>
@@ -107,15 +110,33 @@ class any_budget {
   constexpr any_budget(unlimited = {}) {}
   constexpr any_budget(uniform_budget b) : slots_(b.slots) {}
   any_budget(layer_budgets b) : layers_(std::move(b)) {}
+  template <class Base>
+  constexpr any_budget(competing_budget<Base> b) : any_budget(std::move(b.base)) {
+    shares_ = b.shares;
+  }
 
   constexpr std::uint32_t limit(cache_shape const& shape, std::uint32_t layer, std::uint32_t head) const {
     return layers_.slots.empty() ? slots_ : layers_.limit(shape, layer, head);
+  }
+  constexpr std::optional<competing_shares> measured() const { return shares_; }
+  /// The same limits, split by no measurement.
+  constexpr any_budget without_measure() const {
+    any_budget base = *this;
+    base.shares_.reset();
+    return base;
+  }
+  /// Other limits, split the same way.
+  any_budget by_layer(std::vector<std::uint32_t> slots) const {
+    any_budget other{layer_budgets{std::move(slots)}};
+    other.shares_ = shares_;
+    return other;
   }
   friend constexpr bool operator==(any_budget const&, any_budget const&) = default;
 
  private:
   std::uint32_t slots_ = no_limit;
   layer_budgets layers_{};
+  std::optional<competing_shares> shares_{};
 };
 
 using any_rule = rule<any_score, any_scope>;

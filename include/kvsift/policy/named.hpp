@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include <kvsift/budget/competing.hpp>
 #include <kvsift/budget/uniform.hpp>
 #include <kvsift/policy/policy.hpp>
 #include <kvsift/scope/most_varying.hpp>
@@ -71,6 +72,14 @@ constexpr auto snapkv(std::uint32_t budget, std::uint32_t window = 32, std::uint
                       group_reduction reduce = group_reduction::mean) {
   return policy{uniform_budget{budget},
                 at_prompt_end(pooled{window_mass{window, reduce}, kernel, pool, window}, protect{.newest = window}, pick::keepers)};
+}
+
+/// Ada-KV over SnapKV (arXiv 2407.11550): the KV heads of a layer compete for `budget` slots each, all but a part `floor`.
+constexpr auto ada_snapkv(std::uint32_t budget, std::uint32_t window = 32, std::uint32_t kernel = 7, pooling pool = pooling::max,
+                          double floor = 0.2, group_reduction reduce = group_reduction::mean) {
+  return policy{competing_budget{uniform_budget{budget}, competing_shares{floor}},
+                at_prompt_end(pooled{window_mass{window, reduce}, kernel, pool, window}, protect{.newest = window}, pick::keepers,
+                              unit::competing)};
 }
 
 /// The largest key norm goes (arXiv 2406.11430).

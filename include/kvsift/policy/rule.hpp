@@ -26,8 +26,12 @@ KVSIFT_HOST_DEVICE constexpr bool includes(moment set, moment one) {
   return (static_cast<std::uint32_t>(set) & static_cast<std::uint32_t>(one)) != 0;
 }
 
-/// Who decides together: each head for itself, or all heads of a layer by their mean score (one choice for all).
-enum class unit : std::uint32_t { per_head, shared };
+/// Who decides together.
+enum class unit : std::uint32_t {
+  per_head,   ///< each head for itself
+  shared,     ///< all heads of a layer by their mean score: one choice for all
+  competing,  ///< all heads of a layer by one ranking: how many each keeps differs. At prompt_end, under a measured budget
+};
 
 /// Which end of the ranking is counted: tells on ties only. victims: of equals the lower position goes.
 /// keepers: of equals the lower position stays.
@@ -85,8 +89,8 @@ constexpr auto over_budget(Score score, protect guards, Scope scope = {}, unit w
 
 /// A prompt that is too long is cut in one go.
 template <score_source Score>
-constexpr auto at_prompt_end(Score score, protect guards, pick ranked = pick::victims) {
-  return rule<Score>{moment::prompt_end, score, guards, {}, unit::per_head, ranked};
+constexpr auto at_prompt_end(Score score, protect guards, pick ranked = pick::victims, unit who = unit::per_head) {
+  return rule<Score>{moment::prompt_end, score, guards, {}, who, ranked};
 }
 
 /// A full head makes room before the next token is written, by what it knows so far.
