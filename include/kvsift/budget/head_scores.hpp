@@ -46,13 +46,13 @@ inline std::vector<double> normalised(std::vector<double> weights) {
 
 /// HeadKV (arXiv 2410.19258). scores [layers, query_heads], not negative: every head keeps b - pool and the pools of all
 /// heads are split by score, where b = slots - window, pool = floor(b / beta). A larger beta makes heads more alike.
-/// The score of a KV head is the sum over its group. `published`: as the original, which stores every query head (group 1).
+/// The score of a KV head is the sum over its group. `published`: query heads are rounded to the nearest, halves to even, and
+/// a KV head has the mean of its group, rounded again; the original stores every query head (group 1).
 inline std::vector<std::uint32_t> headkv_slots(cache_shape const& shape, std::vector<double> const& scores, head_share const& share,
                                                double beta = 1.5, double temperature = 1, profile rounding = profile::exact) {
   detail::check_share(share);
   require(scores.size() == std::size_t{shape.layers} * shape.query_heads(), "head scores", scores.size(), "give one for each query head of each layer");
   require(beta >= 1, "beta", beta, "give at least 1");
-  require(rounding == profile::exact || shape.group == 1, "group", shape.group, "as published every query head has slots of its own; give a shape of group 1");
   for (double const s : scores) require(s >= 0 && std::isfinite(s), "head score", s, "give finite scores that are not negative");
   std::vector<double> x = detail::normalised(scores);
   if (temperature != 1) {
@@ -62,11 +62,15 @@ inline std::vector<std::uint32_t> headkv_slots(cache_shape const& shape, std::ve
   double const b = share.slots - share.window, pool = std::floor(b / beta);
   std::vector<double> of_kv_head(x.size() / shape.group, 0.0);
   for (std::size_t i = 0; i < x.size(); ++i) of_kv_head[i / shape.group] += x[i];
-  auto const heads = static_cast<double>(of_kv_head.size());
   if (rounding == profile::exact)
     return detail::above(share.window, apportion(of_kv_head, static_cast<std::uint64_t>(b) * of_kv_head.size(), b - pool, detail::most_of(share)));
+  for (double& s : x) s = std::nearbyint(s * pool * static_cast<double>(x.size()) + (b - pool));
   std::vector<std::uint32_t> slots;
-  for (double const s : of_kv_head) slots.push_back(static_cast<std::uint32_t>(std::nearbyint(s * (pool * heads) + (b - pool))));
+  for (std::size_t i = 0; i < x.size(); i += shape.group) {
+    double sum = 0;
+    for (std::size_t q = i; q < i + shape.group; ++q) sum += x[q];
+    slots.push_back(static_cast<std::uint32_t>(std::nearbyint(sum / shape.group)));
+  }
   return detail::above(share.window, slots);
 }
 

@@ -1,12 +1,16 @@
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <optional>
 #include <utility>
-#include <vector>
+#include <variant>
 
 #include <kvsift/budget/competing.hpp>
+#include <kvsift/budget/heads.hpp>
 #include <kvsift/budget/layers.hpp>
+#include <kvsift/budget/pyramid.hpp>
+#include <kvsift/budget/ratio.hpp>
 #include <kvsift/budget/uniform.hpp>
 #include <kvsift/policy/policy.hpp>
 #include <kvsift/scope/most_varying.hpp>
@@ -104,38 +108,36 @@ class any_scope {
   bool ranked_ = false;
 };
 
-/// A budget allocator chosen at run time.
+/// A budget allocator chosen at run time, static or split by measurement.
 class any_budget {
  public:
-  constexpr any_budget(unlimited = {}) {}
-  constexpr any_budget(uniform_budget b) : slots_(b.slots) {}
-  any_budget(layer_budgets b) : layers_(std::move(b)) {}
-  template <class Base>
-  constexpr any_budget(competing_budget<Base> b) : any_budget(std::move(b.base)) {
+  using base = std::variant<unlimited, uniform_budget, layer_budgets, head_budgets, pyramid_budget, ratio_budget>;
+
+  constexpr any_budget() = default;
+  template <class B>
+  requires std::constructible_from<base, B>
+  constexpr any_budget(B b) : base_(std::move(b)) {}
+  template <class B>
+  constexpr any_budget(competing_budget<B> b) : any_budget(std::move(b.base)) {
     shares_ = b.shares;
   }
 
   constexpr std::uint32_t limit(cache_shape const& shape, std::uint32_t layer, std::uint32_t head) const {
-    return layers_.slots.empty() ? slots_ : layers_.limit(shape, layer, head);
+    return std::visit([&](auto const& b) { return b.limit(shape, layer, head); }, base_);
   }
   constexpr std::optional<competing_shares> measured() const { return shares_; }
-  /// The same limits, split by no measurement.
-  constexpr any_budget without_measure() const {
-    any_budget base = *this;
-    base.shares_.reset();
-    return base;
-  }
+  /// What the limits are before a measurement splits them.
+  constexpr base const& limits() const { return base_; }
   /// Other limits, split the same way.
-  any_budget by_layer(std::vector<std::uint32_t> slots) const {
-    any_budget other{layer_budgets{std::move(slots)}};
-    other.shares_ = shares_;
+  constexpr any_budget with_limits(base b) const {
+    any_budget other = *this;
+    other.base_ = std::move(b);
     return other;
   }
   friend constexpr bool operator==(any_budget const&, any_budget const&) = default;
 
  private:
-  std::uint32_t slots_ = no_limit;
-  layer_budgets layers_{};
+  base base_{};
   std::optional<competing_shares> shares_{};
 };
 

@@ -255,7 +255,7 @@ inline catalogue_policy make_policy(policy_fields f) {
     auto const [low, high] = std::minmax_element(f.layers.begin(), f.layers.end());
     if (*low < 1 || *high > most_slots)
       detail::refuse_field("layers", std::to_string(*low < 1 ? *low : *high), "give 1 to " + std::to_string(most_slots) + " slots for each layer");
-    made.value.budget = made.value.budget.by_layer(f.layers);
+    made.value.budget = made.value.budget.with_limits(layer_budgets{f.layers});
     least = *low;
     made.slots = *high;
   }
@@ -272,7 +272,7 @@ inline catalogue_policy make_policy(policy_fields f) {
 inline catalogue_policy join_phases(catalogue_policy const& prompt, catalogue_policy const& decode) {
   if (!prompt.bounded || !decode.bounded)
     throw bad_argument("policy fields 'prompt' and 'decode' name a policy that never evicts; give two that keep a budget");
-  if (!(prompt.value.budget.without_measure() == decode.value.budget.without_measure()))
+  if (!(prompt.value.budget.limits() == decode.value.budget.limits()))
     throw bad_argument("policy field 'budget' is " + std::to_string(prompt.slots) + " for the prompt and " + std::to_string(decode.slots) +
                        " for decode; give both the same");
   catalogue_policy joined = decode;
