@@ -213,9 +213,14 @@ void compress(Executor const& on, Layer rows, float const* keys, float const* va
     auto const given = [&](float const* plane, char const* name, bool asked) {
       require(!asked || plane != nullptr, name, 0, "the policy's columns feed on it; give the engine's attention mass");
     };
-    bool feeds = false;
-    stored.for_each([&](auto const& column, std::size_t) { feeds = feeds || (column.feeds_on_attention && column.width() != 0); });
-    given(masses.sum, "masses.sum", feeds);
+    bool feeds = false, sums = false;
+    stored.for_each([&]<class C>(C const& column, std::size_t) {
+      bool const fed = C::feeds_on_attention && column.width() != 0;
+      constexpr bool own_mass = std::is_same_v<C, attention_square_sum> || std::is_same_v<C, last_attention> || std::is_same_v<C, window_attention>;
+      feeds = feeds || fed;
+      sums = sums || (fed && !own_mass);
+    });
+    given(masses.sum, "masses.sum", sums);
     if constexpr (columns::template has<attention_square_sum>)
       given(masses.squares, "masses.squares", stored.template get<attention_square_sum>().stored);
     if constexpr (columns::template has<last_attention>) given(masses.last, "masses.last", stored.template get<last_attention>().stored);
