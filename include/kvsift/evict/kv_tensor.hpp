@@ -98,6 +98,8 @@ class kv_tensor {
   /// The planes, to read or to hand to a task.
   view_type const& view() const { return bound_.planes; }
   cache_bytes const& bytes() const { return bytes_; }
+  /// Bytes taken from the machine for the planes; beside them stands the workspace.
+  std::size_t allocated_bytes() const { return memory_.size(); }
   std::size_t workspace_bytes() const { return workspace_.size(); }
   /// The most slots that a head of the layer holds; under a measured budget, of heads that came out even.
   std::uint32_t held(std::uint32_t layer) const { return held_[layer]; }
