@@ -61,7 +61,7 @@ trace load_trace(std::string const& path) {
 
 positions held(cache_type const& cache, std::uint32_t head) {
   auto const row = cache.view().row(head);
-  positions p(row.positions, row.positions + row.state->held);
+  positions p(row.positions + 0, row.positions + row.state->held);
   std::sort(p.begin(), p.end());
   return p;
 }

@@ -55,7 +55,7 @@ struct exact_sum {
 struct wild_score {
   static constexpr auto columns() { return kvsift::column_set<origin, exact_sum, kvsift::attention_sum>{}; }
   float operator()(auto const& row, std::uint32_t slot) const {
-    std::uint32_t const p = row.template get<origin>()[3 * slot];
+    std::uint32_t const p = row.template get<origin>()[slot][0];
     if (row.template get<exact_sum>()[slot] < 0) return 0;
     switch (p * 7 % 6) {
       case 0: return NAN;
@@ -75,7 +75,7 @@ struct wild_scope {
   static constexpr auto columns() { return kvsift::column_set<origin>{}; }
   constexpr std::uint32_t excluded() const { return count; }
   float operator()(auto const& row, std::uint32_t slot) const {
-    std::uint32_t const p = row.template get<origin>()[3 * slot];
+    std::uint32_t const p = row.template get<origin>()[slot][0];
     return p % 4 == 0 ? INFINITY : p % 4 == 1 ? -INFINITY : NAN;
   }
   friend constexpr bool operator==(wild_scope const&, wild_scope const&) = default;

@@ -7,6 +7,7 @@
 #include <contract/suites.hpp>
 #include <kvsift/exec/parallel_executor.hpp>
 #include <support/any_executor.hpp>
+#include <support/pages.hpp>
 #include <support/poison.hpp>
 
 using namespace contract;
@@ -57,29 +58,35 @@ TEST_CASE("position rules") {
   keeps_positions(hostile::counted_positions{}, 12);
 }
 
-TEST_CASE("columns and vectors of any size and alignment travel with their token, through prompts, evictions and layouts") {
+namespace {
+
+/// Columns and vectors of any size and alignment stay with their token, through prompts, evictions and moves.
+template <class Placement>
+void everything_travels(u32 limit, u32 prompt) {
   kvsift::cache_shape const shape{2, 3, 1, 9, 1};
-  auto const policy = kvsift::policy{kvsift::uniform_budget{7}, kvsift::over_budget(hostile::wild_score{}, kvsift::protect{1, 2})};
+  auto const policy = kvsift::policy{kvsift::uniform_budget{limit}, kvsift::over_budget(hostile::wild_score{}, kvsift::protect{1, 2})};
   for (kvsift::layout const order : {kvsift::layout::slots, kvsift::layout::dense}) {
-    kvsift::kv_tensor<decltype(policy), hostile::odd_payload> cache{shape, policy, {.max_piece = 11, .order = order}};
+    kvsift::kv_tensor<decltype(policy), hostile::odd_payload, kvsift::original_positions, kvsift::dropped, Placement> cache{
+        shape, policy, {.max_piece = prompt, .order = order}};
     support::marked_vectors const data{6, shape};
-    std::vector<float> out(std::size_t{11} * shape.query_heads() * shape.head_dim);
-    for (u32 seen = 0, tokens = 11; seen < 40; tokens = 1) {
+    std::vector<float> out(std::size_t{prompt} * shape.query_heads() * shape.head_dim);
+    for (u32 seen = 0, tokens = prompt; seen < prompt + 29; tokens = 1) {
       support::poison(cache);
+      support::scatter_pages(cache.view(), seen);
       for (u32 layer = 0; layer < shape.layers; ++layer)
         kvsift::step(hostile::backwards_executor{}, cache[layer], data.make_piece(layer, seen, tokens).view(), out.data());
       kvsift::evict(hostile::backwards_executor{}, cache);
       seen += tokens;
       for (u32 r = 0; r < shape.rows(); ++r) {
         auto const row = cache.view().row(r);
-        REQUIRE(reinterpret_cast<std::uintptr_t>(row.column<hostile::exact_sum>()) % alignof(double) == 0);
-        REQUIRE(reinterpret_cast<std::uintptr_t>(row.column<kvsift::attention_sum>()) % alignof(float) == 0);
+        REQUIRE(reinterpret_cast<std::uintptr_t>(row.template column<hostile::exact_sum>().at(0)) % alignof(double) == 0);
+        REQUIRE(reinterpret_cast<std::uintptr_t>(row.template column<kvsift::attention_sum>().at(0)) % alignof(float) == 0);
         for (u32 i = 0; i < row.state->held; ++i) {
-          std::uint8_t const* const tag = row.column<hostile::origin>() + 3 * i;
+          std::uint8_t const* const tag = row.template column<hostile::origin>()[i];
           REQUIRE(tag[0] == row.positions[i]);
           REQUIRE(tag[1] == (row.positions[i] ^ 0x5a));
           REQUIRE(tag[2] == row.head);
-          REQUIRE(row.column<hostile::exact_sum>()[i] == doctest::Approx(static_cast<double>(row.column<kvsift::attention_sum>()[i])));
+          REQUIRE(row.template column<hostile::exact_sum>()[i] == doctest::Approx(static_cast<double>(row.template column<kvsift::attention_sum>()[i])));
           for (u32 d = 0; d < shape.head_dim; ++d) {
             using kind = support::marked_vectors::kind;
             REQUIRE(hostile::odd_payload::load(row.keys.at(i), d) == data.component(kind::key, row.layer, 0, row.head, row.positions[i], d));
@@ -89,4 +96,12 @@ TEST_CASE("columns and vectors of any size and alignment travel with their token
       }
     }
   }
+}
+
+}  // namespace
+
+TEST_CASE("columns and vectors of any size and alignment travel with their token, through prompts, evictions and layouts") {
+  everything_travels<kvsift::in_rows>(7, 11);
+  everything_travels<kvsift::in_pages>(7, 11);
+  everything_travels<kvsift::in_pages>(64, 75);
 }

@@ -100,9 +100,9 @@ void is_a_column(C const& column) {
 namespace detail {
 
 /// A part of a policy, asked of one slot of a row.
-template <class Part, class Columns>
-float ask(Part const& part, kvsift::row_view<Columns> const& row, u32 slot) {
-  kvsift::narrowed_row<kvsift::columns_of<Part>, Columns> const seen{row.positions, row.context(row.state->held), std::addressof(row)};
+template <class Part, class Columns, class Placement>
+float ask(Part const& part, kvsift::row_view<Columns, Placement> const& row, u32 slot) {
+  kvsift::narrowed_row<kvsift::columns_of<Part>, Columns, Placement> const seen{row.positions, row.context(row.state->held), std::addressof(row)};
   return part(seen, slot);
 }
 
@@ -113,17 +113,18 @@ inline bool below(float a, float b) { return std::isnan(a) ? !std::isnan(b) : a 
 
 /// score_source and ranked_scope: of the slots that the guards leave in, the scope takes out the `excluded()` highest (of
 /// equals the higher position), and of the rest the lowest score goes (of equals the lower position).
-template <kvsift::score_source Score, kvsift::ranked_scope Scope = kvsift::all_slots>
-void decides_as_defined(Score const& score, Scope const& scope = {}, kvsift::protect guards = {1, 1}) {
+template <class Placement, kvsift::score_source Score, kvsift::ranked_scope Scope>
+void decides_as_defined_in(Score const& score, Scope const& scope, kvsift::protect guards, u32 candidates) {
   kvsift::cache_shape const shape{1, 2, 2, 5, 1};
-  u32 const limit = static_cast<u32>(guards.slots()) + scope.excluded() + 3;
+  u32 const limit = static_cast<u32>(guards.slots()) + scope.excluded() + candidates;
   for (kvsift::layout const order : {kvsift::layout::slots, kvsift::layout::dense}) {
     kvsift::rule<Score, Scope> rule{};
     rule.when = kvsift::moment::after_attention;
     rule.score = score;
     rule.guards = guards;
     rule.scope = scope;
-    kvsift::kv_tensor cache{shape, kvsift::policy{kvsift::uniform_budget{limit}, rule}, {.order = order}};
+    kvsift::kv_tensor cache{shape, kvsift::policy{kvsift::uniform_budget{limit}, rule}, {.order = order},
+                            kvsift::original_positions{}, kvsift::dropped{}, Placement{}};
     support::marked_vectors const data{11, shape};
     std::vector<float> out(shape.query_heads() * shape.head_dim);
     for (u32 position = 0; position < limit + 20; ++position) {
@@ -155,6 +156,14 @@ void decides_as_defined(Score const& score, Scope const& scope = {}, kvsift::pro
       for (u32 r = 0; r < shape.rows(); ++r) REQUIRE(support::listed(now[r].positions()) == support::listed(want[r]));
     }
   }
+}
+
+/// The same in rows and in pages, there over more than one.
+template <kvsift::score_source Score, kvsift::ranked_scope Scope = kvsift::all_slots>
+void decides_as_defined(Score const& score, Scope const& scope = {}, kvsift::protect guards = {1, 1}) {
+  decides_as_defined_in<kvsift::in_rows>(score, scope, guards, 3);
+  decides_as_defined_in<kvsift::in_pages>(score, scope, guards, 3);
+  decides_as_defined_in<kvsift::in_pages>(score, scope, guards, 33);
 }
 
 /// budget_allocator: every head of every layer keeps its limit, before a token as after it and after a prompt.

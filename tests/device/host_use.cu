@@ -33,4 +33,6 @@ void host_use() {
   use(typed);
   kv_tensor shared{shape, tova(64, true), options};
   use(shared);
+  kv_tensor paged{shape, heavy_hitter(64, 4, 10, 8, true), options, in_cache_positions{}, dropped{}, in_pages{}};
+  use(paged);
 }

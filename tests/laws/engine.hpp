@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <type_traits>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include <kvsift/policy/any_policy.hpp>
 #include <kvsift/position/in_cache.hpp>
 #include <support/any_executor.hpp>
+#include <support/pages.hpp>
 #include <support/poison.hpp>
 #include <support/snapshot.hpp>
 
@@ -29,12 +31,14 @@ class engine {
   virtual void clear() = 0;
   virtual void poison() = 0;          ///< fills what is undefined between two verbs
   virtual void poison_scratch() = 0;  ///< and what is undefined between two launches
+  virtual void scatter(std::uint64_t seed) = 0;  ///< deals pages out anew, where there are pages: nothing may change
+  virtual std::string misplaced() const = 0;     ///< what is wrong with the pages; empty if nothing is
   virtual support::snapshot look() const = 0;
   virtual std::uint32_t capacity() const = 0;
 };
 
 /// On: any_executor, or serial_executor where one executor is enough (half the instances to compile).
-template <class On, class Policy, class Payload, class Position>
+template <class On, class Policy, class Payload, class Position, class Placement>
 class engine_of final : public engine {
  public:
   engine_of(kvsift::cache_shape const& shape, Policy const& policy, kvsift::cache_options const& options,
@@ -58,6 +62,8 @@ class engine_of final : public engine {
   void clear() override { cache_.clear(); }
   void poison() override { support::poison(cache_); }
   void poison_scratch() override { support::poison_scratch(cache_); }
+  void scatter(std::uint64_t seed) override { support::scatter_pages(cache_.view(), seed); }
+  std::string misplaced() const override { return support::misplaced_pages(cache_.view()); }
   support::snapshot look() const override { return support::take_snapshot(cache_.view()); }
   std::uint32_t capacity() const override { return cache_.capacity(); }
 
@@ -69,13 +75,14 @@ class engine_of final : public engine {
     else
       return {};
   }
-  kvsift::kv_tensor<Policy, Payload, Position> cache_;
+  kvsift::kv_tensor<Policy, Payload, Position, kvsift::dropped, Placement> cache_;
 };
 
-template <class On, class Payload = kvsift::fp32_payload, class Position = kvsift::original_positions, class Policy>
+template <class On, class Payload = kvsift::fp32_payload, class Position = kvsift::original_positions,
+          class Placement = kvsift::in_rows, class Policy>
 std::unique_ptr<engine> engine_for(kvsift::cache_shape const& shape, Policy const& policy,
                                    kvsift::cache_options const& options, Position const& position = {}) {
-  return std::make_unique<engine_of<On, Policy, Payload, Position>>(shape, policy, options, position);
+  return std::make_unique<engine_of<On, Policy, Payload, Position, Placement>>(shape, policy, options, position);
 }
 
 /// Caches of any_policy. Defined once each, in engines_*.cpp; only fp32 at original positions knows thread groups.
@@ -87,5 +94,9 @@ std::unique_ptr<engine> make_half_engine(kvsift::cache_shape const&, kvsift::any
                                          kvsift::cache_options const&, storage);
 std::unique_ptr<engine> make_ranked_engine(kvsift::cache_shape const&, kvsift::any_policy const&,
                                            kvsift::cache_options const&, kvsift::in_cache_positions const&);
+/// The same in pages.
+std::unique_ptr<engine> make_paged_engine(kvsift::cache_shape const&, kvsift::any_policy const&, kvsift::cache_options const&);
+std::unique_ptr<engine> make_paged_ranked_engine(kvsift::cache_shape const&, kvsift::any_policy const&,
+                                                 kvsift::cache_options const&, kvsift::in_cache_positions const&);
 
 }  // namespace laws

@@ -42,10 +42,11 @@ std::size_t slot_bytes(Policy const& policy) {
 }
 
 /// Bytes a cache takes as allocated, without workspace, over those of the slots that its heads may keep.
-template <class Policy>
+template <class Placement = kvsift::in_rows, class Policy>
 double over(Policy const& policy, std::size_t kept, kvsift::cache_options const& options = {}) {
-  kvsift::kv_tensor<Policy, kvsift::fp16_payload> const cache{large, policy, options};
-  auto const plan = kvsift::kv_tensor<Policy, kvsift::fp16_payload>::plan(large, policy, options);
+  using cache_type = kvsift::kv_tensor<Policy, kvsift::fp16_payload, kvsift::original_positions, kvsift::dropped, Placement>;
+  cache_type const cache{large, policy, options};
+  auto const plan = cache_type::plan(large, policy, options);
   CHECK(cache.allocated_bytes() >= plan.cache.total());
   CHECK(cache.allocated_bytes() <= plan.cache.total() + 16 * 64);  // planes begin on boundaries of 64 bytes
   return static_cast<double>(cache.allocated_bytes()) / static_cast<double>(kept * slot_bytes(policy)) - 1;
@@ -68,6 +69,17 @@ TEST_CASE("ragged: what heads compete for is known before it is split, and is al
   std::size_t const sum = std::size_t{large.layers} * large.kv_heads * mean;
   CHECK(over(kvsift::ada_snapkv(mean), sum, {.max_piece = 8192}) < 0.001);
   CHECK(over(kvsift::ada_snapkv(mean), sum + 256 * std::size_t{64}, {.max_piece = 8192, .promised = 64}) < 0.001);
+}
+
+TEST_CASE("pages: bytes are within 3 % of the heads' budgets, rounding to whole pages and their table included") {
+  std::size_t const sum = std::size_t{large.layers} * large.kv_heads * mean;
+  for (std::uint64_t const seed : {1u, 2u, 3u}) {
+    kvsift::policy const p{kvsift::head_budgets{budgets_with_mean(seed)}, kvsift::over_budget(kvsift::mean_attention{}, kvsift::protect{4, 10})};
+    CHECK(over<kvsift::in_pages>(p, sum) < 0.03);
+    CHECK(over<kvsift::in_pages>(p, sum) > 0.005);
+  }
+  // However the heads of a layer come to share it out: each may end one slot into a page.
+  CHECK(over<kvsift::in_pages>(kvsift::ada_snapkv(mean), sum, {.max_piece = 8192}) < 0.03);
 }
 
 namespace {
@@ -99,10 +111,10 @@ class watched_vectors {
 };
 
 /// Elements written when one token arrives, the most in 60 steps after a prompt, over heads x head_dim.
-template <class Policy>
-double written_a_token(Policy const& policy) {
+template <class Placement, class Policy>
+double written_a_token(Policy const& policy, Placement) {
   kvsift::cache_shape const shape{1, 4, 1, 16, 1};
-  kvsift::kv_tensor<Policy> cache{shape, policy, {.max_piece = 50, .promised = 60}};
+  kvsift::kv_tensor<Policy, kvsift::fp32_payload, kvsift::original_positions, kvsift::dropped, Placement> cache{shape, policy, {.max_piece = 50, .promised = 60}};
   support::marked_vectors const data{3, shape};
   std::vector<float> out(std::size_t{50} * shape.query_heads() * shape.head_dim);
   kvsift::serial_executor const on;
@@ -120,13 +132,18 @@ double written_a_token(Policy const& policy) {
 
 }  // namespace
 
-TEST_CASE("ragged: a token that arrives writes its key and value, and at most one slot of a head moves") {
+TEST_CASE("a token that arrives writes its key and value, and at most one slot of a head moves") {
   using namespace kvsift;
-  head_budgets const heads{{20, 9, 41, 14}};
-  CHECK(written_a_token(policy{heads, at_prompt_end(oldest_first{}, protect{4})}) <= 2);  // grows
-  CHECK(written_a_token(ada_snapkv(20, 4)) <= 2);
-  CHECK(written_a_token(policy{heads, at_prompt_end(oldest_first{}, protect{4}), making_room(oldest_first{}, protect{4})}) <= 4);
-  double const after = written_a_token(policy{heads, over_budget(mean_attention{}, protect{2, 4})});
-  CHECK(after <= 4);
-  CHECK(after > 2);  // or nothing would have been evicted
+  head_budgets const heads{{20, 9, 64, 14}};
+  auto const check = [&](auto placement) {
+    auto const written = [&](auto const& policy) { return written_a_token(policy, placement); };
+    CHECK(written(policy{heads, at_prompt_end(oldest_first{}, protect{4})}) <= 2);  // grows
+    CHECK(written(ada_snapkv(20, 4)) <= 2);
+    CHECK(written(policy{heads, at_prompt_end(oldest_first{}, protect{4}), making_room(oldest_first{}, protect{4})}) <= 4);
+    double const after = written(policy{heads, over_budget(mean_attention{}, protect{2, 4})});
+    CHECK(after <= 4);
+    CHECK(after > 2);  // or nothing would have been evicted
+  };
+  check(in_rows{});
+  check(in_pages{});
 }

@@ -39,24 +39,24 @@ using snapshot = std::vector<row_content>;
 
 namespace detail {
 
-template <class Columns>
+template <class Row>
 struct column_reader {
-  kvsift::row_view<Columns> const& row;
+  Row const& row;
   std::uint32_t slot;
   std::map<std::string, std::string>& to;
 
   template <class C>
   void operator()(C const& column, std::size_t) const {
     if (column.width() == 0) return;
-    auto const* const e = row.template column<C>() + std::size_t{slot} * column.width();
+    auto const* const e = row.template column<C>().at(slot);
     to[typeid(C).name()] = std::string(reinterpret_cast<char const*>(e), column.width() * sizeof *e);
   }
 };
 
 }  // namespace detail
 
-template <class Columns>
-snapshot take_snapshot(kvsift::cache_view<Columns> const& cache) {
+template <class Columns, class Placement>
+snapshot take_snapshot(kvsift::cache_view<Columns, Placement> const& cache) {
   snapshot rows(cache.shape.rows());
   std::size_t const bytes = cache.vector_bytes;
   for (std::uint32_t r = 0; r < cache.shape.rows(); ++r) {
@@ -68,7 +68,7 @@ snapshot take_snapshot(kvsift::cache_view<Columns> const& cache) {
       s.rank = row.ranks == nullptr ? 0 : row.ranks[i];
       s.key.assign(reinterpret_cast<char const*>(row.keys.at(i)), bytes);
       s.value.assign(reinterpret_cast<char const*>(row.values.at(i)), bytes);
-      cache.stored.for_each(detail::column_reader<Columns>{row, i, s.columns});
+      cache.stored.for_each(detail::column_reader<decltype(row)>{row, i, s.columns});
       rows[r].slots.push_back(s);
     }
   }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <utility>
 
+#include <kvsift/cache/placement.hpp>
 #include <kvsift/collective/attention.hpp>
 #include <kvsift/column/column_set.hpp>
 #include <kvsift/core/config.hpp>
@@ -20,21 +21,25 @@ struct row_state {
 
 /// One row of the cache as a task sees it: its slots' keys, values, positions and columns. Trivially copyable.
 /// Slots 0 .. held-1 are in use, in any order unless the layout keeps them sorted by position.
-template <class Columns>
+template <class Columns, class Placement = in_rows>
 struct row_view {
-  vectors keys;
-  vectors values;
-  std::uint32_t* positions = nullptr;  ///< [capacity]
-  std::uint32_t* ranks = nullptr;      ///< [capacity], how many held slots have a lower position; null if not kept
+  using places = typename Placement::places;
+
+  placed_vectors<places> keys;
+  placed_vectors<places> values;
+  slot_values<std::uint32_t, places> positions;  ///< [capacity]
+  slot_values<std::uint32_t, places> ranks;      ///< [capacity], how many held slots have a lower position; null if not kept
   void* columns[Columns::size == 0 ? 1 : Columns::size] = {};
+  std::uint32_t widths[Columns::size == 0 ? 1 : Columns::size] = {};  ///< elements a slot
   row_state* state = nullptr;
   std::uint32_t layer = 0;
   std::uint32_t sequence = 0;
   std::uint32_t head = 0;
 
   template <class C>
-  KVSIFT_HOST_DEVICE typename C::element* column() const {
-    return static_cast<typename C::element*>(columns[Columns::template index<C>()]);
+  KVSIFT_HOST_DEVICE slot_elements<typename C::element, known_width<C>(), places> column() const {
+    constexpr std::size_t index = Columns::template index<C>();
+    return {static_cast<typename C::element*>(columns[index]), widths[index], positions.places};
   }
   KVSIFT_HOST_DEVICE head_context context(std::uint32_t held) const {
     return {layer, sequence, head, held, state->limit, state->next, state->observed_from};
@@ -47,16 +52,20 @@ using columns_of = decltype(std::declval<Part const&>().columns());
 
 /// A row as a score or a ranked scope sees it: positions, context, and the columns it declared. Reading another column
 /// does not compile.
-template <class Declared, class Stored>
+template <class Declared, class Stored, class Placement = in_rows>
 struct narrowed_row {
-  std::uint32_t const* positions;
-  head_context about;
-  row_view<Stored> const* row;
+  using places = typename Placement::places;
 
+  slot_values<std::uint32_t const, places> positions;
+  head_context about;
+  row_view<Stored, Placement> const* row;
+
+  /// get<C>()[slot] is the slot's element; of a column that may have several (known_width), a pointer to them.
   template <class C>
-  KVSIFT_HOST_DEVICE typename C::element const* get() const {
+  KVSIFT_HOST_DEVICE slot_elements<typename C::element const, known_width<C>(), places> get() const {
     static_assert(Declared::template has<C>, "kvsift: a part of a policy reads a column that it did not declare in columns()");
-    return row->template column<C>();
+    auto const column = row->template column<C>();
+    return {column.base, column.width, column.places};
   }
   /// Queries that saw a slot since its token arrived.
   KVSIFT_HOST_DEVICE std::uint32_t visits(std::uint32_t slot) const { return about.visits(positions[slot]); }

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <type_traits>
 
+#include <kvsift/cache/page_pool.hpp>
+#include <kvsift/cache/placement.hpp>
 #include <kvsift/cache/row.hpp>
 #include <kvsift/core/shape.hpp>
 
@@ -18,6 +20,9 @@ enum class layout : std::uint32_t {
 /// Bytes of a plane with the gap behind it: planes begin on a boundary that suits any element.
 KVSIFT_HOST_DEVICE constexpr std::size_t plane_bytes(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
 
+/// Slots rounded up to whole pages, or to whatever rows are made of.
+KVSIFT_HOST_DEVICE constexpr std::uint64_t whole(std::uint64_t slots, std::uint32_t grain) { return (slots + grain - 1) / grain * grain; }
+
 /// How the slots of a cache are shared out among its rows.
 struct slot_extent {
   std::uint32_t capacity = 0;  ///< slots of a row, or of the longest one
@@ -31,9 +36,12 @@ struct slot_extent {
 };
 
 /// The planes of a KV tensor, and where each row's part of them begins. Trivially copyable: what kernels are given.
-/// K and V are [slots, vector_bytes], positions and ranks [slots], each column [slots, width]; rows lie one behind another.
-template <class Columns>
+/// K and V are [slots, vector_bytes], positions and ranks [slots], each column [slots, width]; rows lie one behind another,
+/// in pages as in rows: there first_slot(r) / 32 is where row r's part of the table of pages begins.
+template <class Columns, class Placement = in_rows>
 struct cache_view {
+  using placement = Placement;
+
   cache_shape shape{};
   Columns stored{};
   std::size_t vector_bytes = 0;  ///< of one key or value, as the payload stores it
@@ -47,19 +55,26 @@ struct cache_view {
   std::byte* columns = nullptr;    ///< one plane after another
   row_state* states = nullptr;
   std::uint64_t* firsts = nullptr;  ///< [rows + 1], the first slot of each row; null if every row has `capacity`
+  std::uint32_t* pages = nullptr;   ///< [slots / 32], the page that holds each 32 slots; null in rows
+  page_pool pool;                   ///< those that no row uses
 
   KVSIFT_HOST_DEVICE std::size_t first_slot(std::uint32_t r) const {
     return firsts == nullptr ? std::size_t{r} * capacity : static_cast<std::size_t>(firsts[r]);
   }
   /// Slots allocated for a row.
   KVSIFT_HOST_DEVICE std::uint32_t room(std::uint32_t r) const { return static_cast<std::uint32_t>(first_slot(r + 1) - first_slot(r)); }
-  KVSIFT_HOST_DEVICE row_view<Columns> row(std::uint32_t r) const {
-    std::size_t const first = first_slot(r);
-    row_view<Columns> v;
-    v.keys = {keys + first * vector_bytes, vector_bytes};
-    v.values = {values + first * vector_bytes, vector_bytes};
-    v.positions = positions + first;
-    v.ranks = ranks == nullptr ? nullptr : ranks + first;
+  KVSIFT_HOST_DEVICE row_view<Columns, Placement> row(std::uint32_t r) const {
+    typename Placement::places places{};
+    std::size_t first = first_slot(r);
+    if constexpr (Placement::paged) {
+      places.pages = pages + first / page_slots;
+      first = 0;
+    }
+    row_view<Columns, Placement> v;
+    v.keys = {keys + first * vector_bytes, vector_bytes, places};
+    v.values = {values + first * vector_bytes, vector_bytes, places};
+    v.positions = {positions + first, places};
+    v.ranks = {ranks == nullptr ? nullptr : ranks + first, places};
     v.state = states + r;
     v.head = r % shape.kv_heads;
     v.sequence = r / shape.kv_heads % shape.sequences;
@@ -70,18 +85,19 @@ struct cache_view {
 
  private:
   struct place {
-    row_view<Columns>& row;
+    row_view<Columns, Placement>& row;
     std::byte* base;
     std::size_t all;
     std::size_t first;
     mutable std::size_t offset = 0;
 
-    KVSIFT_HOST_DEVICE place(row_view<Columns>& r, std::byte* b, std::size_t a, std::size_t f)
+    KVSIFT_HOST_DEVICE place(row_view<Columns, Placement>& r, std::byte* b, std::size_t a, std::size_t f)
         : row(r), base(b), all(a), first(f) {}
     template <class C>
     KVSIFT_HOST_DEVICE void operator()(C const& column, std::size_t index) const {
       std::size_t const slot = column.width() * sizeof(typename C::element);
       row.columns[index] = base + offset + first * slot;
+      row.widths[index] = column.width();
       offset += plane_bytes(all * slot);
     }
   };
@@ -92,16 +108,16 @@ struct cache_bytes {
   std::size_t vectors = 0;    ///< K and V
   std::size_t positions = 0;  ///< positions and ranks
   std::size_t columns = 0;
-  std::size_t states = 0;     ///< and where rows begin
+  std::size_t states = 0;     ///< and where rows begin, and the table of pages
 
   constexpr std::size_t bookkeeping() const { return positions + columns + states; }
   constexpr std::size_t total() const { return vectors + bookkeeping(); }
 };
 
 /// Lays the planes out behind one another, each on a 64-byte boundary. With a null base it only counts.
-template <class Columns>
-cache_view<Columns> lay_out(std::byte* base, cache_shape const& shape, std::size_t vector_bytes, Columns const& stored,
-                            slot_extent const& extent, bool with_ranks, layout order, cache_bytes& bytes, std::size_t& total) {
+template <class Placement, class Columns>
+cache_view<Columns, Placement> lay_out(std::byte* base, cache_shape const& shape, std::size_t vector_bytes, Columns const& stored,
+                                       slot_extent const& extent, bool with_ranks, layout order, cache_bytes& bytes, std::size_t& total) {
   std::size_t const slots = extent.slots;
   total = 0;
   auto const take = [&](std::size_t count) {
@@ -113,8 +129,9 @@ cache_view<Columns> lay_out(std::byte* base, cache_shape const& shape, std::size
   bytes.positions = (with_ranks ? 2 : 1) * slots * sizeof(std::uint32_t);
   bytes.columns = slots * stored.bytes_per_slot();
   std::size_t const starts = extent.ragged ? (std::size_t{shape.rows()} + 1) * sizeof(std::uint64_t) : 0;
-  bytes.states = shape.rows() * sizeof(row_state) + starts;
-  cache_view<Columns> v;
+  std::size_t const pages = Placement::paged ? slots / page_slots : 0;
+  bytes.states = shape.rows() * sizeof(row_state) + starts + (pages + page_pool::words_for(pages)) * sizeof(std::uint32_t);
+  cache_view<Columns, Placement> v;
   v.shape = shape;
   v.vector_bytes = vector_bytes;
   v.stored = stored;
@@ -132,6 +149,10 @@ cache_view<Columns> lay_out(std::byte* base, cache_shape const& shape, std::size
   v.columns = take(columns);
   v.states = reinterpret_cast<row_state*>(take(shape.rows() * sizeof(row_state)));
   v.firsts = extent.ragged ? reinterpret_cast<std::uint64_t*>(take(starts)) : nullptr;
+  if constexpr (Placement::paged) {
+    v.pages = reinterpret_cast<std::uint32_t*>(take(pages * sizeof(std::uint32_t)));
+    v.pool = {reinterpret_cast<std::uint32_t*>(take(page_pool::words_for(pages) * sizeof(std::uint32_t))), static_cast<std::uint32_t>(pages)};
+  }
   return v;
 }
 

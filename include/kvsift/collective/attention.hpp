@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include <kvsift/core/config.hpp>
 #include <kvsift/core/lanes.hpp>
@@ -9,17 +10,46 @@
 
 namespace kvsift {
 
-/// The vectors of one row: slot i begins at base + i x stride bytes.
-struct vectors {
-  std::byte* base = nullptr;
-  std::size_t stride = 0;
-
-  KVSIFT_HOST_DEVICE KVSIFT_INLINE std::byte* at(std::size_t slot) const { return base + slot * stride; }
-};
-
 /// Rows are walked in four segments side by side, each from its beginning to its end: one stream does not fill a core's
 /// memory bandwidth, four do.
 inline constexpr std::uint32_t segment_count = 4;
+
+/// Slots lie one behind another: each stands where its number says.
+struct in_order {
+  KVSIFT_HOST_DEVICE KVSIFT_INLINE std::size_t operator()(std::size_t slot) const { return slot; }
+};
+
+namespace detail {
+
+struct even_steps {
+  std::byte const* first;
+  std::size_t step;
+  KVSIFT_HOST_DEVICE KVSIFT_INLINE std::byte const* operator()(std::uint32_t s) const { return first + s * step; }
+};
+struct four_places {
+  std::byte const* vector[segment_count];
+  KVSIFT_HOST_DEVICE KVSIFT_INLINE std::byte const* operator()(std::uint32_t s) const { return vector[s]; }
+};
+
+}  // namespace detail
+
+/// The vectors of one row: that of slot i begins at base + places(i) x stride bytes.
+template <class Places>
+struct placed_vectors {
+  std::byte* base = nullptr;
+  std::size_t stride = 0;
+  Places places{};
+
+  KVSIFT_HOST_DEVICE KVSIFT_INLINE std::byte* at(std::size_t slot) const { return base + places(slot) * stride; }
+  /// Those of slots first, first + apart, first + 2 apart, first + 3 apart: four(s) is where the s-th begins.
+  KVSIFT_HOST_DEVICE KVSIFT_INLINE auto four(std::size_t first, std::size_t apart) const {
+    if constexpr (std::is_same_v<Places, in_order>)
+      return detail::even_steps{at(first), apart * stride};
+    else
+      return detail::four_places{{at(first), at(first + apart), at(first + 2 * apart), at(first + 3 * apart)}};
+  }
+};
+using vectors = placed_vectors<in_order>;
 
 /// Weighted values are added up by blocks of this many slots, and then the blocks.
 inline constexpr std::uint32_t block_slots = 512;
@@ -78,13 +108,12 @@ KVSIFT_HOST_DEVICE KVSIFT_INLINE float dot(float const* q, std::byte const* key,
 namespace detail {
 
 /// Logits of `heads` queries against the keys of slots first, first + apart, first + 2 apart, first + 3 apart.
-template <class Payload>
-KVSIFT_HOST_DEVICE KVSIFT_INLINE void logits_of_four(float const* q, std::size_t heads, std::size_t dim, vectors keys,
-                                                     std::size_t first, std::size_t apart, float* logits,
-                                                     std::size_t pitch) {
-  std::size_t const step = apart * keys.stride;
-  std::byte const* const key = keys.at(first);
-  std::byte const* const four[segment_count] = {key, key + step, key + 2 * step, key + 3 * step};
+template <class Payload, class Places>
+KVSIFT_HOST_DEVICE KVSIFT_INLINE void logits_of_four(float const* q, std::size_t heads, std::size_t dim,
+                                                     placed_vectors<Places> keys, std::size_t first, std::size_t apart,
+                                                     float* logits, std::size_t pitch) {
+  auto const each = keys.four(first, apart);
+  std::byte const* const four[segment_count] = {each(0), each(1), each(2), each(3)};
   logits += first;
   for (std::size_t h = 0; h < heads; ++h, q += dim, logits += pitch) dot_four<Payload>(q, four, dim, logits, apart);
 }
@@ -93,8 +122,8 @@ KVSIFT_HOST_DEVICE KVSIFT_INLINE void logits_of_four(float const* q, std::size_t
 
 /// Logits of `heads` queries against n keys: logits[h x pitch + slot] = q[h] . key[slot].
 /// q [heads, dim], scaled. Reads each key once for all heads: n x stride bytes.
-template <class Payload, cooperative_group G>
-KVSIFT_HOST_DEVICE void logits_of(G const& g, float const* q, std::size_t heads, std::size_t dim, vectors keys,
+template <class Payload, cooperative_group G, class Places>
+KVSIFT_HOST_DEVICE void logits_of(G const& g, float const* q, std::size_t heads, std::size_t dim, placed_vectors<Places> keys,
                                   std::size_t n, float* logits, std::size_t pitch) {
   std::size_t const part = (n + segment_count - 1) / segment_count;
   std::size_t const whole = n > 3 * part ? n - 3 * part : 0;  // length of the last segment, which may be shorter
@@ -111,18 +140,18 @@ KVSIFT_HOST_DEVICE void logits_of(G const& g, float const* q, std::size_t heads,
 
 namespace detail {
 
-/// sums[d] += weights[r x apart] x value r [d] for r = 0 .. Count-1, in this order; value r lies r x step bytes from `value`.
+/// sums[d] += weights[r x apart] x value r [d] for r = 0 .. Count-1, in this order; value r lies at values(r).
 /// This thread's vectors of eight components.
-template <class Payload, std::uint32_t Count, cooperative_group G>
+template <class Payload, std::uint32_t Count, cooperative_group G, class Values>
 KVSIFT_HOST_DEVICE KVSIFT_INLINE void add_weighted(G const& g, float const* weights, std::size_t apart,
-                                                   std::byte const* value, std::size_t step, std::size_t dim, float* sums) {
+                                                   Values const& values, std::size_t dim, float* sums) {
   lanes w[Count];
   KVSIFT_UNROLL for (std::uint32_t r = 0; r < Count; ++r) w[r].fill(weights[r * apart]);
   detail::for_lanes(g.thread_rank() * lane_count, g.num_threads() * lane_count, dim, [&](std::size_t d) {
     lanes sum, next;
     sum.load(sums + d);
     KVSIFT_UNROLL for (std::uint32_t r = 0; r < Count; ++r) {
-      Payload::load(value + r * step, d, next);
+      Payload::load(values(r), d, next);
       sum.add_product(w[r], next);
     }
     sum.store(sums + d);
@@ -130,10 +159,11 @@ KVSIFT_HOST_DEVICE KVSIFT_INLINE void add_weighted(G const& g, float const* weig
 }
 
 /// The same for the components that fill no vector.
-template <class Payload, cooperative_group G>
-KVSIFT_HOST_DEVICE void add_rest(G const& g, float const* weights, vectors values, std::size_t n, std::size_t dim, float* sums) {
+template <class Payload, cooperative_group G, class Places>
+KVSIFT_HOST_DEVICE void add_rest(G const& g, float const* weights, placed_vectors<Places> values, std::size_t first, std::size_t n,
+                                 std::size_t dim, float* sums) {
   for (std::size_t d = dim / lane_count * lane_count + g.thread_rank(); d < dim; d += g.num_threads())
-    for (std::size_t slot = 0; slot < n; ++slot) sums[d] += weights[slot] * Payload::load(values.at(slot), d);
+    for (std::size_t slot = 0; slot < n; ++slot) sums[d] += weights[slot] * Payload::load(values.at(first + slot), d);
 }
 
 }  // namespace detail
@@ -141,9 +171,9 @@ KVSIFT_HOST_DEVICE void add_rest(G const& g, float const* weights, vectors value
 /// out[h][d] += sum over slots begin .. end-1 of weights[h x pitch + slot] x value[slot][d], for `heads` query heads; `begin`
 /// begins a block. out [heads, dim], partial [heads, dim] scratch. A block is added up slot by slot, taking one of each
 /// segment in turn; a thread owns whole columns of eight components. Reads each value once for all heads.
-template <class Payload, cooperative_group G>
+template <class Payload, cooperative_group G, class Places>
 KVSIFT_HOST_DEVICE void add_weighted_sums(G const& g, float const* weights, std::size_t pitch, std::size_t heads,
-                                          vectors values, std::size_t begin, std::size_t end, std::size_t dim,
+                                          placed_vectors<Places> values, std::size_t begin, std::size_t end, std::size_t dim,
                                           float* partial, float* out) {
   for (std::size_t first = begin; first < end; first += block_slots) {
     std::size_t const n = end - first < block_slots ? end - first : block_slots;
@@ -153,21 +183,23 @@ KVSIFT_HOST_DEVICE void add_weighted_sums(G const& g, float const* weights, std:
     g.sync();
     for (std::size_t i = 0; i < whole; ++i) {
       float const* w = weights + first + i;
-      std::byte const* const value = values.at(first + i);
+      auto const four = values.four(first + i, part);
       float* sums = partial;
       if (heads == 1)
-        detail::add_weighted<Payload, segment_count>(g, w, part, value, part * values.stride, dim, sums);
+        detail::add_weighted<Payload, segment_count>(g, w, part, four, dim, sums);
       else
         for (std::size_t h = 0; h < heads; ++h, w += pitch, sums += dim)
-          detail::add_weighted<Payload, segment_count>(g, w, part, value, part * values.stride, dim, sums);
+          detail::add_weighted<Payload, segment_count>(g, w, part, four, dim, sums);
     }
     for (std::size_t i = whole; i < part; ++i)  // what the segments hold unequally
-      for (std::size_t slot = first + i; slot < first + n; slot += part)
+      for (std::size_t slot = first + i; slot < first + n; slot += part) {
+        detail::even_steps const one{values.at(slot), 0};
         for (std::size_t h = 0; h < heads; ++h)
-          detail::add_weighted<Payload, 1>(g, weights + h * pitch + slot, 0, values.at(slot), 0, dim, partial + h * dim);
+          detail::add_weighted<Payload, 1>(g, weights + h * pitch + slot, 0, one, dim, partial + h * dim);
+      }
     if (dim % lane_count != 0)
       for (std::size_t h = 0; h < heads; ++h)
-        detail::add_rest<Payload>(g, weights + h * pitch + first, {values.at(first), values.stride}, n, dim, partial + h * dim);
+        detail::add_rest<Payload>(g, weights + h * pitch + first, values, first, n, dim, partial + h * dim);
     g.sync();
     for (std::size_t i = g.thread_rank(); i < heads * dim; i += g.num_threads()) out[i] += partial[i];
     g.sync();

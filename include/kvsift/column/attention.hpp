@@ -13,6 +13,7 @@ namespace detail {
 struct float_column {
   using element = float;
   static constexpr bool feeds_on_attention = true;
+  static constexpr std::uint32_t width_if_stored = 1;
   bool stored = true;
 
   KVSIFT_HOST_DEVICE constexpr std::uint32_t width() const { return stored ? 1 : 0; }

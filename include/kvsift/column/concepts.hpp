@@ -3,6 +3,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include <kvsift/core/config.hpp>
 
@@ -43,6 +44,18 @@ struct head_context {
     return next - (position > observed_from ? position : observed_from);
   }
 };
+
+/// Elements a slot of column C, where the compiler knows: a static width(), or `width_if_stored` where it is that or 0. Else 0.
+/// Readers of a column of known width 1 are given its element, the others a pointer to its elements.
+template <class C>
+consteval std::uint32_t known_width() {
+  if constexpr (requires { typename std::integral_constant<std::uint32_t, C::width()>; })
+    return C::width();
+  else if constexpr (requires { C::width_if_stored; })
+    return C::width_if_stored;
+  else
+    return 0;
+}
 
 /// A value that is kept for every slot and travels with it: born when a token arrives (admit), fed by evidence (observe).
 /// width() elements a slot, known at run time; 0 means that the column is not stored at all.

@@ -12,6 +12,7 @@ namespace kvsift {
 struct key_square_norm {
   using element = float;
   static constexpr bool feeds_on_attention = false;
+  static constexpr std::uint32_t width_if_stored = 1;
   bool stored = true;
 
   friend constexpr bool operator==(key_square_norm const&, key_square_norm const&) = default;

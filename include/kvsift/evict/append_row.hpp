@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include <kvsift/cache/moves.hpp>
 #include <kvsift/cache/row.hpp>
 #include <kvsift/cache/storage.hpp>
 
@@ -9,35 +10,36 @@ namespace kvsift {
 
 namespace detail {
 
-template <class Columns>
+template <class Row>
 struct admitter {
-  row_view<Columns> const& row;
+  Row const& row;
   std::uint32_t slot;
   arrival const& token;
   head_context const& about;
 
   template <class C>
   KVSIFT_HOST_DEVICE void operator()(C const& column, std::size_t) const {
-    if (column.width() != 0) column.admit(row.template column<C>() + std::size_t{slot} * column.width(), token, about);
+    if (column.width() != 0) column.admit(row.template column<C>().at(slot), token, about);
   }
 };
 
 }  // namespace detail
 
 /// Lets the columns of a slot be born.
-template <cooperative_group G, class Columns>
-KVSIFT_HOST_DEVICE void admit(G const& g, Columns const& stored, row_view<Columns> const& row, std::uint32_t slot,
+template <cooperative_group G, class Columns, class Placement>
+KVSIFT_HOST_DEVICE void admit(G const& g, Columns const& stored, row_view<Columns, Placement> const& row, std::uint32_t slot,
                               arrival const& token) {
-  if (g.thread_rank() == 0) stored.for_each(detail::admitter<Columns>{row, slot, token, row.context(slot + 1)});
+  if (g.thread_rank() == 0) stored.for_each(detail::admitter<row_view<Columns, Placement>>{row, slot, token, row.context(slot + 1)});
 }
 
 /// Writes one token into the slot after the last one held. key, value [head_dim]. O(head_dim); the row must have room.
-template <class Payload, cooperative_group G, class Columns>
-KVSIFT_HOST_DEVICE void append_row(G const& g, cache_view<Columns> const& cache, row_view<Columns> const& row,
+template <class Payload, cooperative_group G, class Columns, class Placement>
+KVSIFT_HOST_DEVICE void append_row(G const& g, cache_view<Columns, Placement> const& cache, row_view<Columns, Placement> const& row,
                                    float const* key, float const* value) {
   std::uint32_t const slot = row.state->held;
   std::uint32_t const position = row.state->next;
   std::uint32_t const dim = cache.shape.head_dim;
+  take_slot(g, cache, row, slot);
   for (std::uint32_t d = g.thread_rank(); d < dim; d += g.num_threads()) {
     Payload::store(row.keys.at(slot), d, key[d]);
     Payload::store(row.values.at(slot), d, value[d]);

@@ -31,9 +31,9 @@ struct stored_components {
 inline constexpr std::uint32_t largest_rotated_dim = 1024;
 
 /// Logits against keys that are turned to their rank as they are read.
-template <class Payload, cooperative_group G>
-KVSIFT_HOST_DEVICE void rotated_logits(G const& g, float const* q, std::uint32_t heads, std::uint32_t dim, vectors keys,
-                                       std::uint32_t const* ranks, rotary_view const& rotary, std::uint32_t n,
+template <class Payload, cooperative_group G, class Places>
+KVSIFT_HOST_DEVICE void rotated_logits(G const& g, float const* q, std::uint32_t heads, std::uint32_t dim, placed_vectors<Places> keys,
+                                       slot_values<std::uint32_t, Places> ranks, rotary_view const& rotary, std::uint32_t n,
                                        float* logits, std::size_t pitch) {
   for (std::uint32_t slot = g.thread_rank(); slot < n; slot += g.num_threads()) {
     alignas(64) float turned[largest_rotated_dim];
@@ -50,9 +50,9 @@ KVSIFT_HOST_DEVICE void rotated_logits(G const& g, float const* q, std::uint32_t
 ///   q, out [count, .. group of .., head_dim], token_stride floats from query to query; count at most queries_at_once
 ///   out = softmax(q . k / sqrt(head_dim)) v, probabilities left in scratch.logits [count x group, pitch].
 /// With a rotary encoding each query is turned to the rank of its slot and each key to its own. Reads K and V once.
-template <class Payload, cooperative_group G>
-KVSIFT_HOST_DEVICE void attend_rows(G const& g, cache_shape const& shape, vectors keys, vectors values,
-                                    std::uint32_t const* ranks, rotary_view const& rotary, std::uint32_t first_n,
+template <class Payload, cooperative_group G, class Places>
+KVSIFT_HOST_DEVICE void attend_rows(G const& g, cache_shape const& shape, placed_vectors<Places> keys, placed_vectors<Places> values,
+                                    slot_values<std::uint32_t, Places> ranks, rotary_view const& rotary, std::uint32_t first_n,
                                     std::uint32_t count, float const* q, float* out, std::size_t token_stride,
                                     row_scratch const& scratch) {
   std::uint32_t const dim = shape.head_dim;
@@ -121,10 +121,10 @@ KVSIFT_HOST_DEVICE void reduce_group(G const& g, group_reduction how, std::uint3
 namespace detail {
 
 /// Feeds one column with one query's attention.
-template <class G, class Columns>
+template <class G, class Row>
 struct step_feeder {
   G const& g;
-  row_view<Columns> const& row;
+  Row const& row;
   head_context const& about;
   float const* a;
   std::uint32_t n;
@@ -135,22 +135,23 @@ struct step_feeder {
     if (!C::feeds_on_attention || width == 0) return;
     C const mine = column;
     head_context const head = about;
-    typename C::element* const e = row.template column<C>();
+    auto const e = row.template column<C>();
     if (width == 1) {
+      auto const one = e.single();
       for (std::uint32_t i = g.thread_rank(); i < n; i += g.num_threads())
-        mine.observe(e + i, mass{a[i], rounded_square(a[i]), a[i], a[i], 1}, head);
+        mine.observe(one + i, mass{a[i], rounded_square(a[i]), a[i], a[i], 1}, head);
     } else {
       for (std::uint32_t i = g.thread_rank(); i < n; i += g.num_threads())
-        mine.observe(e + std::size_t{i} * width, mass{a[i], rounded_square(a[i]), a[i], a[i], 1}, head);
+        mine.observe(e.at(i), mass{a[i], rounded_square(a[i]), a[i], a[i], 1}, head);
     }
   }
 };
 
 /// Feeds one column with what a piece of queries said.
-template <class G, class Columns>
+template <class G, class Row>
 struct piece_feeder {
   G const& g;
-  row_view<Columns> const& row;
+  Row const& row;
   head_context const& about;
   float const* evidence;
   std::size_t pitch;
@@ -162,11 +163,11 @@ struct piece_feeder {
   KVSIFT_HOST_DEVICE void operator()(C const& column, std::size_t) const {
     std::uint32_t const width = column.width();
     if (!C::feeds_on_attention || width == 0) return;
-    typename C::element* const e = row.template column<C>();
+    auto const e = row.template column<C>();
     for (std::uint32_t i = g.thread_rank(); i < n; i += g.num_threads()) {
       std::uint32_t const rows = i < before ? queries : queries - (i - before);
       mass const m{evidence[i], evidence[pitch + i], evidence[2 * pitch + i], evidence[3 * pitch + i], rows};
-      column.observe(e + std::size_t{i} * width, m, about);
+      column.observe(e.at(i), m, about);
     }
   }
 };
@@ -174,19 +175,19 @@ struct piece_feeder {
 }  // namespace detail
 
 /// Feeds the columns of a row with one query's attention a [n], the mean over the group.
-template <cooperative_group G, class Columns>
-KVSIFT_HOST_DEVICE void observe_row(G const& g, Columns const& stored, row_view<Columns> const& row,
+template <cooperative_group G, class Columns, class Placement>
+KVSIFT_HOST_DEVICE void observe_row(G const& g, Columns const& stored, row_view<Columns, Placement> const& row,
                                     head_context const& about, float const* a, std::uint32_t n) {
-  stored.for_each(detail::step_feeder<G, Columns>{g, row, about, a, n});
+  stored.for_each(detail::step_feeder<G, row_view<Columns, Placement>>{g, row, about, a, n});
   g.sync();
 }
 
 /// Causal attention of a piece of queries whose keys are the last slots of the row, and the evidence it gives.
 ///   queries [tokens, kv_heads x group, head_dim] from this row's first head on; out likewise.
 /// Query i sees the first `before` slots and those of tokens 0 .. i. Evidence: scratch.evidence [4, pitch].
-template <class Payload, cooperative_group G, class Columns>
+template <class Payload, cooperative_group G, class Columns, class Placement>
 KVSIFT_HOST_DEVICE void attend_piece(G const& g, cache_shape const& shape, Columns const& stored,
-                                     row_view<Columns> const& row, rotary_view const& rotary, std::uint32_t before,
+                                     row_view<Columns, Placement> const& row, rotary_view const& rotary, std::uint32_t before,
                                      std::uint32_t tokens, float const* queries, float* out, head_context const& about,
                                      row_scratch const& scratch) {
   std::size_t const token_stride = std::size_t{shape.query_heads()} * shape.head_dim;
@@ -235,7 +236,7 @@ KVSIFT_HOST_DEVICE void attend_piece(G const& g, cache_shape const& shape, Colum
   }
   if constexpr (Columns::feeds_on_attention) {
     if (by_head) reduce_group(g, stored.window_reduction(), shape.group, scratch.window, pitch, all, evidence + 3 * pitch);
-    stored.for_each(detail::piece_feeder<G, Columns>{g, row, about, evidence, pitch, all, before, tokens});
+    stored.for_each(detail::piece_feeder<G, row_view<Columns, Placement>>{g, row, about, evidence, pitch, all, before, tokens});
     g.sync();
   }
 }

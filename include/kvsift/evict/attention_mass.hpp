@@ -85,7 +85,7 @@ struct attention_mass_task {
     for (std::uint32_t first = 0; first < given.tokens; first += tile) {
       std::uint32_t const n = given.tokens - first < tile ? given.tokens - first : tile;
       auto* const keys = reinterpret_cast<std::byte*>(const_cast<float*>(first_key + first * stride));
-      logits_of<plain<float>>(g, scratch.queries, heads, dim, {keys, stride * sizeof(float)}, n, scratch.logits, scratch.pitch);
+      logits_of<plain<float>>(g, scratch.queries, heads, dim, vectors{keys, stride * sizeof(float)}, n, scratch.logits, scratch.pitch);
       g.sync();
       for (std::uint32_t h = 0; h < heads; ++h) {
         float* const p = scratch.logits + h * scratch.pitch;

@@ -11,11 +11,11 @@
 namespace kvsift {
 
 /// What a decision looks at: scores and ranks of slots 0 .. n-1 as functions, their positions, and the guards.
-template <class ScoreAt, class RankAt>
+template <class ScoreAt, class RankAt, class Positions = std::uint32_t const*>
 struct candidates {
   ScoreAt score_at;
   RankAt rank_at;
-  std::uint32_t const* positions;
+  Positions positions;
   protect guards;
   std::uint32_t n;
   std::uint32_t next;
@@ -193,8 +193,9 @@ struct array_keys {
   std::uint32_t const* keys;
   KVSIFT_HOST_DEVICE std::uint32_t operator()(std::uint32_t slot) const { return keys[slot]; }
 };
+template <class Positions>
 struct position_ties {
-  std::uint32_t const* positions;
+  Positions positions;
   std::uint32_t flip;
   KVSIFT_HOST_DEVICE std::uint32_t operator()(std::uint32_t slot) const { return (positions[slot] ^ flip) - (flip & 1u); }
 };
@@ -212,7 +213,7 @@ KVSIFT_HOST_DEVICE void choose_many(G const& g, C const& c, std::uint32_t count,
     keys[i] = out.holds(i) ? never_key : k;
   }
   g.sync();
-  detail::position_ties const ties{c.positions, ranked == pick::victims ? 0u : 0xffffffffu};
+  detail::position_ties<decltype(c.positions)> const ties{c.positions, ranked == pick::victims ? 0u : 0xffffffffu};
   selection_cut const cut = select_lowest(g, detail::array_keys{keys}, ties, c.n, count, scratch);
   for (std::uint32_t i = g.thread_rank(); i < c.n; i += g.num_threads())
     marks[i] = cut.holds(keys[i], ties(i)) ? 1u : 0u;

@@ -24,12 +24,12 @@ KVSIFT_HOST_DEVICE void with_part(Part const& part, F const& f) {
 }
 
 /// A part of a rule, evaluated on the slots of one row.
-template <class Part, class Columns>
+template <class Part, class Columns, class Placement>
 struct on_row {
   Part const& part;
-  narrowed_row<columns_of<Part>, Columns> row;
+  narrowed_row<columns_of<Part>, Columns, Placement> row;
 
-  KVSIFT_HOST_DEVICE on_row(Part const& p, row_view<Columns> const& r, head_context const& about)
+  KVSIFT_HOST_DEVICE on_row(Part const& p, row_view<Columns, Placement> const& r, head_context const& about)
       : part(p), row{r.positions, about, __builtin_addressof(r)} {}
   on_row(on_row const&) = delete;
   KVSIFT_HOST_DEVICE KVSIFT_INLINE float operator()(std::uint32_t slot) const { return part(row, slot); }
@@ -67,7 +67,7 @@ KVSIFT_HOST_DEVICE void with_candidates(G const& g, Rows const& rows, Rule const
     if (rows.heads == 1) {
       on_row const score_at(rule.score, first, about);
       on_row const rank_at(rule.scope, first, about);
-      decide(candidates<decltype(score_at) const&, decltype(rank_at) const&>{score_at, rank_at, first.positions, rule.guards, n,
+      decide(candidates<decltype(score_at) const&, decltype(rank_at) const&, decltype(first.positions)>{score_at, rank_at, first.positions, rule.guards, n,
                                                                              about.next, excluded});
       return;
     }
@@ -75,24 +75,24 @@ KVSIFT_HOST_DEVICE void with_candidates(G const& g, Rows const& rows, Rule const
   with_part(rule.score, [&](auto const& score) { sum_over_heads(g, rows, score, n, sums); });
   if (excluded != 0) with_part(rule.scope, [&](auto const& scope) { sum_over_heads(g, rows, scope, n, sums + n); });
   float const heads = static_cast<float>(rows.heads);
-  decide(candidates<head_mean, head_mean>{{sums, heads}, {sums + n, heads}, first.positions, rule.guards, n, about.next, excluded});
+  decide(candidates<head_mean, head_mean, decltype(first.positions)>{{sums, heads}, {sums + n, heads}, first.positions, rule.guards, n, about.next, excluded});
 }
 
 }  // namespace detail
 
 /// The rows of a cache that decide together: one, or all heads of a layer and sequence.
-template <class Columns>
+template <class Columns, class Placement>
 struct deciding_rows {
-  cache_view<Columns> const& cache;
+  cache_view<Columns, Placement> const& cache;
   std::uint32_t first;
   std::uint32_t heads;
 
-  KVSIFT_HOST_DEVICE row_view<Columns> operator()(std::uint32_t h) const { return cache.row(first + h); }
+  KVSIFT_HOST_DEVICE row_view<Columns, Placement> operator()(std::uint32_t h) const { return cache.row(first + h); }
 };
 
 /// Hands a token over to the disposal before its slot is used again. Payload: how `from` stores vectors.
-template <class Payload, cooperative_group G, class Disposal, class Columns>
-KVSIFT_HOST_DEVICE void dispose(G const& g, Disposal const& disposal, row_view<Columns> const& from, std::uint32_t slot,
+template <class Payload, cooperative_group G, class Disposal, class Columns, class Placement>
+KVSIFT_HOST_DEVICE void dispose(G const& g, Disposal const& disposal, row_view<Columns, Placement> const& from, std::uint32_t slot,
                                 std::uint32_t index, std::uint32_t head_dim) {
   if constexpr (!Disposal::idle) {
     using vector = detail::stored_components<Payload>;
@@ -104,8 +104,8 @@ KVSIFT_HOST_DEVICE void dispose(G const& g, Disposal const& disposal, row_view<C
 /// Brings rows that decide together down to limit - room slots, one victim after the other. Nothing happens where they
 /// hold no more. sums [2, capacity] as with_candidates asks, words [2 x threads]. Payload: a disposed_payload.
 /// Per victim: the columns that the rule reads, once or twice; one slot moved.
-template <class Payload, cooperative_group G, class Columns, class Rule, class Disposal>
-KVSIFT_HOST_DEVICE void cut_rows(G const& g, deciding_rows<Columns> const& rows, Rule const& rule, Disposal const& disposal,
+template <class Payload, cooperative_group G, class Columns, class Placement, class Rule, class Disposal>
+KVSIFT_HOST_DEVICE void cut_rows(G const& g, deciding_rows<Columns, Placement> const& rows, Rule const& rule, Disposal const& disposal,
                                  std::uint32_t room, float* sums, std::uint32_t* words) {
   for (;;) {
     auto const first = rows(0);

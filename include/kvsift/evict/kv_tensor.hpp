@@ -27,7 +27,9 @@ struct memory_plan {
 
 /// A KV cache with the columns of its policy: owner of the memory, and of the workspace of the verbs.
 /// Everything is allocated here; the verbs allocate nothing. Not copyable.
-template <class Policy, class Payload = fp32_payload, position_rule Position = original_positions, disposal Disposal = dropped>
+/// Placement: in_rows, where a row's slots lie one behind another, or in_pages, where they are handed out in pages.
+template <class Policy, class Payload = fp32_payload, position_rule Position = original_positions, disposal Disposal = dropped,
+          class Placement = in_rows>
 class kv_tensor {
   static_assert(requires(Policy const& p) { p.columns(); p.facts(); p.budget; p.rules; },
                 "kvsift: a kv_tensor takes a policy after the shape, such as kvsift::roco(512, 144)");
@@ -37,24 +39,25 @@ class kv_tensor {
  public:
   using columns = columns_of<Policy>;
   using payload = Payload;
-  using view_type = cache_view<columns>;
+  using placement = Placement;
+  using view_type = cache_view<columns, Placement>;
   using disposed = disposed_payload<Payload, Disposal>;
-  using bound_type = bound_cache<columns, Disposal>;
+  using bound_type = bound_cache<columns, Disposal, Placement>;
 
   /// Throws bad_argument, before anything is allocated, for a shape, policy or option that cannot be served, and
   /// std::bad_alloc if there is not so much memory.
   kv_tensor(cache_shape const& shape, Policy const& policy, cache_options const& options = {}, Position position = {},
-            Disposal what_becomes = {})
-      : policy_(policy), options_(options), slots_(plan_slots(shape, policy, options)) {
+            Disposal what_becomes = {}, Placement = {})
+      : policy_(policy), options_(options), slots_(plan_slots(shape, policy, options, Placement::grain)) {
     auto const stored = policy_.columns();
     std::size_t total = 0;
     std::size_t const vector_bytes = Payload::bytes(shape.head_dim);
     policy_facts const facts = policy_.facts();
-    lay_out(nullptr, shape, vector_bytes, stored, slots_.extent, Position::ranked, options.order, bytes_, total);
+    lay_out<Placement>(nullptr, shape, vector_bytes, stored, slots_.extent, Position::ranked, options.order, bytes_, total);
     std::size_t const scratch = workspace_view<columns>::carve(nullptr, shape, stored, facts, slots_.longest, options).bytes;
     memory_ = host_memory(total);
     workspace_ = host_memory(scratch);
-    bound_.planes = lay_out(memory_.data(), shape, vector_bytes, stored, slots_.extent, Position::ranked, options.order, bytes_, total);
+    bound_.planes = lay_out<Placement>(memory_.data(), shape, vector_bytes, stored, slots_.extent, Position::ranked, options.order, bytes_, total);
     bound_.work = workspace_view<columns>::carve(workspace_.data(), shape, stored, facts, slots_.longest, options);
     bound_.disposal = what_becomes;
     table_ = position.table(shape, static_cast<std::uint32_t>(bound_.work.slots));
@@ -68,10 +71,10 @@ class kv_tensor {
   static memory_plan plan(cache_shape const& shape, Policy const& policy, cache_options const& options = {}) {
     memory_plan needed;
     auto const stored = policy.columns();
-    slot_plan const slots = plan_slots(shape, policy, options);
+    slot_plan const slots = plan_slots(shape, policy, options, Placement::grain);
     needed.capacity = slots.capacity;
     std::size_t total = 0;
-    lay_out(nullptr, shape, Payload::bytes(shape.head_dim), stored, slots.extent, Position::ranked, options.order, needed.cache, total);
+    lay_out<Placement>(nullptr, shape, Payload::bytes(shape.head_dim), stored, slots.extent, Position::ranked, options.order, needed.cache, total);
     needed.workspace = workspace_view<columns>::carve(nullptr, shape, stored, policy.facts(), slots.longest, options).bytes;
     return needed;
   }
@@ -79,14 +82,20 @@ class kv_tensor {
   /// Forgets every token. No memory is taken or returned.
   void clear() {
     cache_shape const& s = shape();
-    std::uint64_t first = 0;
+    std::uint64_t first = 0, next = 0;  // slot of the row; of the next layer's or sequence's first row
     for (std::uint32_t r = 0; r < s.rows(); ++r) {
-      std::uint32_t const head = r / s.layer_rows() * s.kv_heads + r % s.kv_heads;
+      std::uint32_t const layer = r / s.layer_rows(), head = layer * s.kv_heads + r % s.kv_heads;
       bound_.planes.states[r] = {0, 0, 0, slots_.limits[head]};
       if (bound_.planes.firsts == nullptr) continue;
+      if (r % s.kv_heads == 0) {
+        first = next;
+        next += slots_.shares[layer];
+      }
       bound_.planes.firsts[r] = first;
-      bound_.planes.firsts[r + 1] = first += slots_.rooms[head];
+      first += whole(slots_.rooms[head], Placement::grain);
     }
+    if (bound_.planes.firsts != nullptr) bound_.planes.firsts[s.rows()] = next;
+    if constexpr (Placement::paged) bound_.planes.pool.fill();
     for (std::uint32_t l = 0; l < s.layers; ++l) held_[l] = least_held_[l] = 0;
   }
 

@@ -33,6 +33,7 @@ struct slot_plan {
   std::vector<std::uint32_t> most;        ///< [layers], the highest
   std::vector<std::uint32_t> least_room;  ///< [layers], slots of the head with the lowest limit
   std::vector<std::uint32_t> most_room;   ///< [layers], and of the one with the highest: the newest token's slot among them
+  std::vector<std::uint64_t> shares;      ///< [layers], slots allocated for the heads of one sequence, however they are split
 };
 
 namespace detail {
@@ -63,9 +64,9 @@ std::uint32_t check_measured(Budget const& budget, policy_facts const& facts, ca
 
 }  // namespace detail
 
-/// Throws bad_argument for a shape, policy or option that cannot be served.
+/// grain: slots that rows are made of. Throws bad_argument for a shape, policy or option that cannot be served.
 template <class Policy>
-slot_plan plan_slots(cache_shape const& shape, Policy const& policy, cache_options const& options) {
+slot_plan plan_slots(cache_shape const& shape, Policy const& policy, cache_options const& options, std::uint32_t grain = 1) {
   check(shape);
   require(options.max_piece >= 1, "max_piece", options.max_piece, "give the longest piece of tokens, at least 1");
   require(options.group_threads >= 1 && options.group_threads <= 1024, "group_threads", options.group_threads, "give 1 to 1024");
@@ -108,20 +109,31 @@ slot_plan plan_slots(cache_shape const& shape, Policy const& policy, cache_optio
     if (!rules) return options.capacity;
     return evicts ? limit + newest : std::max(options.capacity, limit + options.promised);
   };
-  std::uint64_t slots = 0;
   for (std::uint32_t const limit : plan.limits) {
     plan.rooms.push_back(room(limit));
     plan.capacity = std::max(plan.capacity, plan.rooms.back());
-    slots += std::uint64_t{plan.rooms.back()} * shape.sequences;
   }
+  std::uint64_t slots = 0;
   for (std::uint32_t l = 0; l < shape.layers; ++l) {
+    std::uint64_t sum = 0, of_grains = 0;
+    for (std::uint32_t h = 0; h < shape.kv_heads; ++h) {
+      std::uint32_t const of_head = plan.rooms[std::size_t{l} * shape.kv_heads + h];
+      sum += of_head;
+      of_grains += whole(of_head, grain);
+    }
+    // A measured split of the sum leaves each head at most grain - 1 slots that it does not use.
+    std::uint64_t const split = (sum + std::uint64_t{shape.kv_heads} * (grain - 1)) / grain * grain;
+    plan.shares.push_back(measured ? split : of_grains);
+    slots += plan.shares.back() * shape.sequences;
     plan.least_room.push_back(room(plan.least[l]));
     plan.most_room.push_back(room(plan.most[l]));
   }
-  bool const even = slots == std::uint64_t{shape.rows()} * plan.capacity && !measured;
-  plan.extent = {plan.capacity, static_cast<std::size_t>(slots), !even};
+  std::uint64_t const widest = whole(plan.capacity, grain);
+  bool const even = slots == shape.rows() * widest && !measured;
+  plan.extent = {static_cast<std::uint32_t>(widest), static_cast<std::size_t>(slots), !even};
   plan.longest = plan.capacity + beyond;
   slots = std::max(slots, std::uint64_t{shape.rows()} * options.max_piece);
+  require(grain == 1 || slots / grain < 0xffffffffu, "pages", slots / grain, "exceed 2^32 - 1; lower the budget, the longest piece or the batch");
   require(slots <= std::uint64_t{1} << 40, "slots of all heads", slots, "exceed 2^40; lower the budget, the longest piece or the batch");
   return plan;
 }

@@ -53,8 +53,8 @@ struct staging_rows {
     row_view<Columns> row = planes.row(first + h);
     std::size_t const stride = std::size_t{shape.kv_heads} * shape.head_dim;
     std::size_t const begin = row.sequence * piece.tokens * stride + std::size_t{row.head} * shape.head_dim;
-    row.keys = {reinterpret_cast<std::byte*>(const_cast<float*>(piece.keys + begin)), stride * sizeof(float)};
-    row.values = {reinterpret_cast<std::byte*>(const_cast<float*>(piece.values + begin)), stride * sizeof(float)};
+    row.keys = vectors{reinterpret_cast<std::byte*>(const_cast<float*>(piece.keys + begin)), stride * sizeof(float)};
+    row.values = vectors{reinterpret_cast<std::byte*>(const_cast<float*>(piece.values + begin)), stride * sizeof(float)};
     row.layer = layer;
     return row;
   }
@@ -75,10 +75,10 @@ struct mass_feeder {
   KVSIFT_HOST_DEVICE void operator()(C const& column, std::size_t) const {
     std::uint32_t const width = column.width();
     if (!C::feeds_on_attention || width == 0) return;
-    typename C::element* const e = row.template column<C>();
+    auto const e = row.template column<C>();
     auto const at = [](float const* plane, std::uint32_t i) { return plane == nullptr ? 0.0f : plane[i]; };
     for (std::uint32_t i = g.thread_rank(); i < tokens; i += g.num_threads())
-      column.observe(e + std::size_t{i} * width,
+      column.observe(e.at(i),
                      mass{at(masses.sum, i), at(masses.squares, i), at(masses.last, i), at(masses.window, i), tokens - i}, about);
   }
 };
@@ -107,7 +107,7 @@ struct stage_task {
       row.positions[t] = target.next + t;
       float const* const key = reinterpret_cast<float const*>(row.keys.at(t));
       float const* const value = reinterpret_cast<float const*>(row.values.at(t));
-      stored.for_each(detail::admitter<Columns>{row, t, arrival{key, value, shape.head_dim, target.next + t}, row.context(tokens)});
+      stored.for_each(detail::admitter<row_view<Columns>>{row, t, arrival{key, value, shape.head_dim, target.next + t}, row.context(tokens)});
     }
     g.sync();
     head_context const about = row.context(tokens < target.limit ? tokens : target.limit);
@@ -184,7 +184,7 @@ struct allocate_task {
       std::uint64_t at = cache.planes.firsts[index];
       for (std::uint32_t h = 0; h < shape.kv_heads; ++h) {
         cache.planes.firsts[index + h] = at;
-        at += records[h].limit + beyond;
+        at += whole(std::uint64_t{records[h].limit} + beyond, Bound::placement::grain);
       }
     }
     g.sync();
@@ -246,10 +246,12 @@ struct settle_task {
 
   /// Slot j of `to` becomes slot survivors[j] of `from`.
   template <cooperative_group G>
-  KVSIFT_HOST_DEVICE void write_survivors(G const& g, row_view<Columns> const& from, row_view<Columns> const& to,
+  KVSIFT_HOST_DEVICE void write_survivors(G const& g, row_view<Columns> const& from,
+                                          row_view<Columns, typename Bound::placement> const& to,
                                           std::uint32_t const* survivors, std::uint32_t kept) const {
     for (std::uint32_t j = 0; j < kept; ++j) {
       std::uint32_t const source = survivors[j];
+      take_slot(g, cache.planes, to, j);
       float const* const key = reinterpret_cast<float const*>(from.keys.at(source));
       float const* const value = reinterpret_cast<float const*>(from.values.at(source));
       for (std::uint32_t d = g.thread_rank(); d < cache.planes.shape.head_dim; d += g.num_threads()) {

@@ -26,7 +26,7 @@ struct cut_task {
   KVSIFT_HOST_DEVICE void operator()(G const& g, std::uint32_t block) const {
     std::uint32_t const heads = rule.who == unit::shared ? cache.planes.shape.kv_heads : 1;
     auto const& work = cache.work;
-    cut_rows<Payload>(g, deciding_rows<Columns>{cache.planes, first_row + block * heads, heads}, rule, cache.disposal, room,
+    cut_rows<Payload>(g, deciding_rows<Columns, typename Bound::placement>{cache.planes, first_row + block * heads, heads}, rule, cache.disposal, room,
                       work.sums_of(block), work.words + std::size_t{block} * 2 * work.threads);
   }
 };
@@ -45,13 +45,14 @@ struct step_task {
   KVSIFT_HOST_DEVICE void operator()(G const& g, std::uint32_t block) const {
     cache_shape const& shape = cache.planes.shape;
     std::uint32_t const index = layer * shape.layer_rows() + block;
-    row_view<Columns> const row = cache.planes.row(index);
+    auto const row = cache.planes.row(index);
     row_scratch const scratch = cache.scratch(block);
     std::uint32_t const tokens = piece.tokens;
     if (piece.keys != nullptr) {
       if constexpr (!std::is_same_v<Rule, no_rule>)
-        cut_rows<disposed_payload<Payload, decltype(cache.disposal)>>(g, deciding_rows<Columns>{cache.planes, index, 1}, rule,
-                                                                      cache.disposal, 1, cache.work.sums_of(block), scratch.group_words);
+        cut_rows<disposed_payload<Payload, decltype(cache.disposal)>>(
+            g, deciding_rows<Columns, typename Bound::placement>{cache.planes, index, 1}, rule, cache.disposal, 1,
+            cache.work.sums_of(block), scratch.group_words);
       std::size_t const stride = std::size_t{shape.kv_heads} * shape.head_dim;
       std::size_t const begin = row.sequence * tokens * stride + std::size_t{row.head} * shape.head_dim;
       bool const first_piece = row.state->next == 0;
@@ -72,16 +73,16 @@ struct step_task {
 };
 
 /// Feeds the columns of a layer with attention that the engine computed. masses [sequences, kv_heads, pitch].
-template <class Columns>
+template <class Columns, class Placement>
 struct observe_task {
-  cache_view<Columns> cache;
+  cache_view<Columns, Placement> cache;
   float const* masses;
   std::size_t pitch;
   std::uint32_t layer;
 
   template <cooperative_group G>
   KVSIFT_HOST_DEVICE void operator()(G const& g, std::uint32_t block) const {
-    row_view<Columns> const row = cache.row(layer * cache.shape.layer_rows() + block);
+    auto const row = cache.row(layer * cache.shape.layer_rows() + block);
     std::uint32_t const held = row.state->held;
     head_context const about = row.context(held < row.state->limit ? held : row.state->limit);
     observe_row(g, cache.stored, row, about, masses + block * pitch, held);

@@ -123,8 +123,8 @@ void check_piece(Cache const& cache, std::uint32_t layer, std::uint32_t tokens) 
 /// Brings every head of every layer under its limit by the rules of after_attention. Call it once per step, when all
 /// layers have attended: victims are first needed by the next append. A second call in a row does nothing.
 /// Reads the columns of the rule once or twice, moves one slot per victim. One launch, no allocation, capturable.
-template <executor Executor, class Policy, class Payload, class Position, class Disposal>
-void evict(Executor const& on, kv_tensor<Policy, Payload, Position, Disposal>& cache) {
+template <executor Executor, class Policy, class Payload, class Position, class Disposal, class Placement>
+void evict(Executor const& on, kv_tensor<Policy, Payload, Position, Disposal, Placement>& cache) {
   detail::cut_layers(on, cache, moment::after_attention, 0, cache.shape().layers, 0);
 }
 
@@ -191,7 +191,7 @@ void observe(Executor const& on, Layer rows, float const* masses, std::size_t pi
   using cache_type = std::remove_reference_t<decltype(cache)>;
   require(rows.layer < cache.shape().layers, "layer", rows.layer, "the cache has fewer layers");
   require(pitch >= cache.most_held(rows.layer), "pitch", pitch, "give a row of masses at least as long as the slots held");
-  on.launch(cache.shape().layer_rows(), observe_task<typename cache_type::columns>{cache.view(), masses, pitch, rows.layer});
+  on.launch(cache.shape().layer_rows(), observe_task<typename cache_type::columns, typename cache_type::placement>{cache.view(), masses, pitch, rows.layer});
 }
 
 /// For engines with an attention of their own: the first piece of a sequence is cut down to the limit by the rule of

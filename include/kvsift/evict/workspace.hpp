@@ -50,8 +50,8 @@ struct workspace_view {
     w.sums = reinterpret_cast<float*>(take(summed * 2 * w.slots * sizeof(float)));
     w.words = reinterpret_cast<std::uint32_t*>(take(std::size_t{shape.rows()} * 2 * w.threads * sizeof(std::uint32_t)));
     slot_extent const staged = slot_extent::even(one_layer, options.max_piece);
-    lay_out(nullptr, one_layer, 0, stored, staged, false, layout::dense, unused, staging);
-    w.staging = lay_out(take(staging), one_layer, 0, stored, staged, false, layout::dense, unused, staging);
+    lay_out<in_rows>(nullptr, one_layer, 0, stored, staged, false, layout::dense, unused, staging);
+    w.staging = lay_out<in_rows>(take(staging), one_layer, 0, stored, staged, false, layout::dense, unused, staging);
     return w;
   }
   /// Room for the values of rows that decide together, by their number.
@@ -62,9 +62,11 @@ struct workspace_view {
 };
 
 /// A cache as its tasks are given it. Trivially copyable.
-template <class Columns, class Disposal>
+template <class Columns, class Disposal, class Placement>
 struct bound_cache {
-  cache_view<Columns> planes;
+  using placement = Placement;
+
+  cache_view<Columns, Placement> planes;
   workspace_view<Columns> work;
   rotary_view rotary;  ///< applied on reading; empty if keys are stored encoded
   Disposal disposal;

@@ -38,8 +38,7 @@ struct observed_mean {
   observations kept{};
   constexpr auto columns() const { return column_set<observations>{kept}; }
   KVSIFT_HOST_DEVICE float operator()(auto const& row, std::uint32_t slot) const {
-    std::uint32_t const width = kept.width();
-    return kept.mean(row.template get<observations>() + slot * width, row.about.observations(row.positions[slot]));
+    return kept.mean(row.template get<observations>()[slot], row.about.observations(row.positions[slot]));
   }
   friend constexpr bool operator==(observed_mean const&, observed_mean const&) = default;
 };
