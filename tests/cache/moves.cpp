@@ -36,10 +36,14 @@ auto filled(u32 held, kvsift::layout order, std::uint64_t seed) {
   auto& cache = made.cache;
   support::marked_vectors const data{seed, shape};
   support::draws d(seed);
-  kvsift::serial_executor const on;
-  std::vector<float> out(shape.query_heads() * shape.head_dim);
   for (u32 position = 0; cache.view().states[0].held < held; ++position) {
-    kvsift::step(on, cache[0], data.make_piece(0, position, 1).view(), out.data());
+    support::marked_vectors::piece const p = data.make_piece(0, position, 1);
+    for (u32 r = 0; r < shape.rows(); ++r) {
+      auto const row = cache.view().row(r);
+      kvsift::append_row<hostile::odd_payload>(kvsift::serial_group{}, cache.view(), row, p.keys.data() + r * shape.head_dim, p.values.data() + r * shape.head_dim);
+      row.template column<hostile::exact_sum>()[row.state->held - 1] = position * 1.5 + r;
+      for (u32 i = 0; i < 3; ++i) row.template column<kvsift::observations>()[row.state->held - 1][i] = static_cast<float>(position * 3 + i);
+    }
     if (position % 3 == 2 && position < 2 * held)
       for (u32 r = 0; r < shape.rows(); ++r)
         kvsift::remove_slot(kvsift::serial_group{}, cache.view(), cache.view().row(r), static_cast<u32>(d.between(0, static_cast<int>(cache.view().states[r].held) - 1)));

@@ -2,7 +2,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <type_traits>
 
 #include <kvsift/collective/attention.hpp>
 #include <kvsift/core/config.hpp>
@@ -44,7 +43,7 @@ struct slot_values {
   KVSIFT_HOST_DEVICE KVSIFT_INLINE T& operator[](std::size_t slot) const { return base[places(slot)]; }
   /// Where that of a slot lies.
   KVSIFT_HOST_DEVICE KVSIFT_INLINE T* operator+(std::size_t slot) const { return base + places(slot); }
-  KVSIFT_HOST_DEVICE constexpr operator slot_values<T const, Places>() const requires(!std::is_const_v<T>) { return {base, places}; }
+  KVSIFT_HOST_DEVICE KVSIFT_INLINE slot_values<T const, Places> read_only() const { return {base, places}; }
   /// Whether there are none.
   KVSIFT_HOST_DEVICE friend constexpr bool operator==(slot_values const& values, std::nullptr_t) { return values.base == nullptr; }
 };

@@ -30,7 +30,7 @@ struct on_row {
   narrowed_row<columns_of<Part>, Columns, Placement> row;
 
   KVSIFT_HOST_DEVICE on_row(Part const& p, row_view<Columns, Placement> const& r, head_context const& about)
-      : part(p), row{r.positions, about, __builtin_addressof(r)} {}
+      : part(p), row{r.positions.read_only(), about, __builtin_addressof(r)} {}
   on_row(on_row const&) = delete;
   KVSIFT_HOST_DEVICE KVSIFT_INLINE float operator()(std::uint32_t slot) const { return part(row, slot); }
 };
