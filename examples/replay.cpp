@@ -12,6 +12,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <common/allocator.hpp>
 #include <common/policy_file.hpp>
 #include <kvsift/exec/parallel_executor.hpp>
 #include <kvsift/kvsift.hpp>
@@ -96,9 +97,10 @@ void run(Executor const& on, std::uint32_t threads, trace const& t, kvsift::cata
       print_positions(out, gone);
     }
   };
+  auto const slots_of = [&](std::uint32_t limit) { return limit == kvsift::no_limit ? t.tokens : limit; };
   feed(0, prompt);
   for (std::uint32_t h = 0; h < t.kv_heads; ++h)  // of heads that competed, what each was given
-    out << "{\"event\":\"budget\",\"head\":" << h << ",\"slots\":" << (policy.bounded ? cache.view().row(h).state->limit : t.tokens) << "}\n";
+    out << "{\"event\":\"budget\",\"head\":" << h << ",\"slots\":" << slots_of(cache.view().row(h).state->limit) << "}\n";
   for (std::uint32_t token = prompt; token < t.tokens; ++token) feed(token, 1);
   for (std::uint32_t h = 0; h < t.kv_heads; ++h) {
     out << "{\"event\":\"final\",\"head\":" << h << ",\"positions\":";
@@ -134,6 +136,11 @@ int replay(arguments const& a) {
   }
   if (stated.storage != "fp32") throw bad_file(a.policy, "policy field 'storage' is '" + stated.storage + "'; replay compares fp32 only");
   trace const t = load_trace(a.trace);
+  try {
+    policy = programs::allocated(policy, stated.allocator, {1, t.kv_heads, t.query_heads / t.kv_heads, t.dim, 1});
+  } catch (kvsift::bad_argument const& e) {
+    throw bad_file(a.policy, e.what());
+  }
   std::uint32_t const prompt = whole("--prompt", a.prompt, 1, t.tokens);
   std::ostringstream decisions;  // nothing is printed before everything is known to be right
   std::vector<float> outputs;

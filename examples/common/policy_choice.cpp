@@ -127,6 +127,9 @@ policy_choice choose_policy(policy_request const& asked) {
     }
     choice.storage = stated.storage;
     choice.made = make_policy(stated, derived);
+    choice.allocator = stated.allocator;
+    if (choice.allocator.name != "uniform" && !choice.made.bounded)
+      throw usage_error(source + ": allocator '" + choice.allocator.name + "' has no budget to divide; give a policy that keeps one");
   } catch (kvsift::bad_argument const& wrong) {
     throw usage_error(source + ": " + wrong.what());
   }
