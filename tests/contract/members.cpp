@@ -48,6 +48,9 @@ TEST_CASE("columns") {
 TEST_CASE("budgets") {
   limits_hold(kvsift::uniform_budget{5}, {2, 2, 1, 4, 1});
   limits_hold(kvsift::layer_budgets{{9, 3, 30}}, {3, 2, 1, 4, 1});
+  limits_hold(kvsift::head_budgets{{9, 3, 30, 4}}, {2, 2, 1, 4, 1});
+  limits_hold(kvsift::pyramid_budget{12, 4, 5}, {3, 2, 1, 4, 1});
+  limits_hold(kvsift::ratio_budget{0.25, 40}, {1, 2, 1, 4, 1});
   limits_hold(hostile::staircase{}, {2, 3, 1, 4, 1});
 }
 
