@@ -38,6 +38,7 @@ TEST_CASE("columns") {
   is_a_column(kvsift::last_attention{});
   is_a_column(kvsift::window_attention{});
   is_a_column(kvsift::key_square_norm{});
+  is_a_column(kvsift::value_norm{});
   is_a_column(kvsift::observations{});
   is_a_column(kvsift::observations{5, false});
   is_a_column(kvsift::observations{70, true});
