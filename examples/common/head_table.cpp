@@ -44,7 +44,8 @@ head_table from_json(std::string const& path, std::string const& text) {
   for (auto const& [name, value] : all.items()) {
     unsigned layer = 0, head = 0;
     int used = 0;
-    if (std::sscanf(name.c_str(), "%5u-%5u%n", &layer, &head, &used) != 2 || static_cast<std::size_t>(used) != name.size() || layer > 4095 || head > 4095)
+    if (std::sscanf(name.c_str(), "%5u-%5u%n", &layer, &head, &used) != 2 || static_cast<std::size_t>(used) != name.size() ||
+        layer > 4095 || head > 4095)
       throw bad_file(path, "the name '" + name + "' is no head; give \"layer-head\", each from 0 to 4095");
     double sum = 0;
     if (value.is_array()) {
@@ -60,7 +61,8 @@ head_table from_json(std::string const& path, std::string const& text) {
     t.heads = std::max<std::size_t>(t.heads, head + 1);
   }
   if (places.size() != t.layers * t.heads)  // names are distinct
-    throw bad_file(path, "has " + std::to_string(places.size()) + " heads; " + std::to_string(t.layers) + " layers of " + std::to_string(t.heads) + " are named, give every one");
+    throw bad_file(path, "has " + std::to_string(places.size()) + " heads; " + std::to_string(t.layers) + " layers of " +
+                             std::to_string(t.heads) + " are named, give every one");
   t.values.resize(places.size());
   for (std::size_t i = 0; i < places.size(); ++i) t.values[places[i].first * t.heads + places[i].second] = means[i];
   return t;
@@ -77,10 +79,12 @@ head_table from_tsv(std::string const& path, std::string const& text) {
     for (std::string cell; std::getline(cells, cell, '\t'); ++heads) {
       char* end = nullptr;
       t.values.push_back(std::strtod(cell.c_str(), &end));
-      if (cell.empty() || *end != '\0') throw bad_file(path, "line " + std::to_string(t.layers + 1) + " has '" + cell + "'; give numbers separated by tabs");
+      if (cell.empty() || *end != '\0')
+        throw bad_file(path, "line " + std::to_string(t.layers + 1) + " has '" + cell + "'; give numbers separated by tabs");
     }
     if (t.layers != 0 && heads != t.heads)
-      throw bad_file(path, "line " + std::to_string(t.layers + 1) + " has " + std::to_string(heads) + " numbers; the lines before it have " + std::to_string(t.heads));
+      throw bad_file(path, "line " + std::to_string(t.layers + 1) + " has " + std::to_string(heads) +
+                               " numbers; the lines before it have " + std::to_string(t.heads));
     t.heads = heads;
     ++t.layers;
   }
@@ -92,7 +96,9 @@ std::string header_value(std::string const& path, std::string const& header, std
   std::size_t const at = header.find("'" + name + "':");
   if (at == std::string::npos) throw bad_file(path, "the header has no '" + name + "'; is it an .npy file?");
   std::size_t const begin = header.find_first_not_of(' ', at + name.size() + 3);
-  std::size_t const end = begin == std::string::npos ? begin : header[begin] == '(' ? header.find(')', begin) : header.find_first_of(",}", begin);
+  std::size_t const end = begin == std::string::npos ? begin
+                          : header[begin] == '('     ? header.find(')', begin)
+                                                     : header.find_first_of(",}", begin);
   if (end == std::string::npos) throw bad_file(path, "the header breaks off at '" + name + "'");
   return header.substr(begin, end - begin);
 }
@@ -110,20 +116,24 @@ head_table from_npy(std::string const& path, std::string const& text, std::size_
   for (std::string cell; std::getline(numbers, cell, ',');) {
     if (cell.find_first_not_of(' ') == std::string::npos) continue;
     shape.push_back(std::strtoul(cell.c_str(), nullptr, 10));
-    if (shape.back() == 0 || shape.back() > (std::size_t{1} << 24) / count) throw bad_file(path, "has a dimension of" + cell + "; give 1 and more, not above 2^24 numbers");
+    if (shape.back() == 0 || shape.back() > (std::size_t{1} << 24) / count)
+      throw bad_file(path, "has a dimension of" + cell + "; give 1 and more, not above 2^24 numbers");
     count *= shape.back();
   }
   if (text.size() - 10 - length != count * sizeof(double))
-    throw bad_file(path, "holds " + std::to_string(text.size() - 10 - length) + " bytes of numbers; its shape asks for " + std::to_string(count * sizeof(double)));
+    throw bad_file(path, "holds " + std::to_string(text.size() - 10 - length) + " bytes of numbers; its shape asks for " +
+                             std::to_string(count * sizeof(double)));
   std::vector<double> values(count);
   std::memcpy(values.data(), text.data() + 10 + length, count * sizeof(double));
   if (shape.size() == 2) return {shape[0], shape[1], values};
   if (shape.size() != 4 || shape[2] != 4)
     throw bad_file(path, "has " + std::to_string(shape.size()) + " dimensions; give [layers, heads], or CoKV's [tasks, slices, 4, heads]");
-  if (task >= shape[0]) throw bad_file(path, "has tasks 0 to " + std::to_string(shape[0] - 1) + "; task " + std::to_string(task) + " is asked for");
+  if (task >= shape[0])
+    throw bad_file(path, "has tasks 0 to " + std::to_string(shape[0] - 1) + "; task " + std::to_string(task) + " is asked for");
   head_table t{1, shape[3], std::vector<double>(shape[3], 0.0)};
   for (std::size_t slice = 0; slice < shape[1]; ++slice) {
-    double const* const fields = values.data() + (task * shape[1] + slice) * 4 * shape[3];  // contributions, counts, and both of the complements
+    double const* const fields =
+        values.data() + (task * shape[1] + slice) * 4 * shape[3];  // contributions, counts, and both of the complements
     for (std::size_t i = 0; i < shape[3]; ++i) t.values[i] += fields[i] / fields[shape[3] + i];
   }
   return t;
@@ -133,7 +143,8 @@ head_table from_npy(std::string const& path, std::string const& text, std::size_
 
 head_table load_head_table(std::string const& path, std::size_t task) {
   std::string const ending = std::filesystem::path(path).extension().string();
-  if (ending != ".json" && ending != ".tsv" && ending != ".npy") throw bad_file(path, "does not end in .json, .tsv or .npy; give head scores in one of these forms");
+  if (ending != ".json" && ending != ".tsv" && ending != ".npy")
+    throw bad_file(path, "does not end in .json, .tsv or .npy; give head scores in one of these forms");
   std::string const text = whole_text(path);
   head_table const t = ending == ".json" ? from_json(path, text) : ending == ".tsv" ? from_tsv(path, text) : from_npy(path, text, task);
   if (t.values.empty()) throw bad_file(path, "holds no numbers; give one for each head");

@@ -191,7 +191,8 @@ TEST_CASE("HeadKV, as published: the toy") {
 }
 
 TEST_CASE("HeadKV, as published: the scores of two models") {
-  for (auto const& [model, file] : {std::pair{"llama3", "llama3_8b_instruct_r2_mean.tsv"}, {"mistral", "mistral_7b_instruct_v02_r2_mean.tsv"}}) {
+  for (auto const& [model, file] :
+       {std::pair{"llama3", "llama3_8b_instruct_r2_mean.tsv"}, {"mistral", "mistral_7b_instruct_v02_r2_mean.tsv"}}) {
     auto const path = shared_file("data/head_scores/headkv") / file;
     NEEDS_SHARED(path);
     std::vector<double> const scores = headkv_scores(path);
@@ -223,7 +224,8 @@ TEST_CASE("HeadKV, as published: the scores of two models") {
     // CoKV's form of it cuts off fractions of the same shares: ours are as close to them, and lose nothing.
     slots_type const exact = less(headkv_slots(grouped, scores, {128, 8}, 1.01), 8);
     std::vector<int> const cut = recorded()[prefix + "CoKVgroup_C128_beta1.01"]["row15"].whole_numbers();
-    for (std::size_t i = 0; i < 8; ++i) CHECK((exact[15 * 8 + i] == static_cast<u32>(cut[i]) || exact[15 * 8 + i] == static_cast<u32>(cut[i]) + 1));
+    for (std::size_t i = 0; i < 8; ++i)
+      CHECK((exact[15 * 8 + i] == static_cast<u32>(cut[i]) || exact[15 * 8 + i] == static_cast<u32>(cut[i]) + 1));
   }
 }
 

@@ -11,8 +11,8 @@
 #include <common/allocator.hpp>
 #include <common/errors.hpp>
 #include <common/head_table.hpp>
-#include <kvsift/budget/head_scores.hpp>
 #include <common/session.hpp>
+#include <kvsift/budget/head_scores.hpp>
 #include <reference_model/expect_bad_file.hpp>
 #include <reference_model/io/load_model.hpp>
 #include <reference_model/shared_data.hpp>
@@ -66,7 +66,8 @@ TEST_CASE("head scores are read from JSON, TSV and .npy") {
 
 TEST_CASE("what is no table of head scores is refused in one line") {
   temporary_folder const folder;
-  auto const refused = [&](std::string const& name, std::string const& text, std::initializer_list<char const*> words, std::size_t task = 0) {
+  auto const refused = [&](std::string const& name, std::string const& text, std::initializer_list<char const*> words,
+                           std::size_t task = 0) {
     std::string const path = write(folder, name, text);
     expect_bad_file(path, words, [&] { load_head_table(path, task); });
   };
@@ -107,14 +108,16 @@ TEST_CASE("a session holds what the allocator of its policy file gave each head"
   using list = std::vector<std::size_t>;
   CHECK(run(base + R"("uniform"})") == list{12, 12, 12, 12});
   CHECK(run(base + R"({"name": "pyramid", "beta": 4}})") == list{18, 18, 6, 6});  // b 8: 14 falls to 2, above 4
-  std::string const scores = write(folder, "scores.json", R"({"0-0": 1, "0-1": 0, "0-2": 2, "0-3": 1, "1-0": 0, "1-1": 0, "1-2": 3, "1-3": 1})");
+  std::string const scores =
+      write(folder, "scores.json", R"({"0-0": 1, "0-1": 0, "0-2": 2, "0-3": 1, "1-0": 0, "1-1": 0, "1-2": 3, "1-3": 1})");
   // b 8, beta 2: everyone has 4 + 4, and 16 are split 1 : 3 : 0 : 4
   CHECK(run(base + R"({"name": "headkv", "beta": 2, "scores": ")" + scores + R"("}})") == list{10, 14, 8, 16});
   std::string const values = write(folder, "values.tsv", "0.1\t-0.05\n0.25\t0\n");
-  CHECK(run(base + R"({"name": "cokv", "border": 1, "scores": ")" + values + R"("}})") == list{4 + 10, 4, 4 + 19, 4 + 3});  // 9.6 0 19.2 3.2 of 32
+  CHECK(run(base + R"({"name": "cokv", "border": 1, "scores": ")" + values + R"("}})") ==
+        list{4 + 10, 4, 4 + 19, 4 + 3});  // 9.6 0 19.2 3.2 of 32
   std::string const gates = write(folder, "gates.tsv", "1.2\t0.1\n0.5\t1.0\n");
-  CHECK(run(R"({"policy": "streaming_llm", "sinks": 2, "recent": 10, "allocator": {"name": "duo_attention", "sparsity": 0.5, "scores": ")" + gates + R"("}})") ==
-        list{60, 12, 12, 60});
+  CHECK(run(R"({"policy": "streaming_llm", "sinks": 2, "recent": 10, "allocator": {"name": "duo_attention", "sparsity": 0.5, "scores": ")" +
+            gates + R"("}})") == list{60, 12, 12, 60});
 
   auto const says = [&](std::string const& policy) -> std::string {
     try {
@@ -124,10 +127,12 @@ TEST_CASE("a session holds what the allocator of its policy file gave each head"
     }
     return "";
   };
-  CHECK(says(base + R"("even"})").find("allocator.name' is \"even\"; give uniform, pyramid, headkv, cokv or duo_attention") != std::string::npos);
+  CHECK(says(base + R"("even"})").find("allocator.name' is \"even\"; give uniform, pyramid, headkv, cokv or duo_attention") !=
+        std::string::npos);
   CHECK(says(base + R"({"name": "headkv"}})").find("allocator.scores' is missing") != std::string::npos);
   CHECK(says(base + R"({"name": "pyramid", "border": 3}})").find("allocator.border' is not one of pyramid") != std::string::npos);
-  CHECK(says(base + R"({"name": "headkv", "scores": ")" + values + R"("}})").find("2 layers of 2 heads; headkv needs 2 of 4") != std::string::npos);
+  CHECK(says(base + R"({"name": "headkv", "scores": ")" + values + R"("}})").find("2 layers of 2 heads; headkv needs 2 of 4") !=
+        std::string::npos);
   CHECK(says(R"({"policy": "full", "allocator": "pyramid"})").find("has no budget to divide") != std::string::npos);
   CHECK(says(base + R"("pyramid", "layers": [3, 4]})").find("keep one of them") != std::string::npos);
 }

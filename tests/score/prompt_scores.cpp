@@ -109,12 +109,14 @@ TEST_CASE("a score weighted by its slot's value, alone, pooled, and in decode") 
     int const n = t.tokens, w = std::min(4, n - 3), kernel = 3;
     float const epsilon = d.chance(0.5) ? 0.0f : 0.01f;
     int const budget = d.between(w + 1, n - 1);
-    policy const inside{uniform_budget{static_cast<u32>(budget)},
-                        at_prompt_end(pooled{value_weighted{window_mass{static_cast<u32>(w)}, epsilon}, 3, pooling::max, static_cast<u32>(w)},
-                                      protect{.newest = static_cast<u32>(w)}, pick::keepers)};
-    policy const outside{uniform_budget{static_cast<u32>(budget)},
-                         at_prompt_end(value_weighted{pooled{window_mass{static_cast<u32>(w)}, 3, pooling::max, static_cast<u32>(w)}, epsilon},
-                                       protect{.newest = static_cast<u32>(w)}, pick::keepers)};
+    policy const inside{
+        uniform_budget{static_cast<u32>(budget)},
+        at_prompt_end(pooled{value_weighted{window_mass{static_cast<u32>(w)}, epsilon}, 3, pooling::max, static_cast<u32>(w)},
+                      protect{.newest = static_cast<u32>(w)}, pick::keepers)};
+    policy const outside{
+        uniform_budget{static_cast<u32>(budget)},
+        at_prompt_end(value_weighted{pooled{window_mass{static_cast<u32>(w)}, 3, pooling::max, static_cast<u32>(w)}, epsilon},
+                      protect{.newest = static_cast<u32>(w)}, pick::keepers)};
     kv_tensor a{shape, inside, {.max_piece = static_cast<u32>(n)}};
     kv_tensor b{shape, outside, {.max_piece = static_cast<u32>(n)}};
     std::vector<float> out(static_cast<std::size_t>(n * t.query_heads * t.dim));

@@ -155,7 +155,8 @@ void step(Executor const& on, Layer rows, arrivals const& piece, float* out) {
   cache_shape const& shape = cache.shape();
   std::uint32_t const held = cache.held(rows.layer);
   moment const moments = cache.policy().facts().moments;
-  bool const grows = held != 0 && !includes(moments, moment::before_append | moment::after_attention);  // check_piece saw that there is room
+  // Where nothing acts in decode, check_piece saw that there is room.
+  bool const grows = held != 0 && !includes(moments, moment::before_append | moment::after_attention);
   bool const fits = grows || held + piece.tokens <= std::min(cache.slots().least[rows.layer], cache.slots().least_room[rows.layer]);
   // A piece counts as one observation only at the beginning: later tokens are observed one by one.
   bool one_by_one = false;
@@ -224,7 +225,8 @@ void compress(Executor const& on, Layer rows, float const* keys, float const* va
     bool feeds = false, sums = false;
     stored.for_each([&]<class C>(C const& column, std::size_t) {
       bool const fed = C::feeds_on_attention && column.width() != 0;
-      constexpr bool own_mass = std::is_same_v<C, attention_square_sum> || std::is_same_v<C, last_attention> || std::is_same_v<C, window_attention>;
+      constexpr bool own_mass =
+          std::is_same_v<C, attention_square_sum> || std::is_same_v<C, last_attention> || std::is_same_v<C, window_attention>;
       feeds = feeds || fed;
       sums = sums || (fed && !own_mass);
     });
