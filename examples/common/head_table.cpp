@@ -27,7 +27,7 @@ std::string whole_text(std::string const& path) {
   if (size > most) throw bad_file(path, "has " + std::to_string(size) + " bytes; head scores have at most " + std::to_string(most));
   std::ifstream in(path, std::ios::binary);
   std::string text{std::istreambuf_iterator<char>(in), {}};
-  if (in.bad() || text.size() != size) throw bad_file(path, "cannot be read");
+  if (in.bad() || text.size() != size) throw bad_file(path, "cannot be read; check that it is a readable file");
   return text;
 }
 
@@ -99,14 +99,14 @@ std::string header_value(std::string const& path, std::string const& header, std
   std::size_t const end = begin == std::string::npos ? begin
                           : header[begin] == '('     ? header.find(')', begin)
                                                      : header.find_first_of(",}", begin);
-  if (end == std::string::npos) throw bad_file(path, "the header breaks off at '" + name + "'");
+  if (end == std::string::npos) throw bad_file(path, "the header breaks off at '" + name + "'; write it again");
   return header.substr(begin, end - begin);
 }
 
 head_table from_npy(std::string const& path, std::string const& text, std::size_t task) {
-  if (text.size() < 10 || text.compare(0, 6, "\x93NUMPY") != 0) throw bad_file(path, "is no .npy file");
+  if (text.size() < 10 || text.compare(0, 6, "\x93NUMPY") != 0) throw bad_file(path, "is no .npy file; write one with numpy.save");
   std::size_t const length = static_cast<unsigned char>(text[8]) + 256u * static_cast<unsigned char>(text[9]);
-  if (text[6] != 1 || text.size() < 10 + length) throw bad_file(path, "is not of .npy format 1, or breaks off in its header");
+  if (text[6] != 1 || text.size() < 10 + length) throw bad_file(path, "is not of .npy format 1, or breaks off in its header; write it again");
   std::string const header = text.substr(10, length);
   std::string const kind = header_value(path, header, "descr"), order = header_value(path, header, "fortran_order");
   if (kind != "'<f8'" || order != "False") throw bad_file(path, "holds " + kind + ", fortran_order " + order + "; give '<f8' in C order");
