@@ -34,4 +34,7 @@ std::uint32_t slots_of(std::string const& budget, std::uint64_t base);
 // that its policy requires. Throws usage_error, bad_file or bad_argument: one line that names argument or field.
 policy_choice choose_policy(policy_request const& asked);
 
+// The policy that a file states in full. Throws bad_file.
+policy_choice load_policy(std::string const& file);
+
 }  // namespace programs
