@@ -6,10 +6,13 @@
 #include <common/head_table.hpp>
 #include <kvsift/budget/duo_attention.hpp>
 #include <kvsift/budget/head_scores.hpp>
+#include <reference_model/io/bad_file.hpp>
 
 namespace programs {
 
 namespace {
+
+using reference_model::bad_file;
 
 // The numbers of a table with `heads` a layer; a table of one row stands for all layers.
 std::vector<double> by_head(allocator_request const& asked, kvsift::cache_shape const& shape, std::uint32_t heads) {

@@ -136,4 +136,13 @@ policy_choice choose_policy(policy_request const& asked) {
   return choice;
 }
 
+policy_choice load_policy(std::string const& file) {
+  stated_policy const stated = read_policy(file, load_policy_object(file));
+  try {
+    return {std::filesystem::path(file).stem().string(), stated.storage, make_policy(stated), stated.allocator};
+  } catch (kvsift::bad_argument const& wrong) {
+    throw bad_file(file, wrong.what());
+  }
+}
+
 }  // namespace programs

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include <common/allocator.hpp>
 #include <kvsift/policy/catalogue.hpp>
 #include <reference_model/io/bad_file.hpp>
 #include <reference_model/io/json_text.hpp>
@@ -16,18 +17,6 @@ namespace programs {
 
 using reference_model::bad_file;
 using reference_model::json;
-
-/// How the budget is divided: "allocator" of a policy file, a name or an object with a name and what that allocator takes.
-struct allocator_request {
-  std::string name = "uniform";  ///< uniform, pyramid, headkv, cokv, duo_attention
-  std::string scores;            ///< file of head scores; all but uniform and pyramid
-  std::size_t task = 0;          ///< of a .npy file with several
-  double beta = 0;               ///< 0: the allocator's own
-  double temperature = 1;        ///< headkv
-  std::uint32_t border = 20;     ///< cokv
-  double sparsity = 0.5;         ///< duo_attention
-  bool published = false;        ///< "profile": exact or published
-};
 
 /// A policy as a user states it: one for everything, or one for a phase and another for the rest; how vectors are stored.
 struct stated_policy {

@@ -6,6 +6,7 @@
 
 #include <common/allocator.hpp>
 #include <common/session.hpp>
+#include <common/trace_recorder.hpp>
 #include <kvsift/evict/verbs.hpp>
 #include <kvsift/exec/parallel_executor.hpp>
 #include <kvsift/payload/plain.hpp>
