@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include <common/allocator.hpp>
 #include <kvsift/policy/catalogue.hpp>
 
 namespace programs {
@@ -22,13 +23,14 @@ struct policy_request {
 struct policy_choice {
   std::string name;              // for tables: the policy's name, or the file's without folder and .json
   std::string storage = "fp32";  // how K and V are stored: fp32, fp16 or bf16
-  kvsift::catalogue_policy made;
+  kvsift::catalogue_policy made{};  // every head alike
+  allocator_request allocator{};    // how a session divides it
 
-  bool bounded() const { return made.bounded; }
+  bool bounded() const { return made.bounded && allocator.name != "duo_attention"; }
   std::uint32_t slots() const { return made.slots; }  // per KV head; 0 if not bounded
   // Slots per KV head that `tokens` need of which the first `prompt` arrive as one piece, the newest token's among them.
   std::uint64_t needed(std::uint64_t prompt, std::uint64_t tokens) const {
-    if (!made.bounded) return tokens;
+    if (!bounded()) return tokens;
     return made.grows() ? made.slots + tokens - std::min(prompt, tokens) : std::uint64_t{made.slots} + 1;
   }
 };
@@ -39,5 +41,8 @@ std::uint32_t slots_of(std::string const& budget, std::uint64_t base);
 // The policy that is asked for. A bare name takes the defaults of the originals for its budget; a file states every field
 // that its policy requires. Throws usage_error, bad_file or bad_argument: one line that names argument or field.
 policy_choice choose_policy(policy_request const& asked);
+
+// The policy that a file states in full. Throws bad_file.
+policy_choice load_policy(std::string const& file);
 
 }  // namespace programs

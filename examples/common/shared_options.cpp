@@ -34,31 +34,33 @@ void require_memory(policy_choice const& choice, reference_model::config const& 
                     fixed(most, 0));
 }
 
-}  // namespace
-
-void add_shared_options(CLI::App& app, shared_options& o, bool many) {
-  std::string const several = many ? "; repeat it or separate by commas for several" : "";
-  app.add_option("--model", o.model, "Model folder, .safetensors file or llama2.c checkpoint (the shipped checkpoint)");
-  app.add_option("--tokenizer", o.tokenizer, "'bytes' or a llama2.c tokenizer.bin (the model's own)");
-  CLI::Option* const policy =
-      app.add_option("--policy", o.policies, "Name, alias or JSON file of the eviction policy (full)" + several)->allow_extra_args(false);
-  app.add_option("--set", o.sets, "FIELD=VALUE of the policy; repeatable, overrides the file")->allow_extra_args(false);
-  CLI::Option* const budget =
-      app.add_option("--budget", o.budgets, "Slots a KV head may keep, as N or P% of the run's tokens" + several)->allow_extra_args(false);
-  if (many) {
-    policy->delimiter(',');
-    budget->delimiter(',');
-  }
-  app.add_option("--positions", o.positions, "original or in_cache: where survivors stand (original while the model has positions for it)");
-  app.add_option("--executor", o.executor, "serial, parallel or parallel:N threads")->capture_default_str();
-  app.add_option("--pin", o.pin, "A:B, positions A to B - 1 are never evicted");
-  app.add_option("--seed", o.seed, "Seed of everything that is drawn")->check(whole_number())->capture_default_str();
-  app.add_option("--out", o.out, "Folder for tables, pictures and JSON; made when missing");
+// How many slots the head that may keep most is above the mean.
+std::uint64_t above_mean(policy_choice const& choice, reference_model::config const& c, std::uint64_t first_piece) {
+  if (!choice.bounded()) return 0;
+  std::uint64_t most = allocated(choice.made, choice.allocator, {c.layers, c.kv_heads, c.group(), c.head_dim, 1}).slots;
+  if (choice.made.value.budget.measured()) most = std::max(most, first_piece);  // it cannot win more than there is
+  return most - choice.slots();
 }
 
-void describe(CLI::App& app, std::string const& example) {
-  app.get_formatter()->column_width(26);
-  app.footer("Example:\n  " + example);
+}  // namespace
+
+void add_shared_options(command_line& line, shared_options& o, bool many) {
+  std::string const several = many ? "; repeat it or separate by commas for several" : "";
+  line.help_column(26);
+  line.add("--model", o.model, "Model folder, .safetensors file or llama2.c checkpoint (the shipped checkpoint)");
+  line.add("--tokenizer", o.tokenizer, "'bytes' or a llama2.c tokenizer.bin (the model's own)");
+  option const policy = line.add("--policy", o.policies, "Name, alias or JSON file of the eviction policy (full)" + several);
+  line.add("--set", o.sets, "FIELD=VALUE of the policy; repeatable, overrides the file");
+  option const budget = line.add("--budget", o.budgets, "Slots a KV head may keep, as N or P% of the run's tokens" + several);
+  if (many) {
+    policy.separated_by_commas();
+    budget.separated_by_commas();
+  }
+  line.add("--positions", o.positions, "original or in_cache: where survivors stand (original while the model has positions for it)");
+  line.add("--executor", o.executor, "serial, parallel or parallel:N threads").shows_default();
+  line.add("--pin", o.pin, "A:B, positions A to B - 1 are never evicted");
+  line.add("--seed", o.seed, "Seed of everything that is drawn").shows_default();
+  line.add("--out", o.out, "Folder for tables, pictures and JSON; made when missing");
 }
 
 std::string const& require_text(std::string const& text, std::string const& what) {
@@ -130,7 +132,7 @@ position_plan plan_positions(shared_options const& o, policy_choice const& choic
   bool const fits = tokens <= limit;
   std::uint64_t const first_piece = prompt <= limit ? prompt : choice.slots();
   std::uint64_t const needed = choice.needed(first_piece, tokens);
-  bool const bounded = choice.bounded() && needed <= limit;
+  bool const bounded = choice.bounded() && needed + above_mean(choice, c, first_piece) <= limit;
   if (!fits && o.positions == "original") {
     throw usage_error("the run has " + std::to_string(tokens) + " positions; the model has " + std::to_string(limit) +
                       ", use --positions in_cache with a bounded policy, or fewer tokens");

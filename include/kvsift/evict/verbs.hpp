@@ -128,6 +128,14 @@ void evict(Executor const& on, kv_tensor<Policy, Payload, Position, Disposal, Pl
   detail::cut_layers(on, cache, moment::after_attention, 0, cache.shape().layers, 0);
 }
 
+/// The same for one layer: call it for each, when it has attended. On a CPU the columns are then still in the processor's
+/// cache; a GPU would rather be asked once for all.
+template <executor Executor, cache_layer Layer>
+void evict(Executor const& on, Layer rows) {
+  require(rows.layer < rows.cache.shape().layers, "layer", rows.layer, "the cache has fewer layers");
+  detail::cut_layers(on, rows.cache, moment::after_attention, rows.layer, 1, 0);
+}
+
 /// Writes a piece of tokens into one layer, attends to it causally, and feeds the policy's columns.
 ///
 ///   out[t] = softmax(q[t] . k / sqrt(head_dim)) v over the slots held and the piece up to t
@@ -147,7 +155,8 @@ void step(Executor const& on, Layer rows, arrivals const& piece, float* out) {
   cache_shape const& shape = cache.shape();
   std::uint32_t const held = cache.held(rows.layer);
   moment const moments = cache.policy().facts().moments;
-  bool const grows = held != 0 && !includes(moments, moment::before_append | moment::after_attention);  // check_piece saw that there is room
+  // Where nothing acts in decode, check_piece saw that there is room.
+  bool const grows = held != 0 && !includes(moments, moment::before_append | moment::after_attention);
   bool const fits = grows || held + piece.tokens <= std::min(cache.slots().least[rows.layer], cache.slots().least_room[rows.layer]);
   // A piece counts as one observation only at the beginning: later tokens are observed one by one.
   bool one_by_one = false;
@@ -216,7 +225,8 @@ void compress(Executor const& on, Layer rows, float const* keys, float const* va
     bool feeds = false, sums = false;
     stored.for_each([&]<class C>(C const& column, std::size_t) {
       bool const fed = C::feeds_on_attention && column.width() != 0;
-      constexpr bool own_mass = std::is_same_v<C, attention_square_sum> || std::is_same_v<C, last_attention> || std::is_same_v<C, window_attention>;
+      constexpr bool own_mass =
+          std::is_same_v<C, attention_square_sum> || std::is_same_v<C, last_attention> || std::is_same_v<C, window_attention>;
       feeds = feeds || fed;
       sums = sums || (fed && !own_mass);
     });

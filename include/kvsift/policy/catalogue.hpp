@@ -80,9 +80,11 @@ struct snapkv_fields {
       : budget(f["budget"]), window(f["window"]), kernel(f["kernel"]),
         pool(f.word("pool") == "max" ? pooling::max : pooling::avg),
         reduce(f.word("group") == "mean" ? group_reduction::mean : f.word("group") == "max" ? group_reduction::max : group_reduction::sum) {
-    if (kernel % 2 == 0) refuse_field("kernel", std::to_string(kernel), "a slot has as many neighbours before it as behind; give an odd number");
+    if (kernel % 2 == 0)
+      refuse_field("kernel", std::to_string(kernel), "a slot has as many neighbours before it as behind; give an odd number");
     if (window >= budget)
-      refuse_field("window", std::to_string(window), "must leave room below the budget of " + std::to_string(budget) + "; give a shorter window");
+      refuse_field("window", std::to_string(window),
+                   "must leave room below the budget of " + std::to_string(budget) + "; give a shorter window");
   }
 };
 
