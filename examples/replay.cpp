@@ -30,7 +30,7 @@ kvsift::cache_shape shape_of(trace const& t) { return {1, t.kv_heads, t.query_he
 
 positions held(cache_type const& cache, std::uint32_t head) {
   auto const row = cache.view().row(head);
-  positions p(row.positions + 0, row.positions + row.state->held);
+  positions p(row.positions.data(), row.positions + row.state->held);
   std::sort(p.begin(), p.end());
   return p;
 }

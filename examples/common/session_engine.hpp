@@ -72,7 +72,7 @@ class engine_of final : public session::engine {
   std::span<std::uint32_t const> held(std::uint32_t layer, std::uint32_t head) const override {
     auto const& view = watched_.cache.view();
     auto const row = view.row(view.shape.row(layer, 0, head));
-    return {row.positions + 0, row.state->held};
+    return {row.positions.data(), row.state->held};
   }
   session_memory memory() const override {
     kvsift::cache_bytes const& bytes = watched_.cache.bytes();

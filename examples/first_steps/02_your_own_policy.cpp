@@ -29,7 +29,7 @@ int main() {
   }
 
   auto const row = cache.view().row(0);
-  std::uint32_t const *const begin = row.positions, *const end = begin + row.state->held;
+  std::uint32_t const *const begin = row.positions.data(), *const end = begin + row.state->held;
   auto const count = [&](auto which) { return static_cast<int>(std::count_if(begin, end, which)); };
   std::printf("held: %d of 600 tokens\n", count([](unsigned) { return true; }));
   std::printf("sinks (4): %d\n", count([](unsigned p) { return p < 4; }));

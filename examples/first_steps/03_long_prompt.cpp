@@ -10,7 +10,7 @@ namespace ks = kvsift;
 template <class Cache>
 std::vector<std::uint32_t> held(Cache const& cache) {
   auto const row = cache.view().row(0);
-  std::vector<std::uint32_t> positions(row.positions, row.positions + row.state->held);
+  std::vector<std::uint32_t> positions(row.positions.data(), row.positions + row.state->held);
   std::sort(positions.begin(), positions.end());
   return positions;
 }

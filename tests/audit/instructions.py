@@ -18,7 +18,8 @@ import sys
 import tempfile
 
 SIZES = (2048, 8192)
-LINEAR = {"attention": (0.95, 1.02), "accumulated_attention": (0.95, 1.02), "roco": (0.95, 1.02), "key_norm": (0, 1.02),
+LINEAR = {"attention": (0.95, 1.02), "accumulated_attention": (0.95, 1.02), "roco": (0.95, 1.02),
+          "attention_in_pages": (0.95, 1.02), "roco_in_pages": (0.95, 1.02), "key_norm": (0, 1.02),
           "overwrite": (-0.02, 0.02)}
 
 
@@ -52,7 +53,8 @@ def main():
         (small, heads), (large, _) = (counted[operation, n] for n in SIZES)
         slopes[operation] = (large - small) / (SIZES[1] - SIZES[0]) / heads
         exponent = math.log(large / small) / math.log(SIZES[1] / SIZES[0])
-        adds = slopes[operation] - (slopes["attention"] if operation in ("accumulated_attention", "roco") else 0)
+        beside = {"accumulated_attention": "attention", "roco": "attention", "roco_in_pages": "attention_in_pages"}.get(operation)
+        adds = slopes[operation] - (slopes[beside] if beside else 0)
         limit = limits.get(operation, {}).get(compiler, math.inf)
         goal = limits.get(operation, {}).get("goal", math.nan)
         bad = adds > limit or not low <= exponent <= high

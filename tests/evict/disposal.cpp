@@ -55,7 +55,7 @@ void check_victims(Executor const& on, std::uint32_t threads, char const* name, 
   }
   for (std::uint32_t r = 0; r < shape.rows(); ++r) {
     auto const row = cache.view().row(r);
-    std::multiset<std::uint32_t> all(row.positions, row.positions + row.state->held);
+    std::multiset<std::uint32_t> all(row.positions.data(), row.positions + row.state->held);
     for (std::uint32_t i = 0; i < gone.counts[r]; ++i) {
       std::size_t const place = std::size_t{r} * tokens + i;
       all.insert(gone.positions[place]);

@@ -70,7 +70,7 @@ library_run run_library(Executor const& on, std::uint32_t threads, support::rand
       std::vector<int>& had = held[static_cast<std::size_t>(h)];
       for (int i = 0; i < tokens; ++i) had.push_back(first + i);
       auto const row = cache.view().row(u32(h));
-      std::vector<int> now(row.positions, row.positions + row.state->held), gone;
+      std::vector<int> now(row.positions.data(), row.positions + row.state->held), gone;
       std::sort(now.begin(), now.end());
       std::set_difference(had.begin(), had.end(), now.begin(), now.end(), std::back_inserter(gone));
       had = now;

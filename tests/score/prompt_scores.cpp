@@ -30,7 +30,7 @@ support::json const& recorded() {
 template <class Cache>
 std::vector<int> held(Cache const& cache, u32 head = 0) {
   auto const row = cache.view().row(head);
-  std::vector<int> list(row.positions, row.positions + row.state->held);
+  std::vector<int> list(row.positions.data(), row.positions + row.state->held);
   std::sort(list.begin(), list.end());
   return list;
 }

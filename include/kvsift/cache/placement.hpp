@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include <kvsift/collective/attention.hpp>
 #include <kvsift/core/config.hpp>
@@ -43,6 +44,8 @@ struct slot_values {
   KVSIFT_HOST_DEVICE KVSIFT_INLINE T& operator[](std::size_t slot) const { return base[places(slot)]; }
   /// Where that of a slot lies.
   KVSIFT_HOST_DEVICE KVSIFT_INLINE T* operator+(std::size_t slot) const { return base + places(slot); }
+  /// All of them as an array, where slots lie one behind another.
+  KVSIFT_HOST_DEVICE KVSIFT_INLINE T* data() const requires(std::is_same_v<Places, in_order>) { return base; }
   KVSIFT_HOST_DEVICE KVSIFT_INLINE slot_values<T const, Places> read_only() const { return {base, places}; }
   /// Whether there are none.
   KVSIFT_HOST_DEVICE friend constexpr bool operator==(slot_values const& values, std::nullptr_t) { return values.base == nullptr; }

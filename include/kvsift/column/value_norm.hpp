@@ -11,6 +11,7 @@ namespace kvsift {
 struct value_norm {
   using element = float;
   static constexpr bool feeds_on_attention = false;
+  static constexpr std::uint32_t width_if_stored = 1;
   bool stored = true;
 
   friend constexpr bool operator==(value_norm const&, value_norm const&) = default;

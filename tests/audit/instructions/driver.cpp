@@ -20,9 +20,9 @@ extern "C" __attribute__((noinline)) void measured(void (*body)(void*), void* wh
 
 namespace {
 
-template <class Policy, class Body>
+template <class Placement = kvsift::in_rows, class Policy, class Body>
 void count(Policy const& policy, std::uint32_t slots, Body const& body) {
-  bench::running_cache<Policy, kvsift::fp32_payload> running(policy, shape, slots);
+  bench::running_cache<Policy, kvsift::fp32_payload, Placement> running(policy, shape, slots);
   auto once = [&] { body(running); };
   measured([](void* what) { (*static_cast<decltype(once)*>(what))(); }, &once);
 }
@@ -54,6 +54,10 @@ int main(int argc, char** argv) {
     count(kvsift::accumulated_attention_policy(slots, slots * 3 / 10), slots, [&](auto& running) { running.step(on); });
   else if (operation == "roco")
     count(kvsift::roco(slots, slots * 3 / 10 - 9), slots, [&](auto& running) { running.step(on); });
+  else if (operation == "attention_in_pages")
+    count<kvsift::in_pages>(kvsift::full(), slots, [&](auto& running) { running.attend(on); });
+  else if (operation == "roco_in_pages")
+    count<kvsift::in_pages>(kvsift::roco(slots, slots * 3 / 10 - 9), slots, [&](auto& running) { running.step(on); });
   else if (operation == "key_norm")
     count(kvsift::key_norm(slots, 4, 10), slots, [&](auto& running) { running.append(on, 0); });
   else if (operation == "overwrite")
