@@ -143,7 +143,7 @@ TEST_CASE("step feeds its column the same bits, and compress with them keeps wha
       std::vector<float> const mass = mass_of(serial_executor{}, 1, p, p.given(reduce));
       std::size_t const pitch = p.tokens + 3;
       for (u32 h = 0; p.tokens > 1 && h < p.shape.kv_heads; ++h)
-        CHECK(std::memcmp(cache.view().row(h).column<window_attention>(), mass.data() + h * pitch, p.tokens * sizeof(float)) == 0);
+        CHECK(std::memcmp(cache.view().row(h).column<window_attention>().at(0), mass.data() + h * pitch, p.tokens * sizeof(float)) == 0);
 
       if (p.window + 1 >= p.tokens) continue;
       auto const snap = snapkv(p.window + 1, p.window, 3, pooling::max, reduce);

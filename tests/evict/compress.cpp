@@ -37,10 +37,10 @@ masses masses_of(oracle::trace const& t, cache_shape const& shape, std::uint32_t
   for (std::uint32_t h = 0; h < shape.kv_heads; ++h) {
     auto const row = cache.view().row(h);
     auto const copy = [&](float const* plane, std::vector<float>& to) { to.insert(to.end(), plane, plane + tokens); };
-    copy(row.column<attention_sum>(), m.sum);
-    copy(row.column<attention_square_sum>(), m.squares);
-    copy(row.column<last_attention>(), m.last);
-    copy(row.column<window_attention>(), m.window);
+    copy(row.column<attention_sum>().at(0), m.sum);
+    copy(row.column<attention_square_sum>().at(0), m.squares);
+    copy(row.column<last_attention>().at(0), m.last);
+    copy(row.column<window_attention>().at(0), m.window);
   }
   return m;
 }

@@ -6,6 +6,7 @@
 
 #include <kvsift/collective/attention.hpp>
 #include <kvsift/core/config.hpp>
+#include <kvsift/exec/group.hpp>
 
 // Where the slots of a row lie in the planes of a cache. A placement is a type: the compiler resolves every address, and one
 // text serves all. `places` tells where a slot lies; `grain` is what rows are made of, in slots.
@@ -16,6 +17,17 @@ struct in_rows {
   using places = in_order;
   static constexpr bool paged = false;
   static constexpr std::uint32_t grain = 1;
+};
+
+/// From the number of a slot to its place, modulo 2^64: the same for all slots of a page. Planes moved by it are a row, as far
+/// as the page goes, so that a loop over a page is the loop over a row.
+struct page_shift {
+  std::size_t slots = 0;
+
+  template <class T>
+  KVSIFT_HOST_DEVICE KVSIFT_INLINE T* operator()(T* plane, std::size_t bytes) const {  // of a slot; not a place in the plane by itself
+    return reinterpret_cast<T*>(reinterpret_cast<std::uintptr_t>(plane) + slots * bytes);
+  }
 };
 
 /// Slots of a page: of every plane the same 32, so that what a head keeps comes and goes as a whole.
@@ -30,6 +42,8 @@ struct in_pages {
     KVSIFT_HOST_DEVICE KVSIFT_INLINE std::size_t operator()(std::size_t slot) const {
       return std::size_t{pages[slot / page_slots]} * page_slots + slot % page_slots;
     }
+    /// The page that a slot lies in.
+    KVSIFT_HOST_DEVICE KVSIFT_INLINE page_shift page_of(std::size_t slot) const { return {(*this)(slot) - slot}; }
   };
   static constexpr bool paged = true;
   static constexpr std::uint32_t grain = page_slots;
@@ -46,6 +60,9 @@ struct slot_values {
   KVSIFT_HOST_DEVICE KVSIFT_INLINE T* operator+(std::size_t slot) const { return base + places(slot); }
   /// All of them as an array, where slots lie one behind another.
   KVSIFT_HOST_DEVICE KVSIFT_INLINE T* data() const requires(std::is_same_v<Places, in_order>) { return base; }
+  /// The same as far as one page goes, or all of it where slots lie one behind another.
+  KVSIFT_HOST_DEVICE KVSIFT_INLINE slot_values<T> within(page_shift page) const { return {page(base, sizeof(T)), {}}; }
+  KVSIFT_HOST_DEVICE KVSIFT_INLINE slot_values<T> within(in_order) const { return {base, {}}; }
   KVSIFT_HOST_DEVICE KVSIFT_INLINE slot_values<T const, Places> read_only() const { return {base, places}; }
   /// Whether there are none.
   KVSIFT_HOST_DEVICE friend constexpr bool operator==(slot_values const& values, std::nullptr_t) { return values.base == nullptr; }
@@ -67,8 +84,26 @@ struct slot_elements {
     else
       return at(slot);
   }
-  /// A column whose width turned out to be 1.
-  KVSIFT_HOST_DEVICE KVSIFT_INLINE slot_values<T, Places> single() const { return {base, places}; }
+  /// A column whose width turned out to be 1: one page of it, or all.
+  template <class Where>
+  KVSIFT_HOST_DEVICE KVSIFT_INLINE slot_values<T> single(Where where) const { return slot_values<T, Places>{base, places}.within(where); }
 };
+
+/// Whether slots of one page lie together and those of a row do not.
+template <class Places>
+concept paged_places = requires(Places const& places, std::size_t slot) { places.page_of(slot); };
+
+/// Calls f(where, begin, end, step) for this thread's slots of 0 .. n-1: in rows every step-th of all, in pages whole pages, and
+/// `where` is their page_shift.
+template <cooperative_group G, class Places, class F>
+KVSIFT_HOST_DEVICE KVSIFT_INLINE void for_own_slots(G const& g, Places const& places, std::uint32_t n, F const& f) {
+  if constexpr (paged_places<Places>) {
+    std::uint32_t const stride = g.num_threads() * page_slots;
+    for (std::uint32_t begin = g.thread_rank() * page_slots; begin < n; begin += stride)
+      f(places.page_of(begin), begin, n - begin < page_slots ? n : begin + page_slots, std::uint32_t{1});
+  } else {
+    f(places, g.thread_rank(), n, g.num_threads());
+  }
+}
 
 }  // namespace kvsift

@@ -41,6 +41,25 @@ struct row_view {
     constexpr std::size_t index = Columns::template index<C>();
     return {static_cast<typename C::element*>(columns[index]), widths[index], positions.places};
   }
+  /// The row as far as one of its pages goes: contiguous there.
+  KVSIFT_HOST_DEVICE KVSIFT_INLINE row_view<Columns> within(page_shift page) const {
+    row_view<Columns> v;
+    v.keys = {page(keys.base, keys.stride), keys.stride, {}};
+    v.values = {page(values.base, values.stride), values.stride, {}};
+    v.positions = positions.within(page);
+    v.ranks = ranks == nullptr ? slot_values<std::uint32_t>{} : ranks.within(page);
+    Columns::for_each_size([&](std::size_t c, std::size_t bytes) {
+      v.columns[c] = page(columns[c], bytes * widths[c]);
+      v.widths[c] = widths[c];
+    });
+    v.state = state;
+    v.layer = layer;
+    v.sequence = sequence;
+    v.head = head;
+    return v;
+  }
+  /// The row itself, where it is contiguous.
+  KVSIFT_HOST_DEVICE KVSIFT_INLINE row_view const& within(in_order) const { return *this; }
   KVSIFT_HOST_DEVICE head_context context(std::uint32_t held) const {
     return {layer, sequence, head, held, state->limit, state->next, state->observed_from};
   }

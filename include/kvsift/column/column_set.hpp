@@ -50,6 +50,12 @@ struct column_set : Columns... {
   KVSIFT_HOST_DEVICE void for_each(F const& f) const {
     (f(get<Columns>(), index<Columns>()), ...);
   }
+  /// Calls f(index, bytes of an element) for each.
+  KVSIFT_CALLS_EITHER
+  template <class F>
+  KVSIFT_HOST_DEVICE static void for_each_size(F const& f) {
+    (f(index<Columns>(), sizeof(typename Columns::element)), ...);
+  }
   friend constexpr bool operator==(column_set const&, column_set const&) = default;
 };
 

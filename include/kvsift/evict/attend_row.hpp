@@ -137,9 +137,10 @@ struct step_feeder {
     head_context const head = about;
     auto const e = row.template column<C>();
     if (width == 1) {
-      auto const one = e.single();
-      for (std::uint32_t i = g.thread_rank(); i < n; i += g.num_threads())
-        mine.observe(one + i, mass{a[i], rounded_square(a[i]), a[i], a[i], 1}, head);
+      for_own_slots(g, e.places, n, [&](auto const& where, std::uint32_t begin, std::uint32_t end, std::uint32_t step) {
+        auto const one = e.single(where);
+        for (std::uint32_t i = begin; i < end; i += step) mine.observe(one + i, mass{a[i], rounded_square(a[i]), a[i], a[i], 1}, head);
+      });
     } else {
       for (std::uint32_t i = g.thread_rank(); i < n; i += g.num_threads())
         mine.observe(e.at(i), mass{a[i], rounded_square(a[i]), a[i], a[i], 1}, head);

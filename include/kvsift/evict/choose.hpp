@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include <kvsift/cache/placement.hpp>
 #include <kvsift/collective/reduce.hpp>
 #include <kvsift/collective/select.hpp>
 #include <kvsift/core/config.hpp>
@@ -9,6 +10,13 @@
 #include <kvsift/policy/rule.hpp>
 
 namespace kvsift {
+
+namespace detail {
+
+template <class Positions>
+concept in_pieces = requires(Positions const& positions) { positions.places.page_of(0); };
+
+}  // namespace detail
 
 /// What a decision looks at: scores and ranks of slots 0 .. n-1 as functions, their positions, and the guards.
 template <class ScoreAt, class RankAt, class Positions = std::uint32_t const*>
@@ -20,6 +28,26 @@ struct candidates {
   std::uint32_t n;
   std::uint32_t next;
   std::uint32_t excluded;
+
+  /// Calls f(candidates, from, to) for stretches of [begin, end) whose slots lie together: all at once, or page by page.
+  template <class F>
+  KVSIFT_HOST_DEVICE KVSIFT_INLINE void for_stretches(std::uint32_t begin, std::uint32_t end, F const& f) const {
+    if constexpr (detail::in_pieces<Positions>) {
+      for (std::uint32_t from = begin; from < end;) {
+        std::uint32_t const next_page = from / page_slots * page_slots + page_slots, to = end < next_page ? end : next_page;
+        auto const page = positions.places.page_of(from);
+        score_at.within(page, [&](auto const& score) {
+          rank_at.within(page, [&](auto const& rank) {
+            auto const here = positions.within(page);
+            f(candidates<decltype(score), decltype(rank), decltype(here)>{score, rank, here, guards, n, next, excluded}, from, to);
+          });
+        });
+        from = to;
+      }
+    } else {
+      f(*this, begin, end);
+    }
+  }
 
   KVSIFT_HOST_DEVICE bool guarded(std::uint32_t slot) const { return guards.holds(positions[slot], next); }
   /// Order in which slots go; a guarded slot never does.
@@ -93,10 +121,14 @@ KVSIFT_HOST_DEVICE std::uint64_t lowest(G const& g, C const& c, Out const& out, 
   std::uint32_t first = 0, last = 0;
   for_chunks(g, g.thread_rank() * chunk_slots, c.n, [&](std::uint32_t begin, std::uint32_t end) {
     std::uint32_t here = never_key;
-    for (std::uint32_t i = begin; i < end; ++i) {
-      std::uint32_t const k = c.key(i) | mask_of(out.holds(i));
-      here = k < here ? k : here;
-    }
+    c.for_stretches(begin, end, [&](auto const& near, std::uint32_t from, std::uint32_t to) {
+      std::uint32_t lowest = never_key;
+      for (std::uint32_t i = from; i < to; ++i) {
+        std::uint32_t const k = near.key(i) | mask_of(out.holds(i));
+        lowest = k < lowest ? k : lowest;
+      }
+      here = lowest < here ? lowest : here;
+    });
     if (here < least) first = begin;
     if (here <= least) last = end;
     least = here < least ? here : least;
@@ -106,10 +138,12 @@ KVSIFT_HOST_DEVICE std::uint64_t lowest(G const& g, C const& c, Out const& out, 
   std::uint32_t position = 0xffffffffu;
   for_chunks(g, first, last, [&](std::uint32_t begin, std::uint32_t end) {
     std::uint32_t lowest = 0xffffffffu;
-    for (std::uint32_t i = begin; i < end; ++i) {
-      std::uint32_t const p = c.positions[i] | mask_of(c.key(i) != least) | mask_of(out.holds(i));
-      lowest = p < lowest ? p : lowest;
-    }
+    c.for_stretches(begin, end, [&](auto const& near, std::uint32_t from, std::uint32_t to) {
+      for (std::uint32_t i = from; i < to; ++i) {
+        std::uint32_t const p = near.positions[i] | mask_of(near.key(i) != least) | mask_of(out.holds(i));
+        lowest = p < lowest ? p : lowest;
+      }
+    });
     position = lowest < position ? lowest : position;
     return true;
   });
@@ -121,13 +155,17 @@ KVSIFT_HOST_DEVICE std::uint64_t lowest(G const& g, C const& c, Out const& out, 
   return (static_cast<std::uint64_t>(least) << 32) | position;
 }
 
-/// The sum of count(i) over the n slots, or what it came to where it reached `enough`; each thread stops by itself.
-template <cooperative_group G, class Count>
-KVSIFT_HOST_DEVICE std::uint32_t count_up_to(G const& g, std::uint32_t n, std::uint32_t enough, Count const& count,
+/// The sum of count(c, i) over the slots of c, or what it came to where it reached `enough`; each thread stops by itself.
+template <cooperative_group G, class C, class Count>
+KVSIFT_HOST_DEVICE std::uint32_t count_up_to(G const& g, C const& c, std::uint32_t enough, Count const& count,
                                              std::uint32_t* scratch) {
   std::uint32_t mine = 0;
-  for_chunks(g, g.thread_rank() * chunk_slots, n, [&](std::uint32_t begin, std::uint32_t end) {
-    for (std::uint32_t i = begin; i < end; ++i) mine += count(i);
+  for_chunks(g, g.thread_rank() * chunk_slots, c.n, [&](std::uint32_t begin, std::uint32_t end) {
+    c.for_stretches(begin, end, [&](auto const& near, std::uint32_t from, std::uint32_t to) {
+      std::uint32_t counted = 0;
+      for (std::uint32_t i = from; i < to; ++i) counted += count(near, i);
+      mine += counted;
+    });
     return mine < enough;
   });
   return group_sum(g, scratch, mine);
@@ -139,13 +177,13 @@ template <cooperative_group G, class C>
 KVSIFT_HOST_DEVICE bool in_scope(G const& g, C const& c, std::uint32_t slot, std::uint32_t* scratch) {
   std::uint32_t const rank = c.rank_key(slot);
   std::uint32_t const position = c.positions[slot];
-  auto const before = [&](std::uint32_t i) { return static_cast<std::uint32_t>(c.rank_key(i) < rank); };
-  std::uint32_t const sure = count_up_to(g, c.n, c.excluded, before, scratch);
+  auto const before = [&](auto const& near, std::uint32_t i) { return static_cast<std::uint32_t>(near.rank_key(i) < rank); };
+  std::uint32_t const sure = count_up_to(g, c, c.excluded, before, scratch);
   if (sure >= c.excluded) return true;
-  auto const equal = [&](std::uint32_t i) {
-    return static_cast<std::uint32_t>(c.rank_key(i) == rank) & static_cast<std::uint32_t>(c.positions[i] > position);
+  auto const equal = [&](auto const& near, std::uint32_t i) {
+    return static_cast<std::uint32_t>(near.rank_key(i) == rank) & static_cast<std::uint32_t>(near.positions[i] > position);
   };
-  return sure + count_up_to(g, c.n, c.excluded - sure, equal, scratch) >= c.excluded;
+  return sure + count_up_to(g, c, c.excluded - sure, equal, scratch) >= c.excluded;
 }
 
 /// Makes the slot that one thread found known to all.

@@ -33,6 +33,12 @@ struct on_row {
       : part(p), row{r.positions.read_only(), about, __builtin_addressof(r)} {}
   on_row(on_row const&) = delete;
   KVSIFT_HOST_DEVICE KVSIFT_INLINE float operator()(std::uint32_t slot) const { return part(row, slot); }
+  /// Calls f with the same, as far as one page goes.
+  template <class F>
+  KVSIFT_HOST_DEVICE KVSIFT_INLINE void within(page_shift page, F const& f) const {
+    row_view<Columns> const here = row.row->within(page);
+    f(on_row<Part, Columns, in_rows>(part, here, row.about));
+  }
 };
 
 /// The mean over the heads that decide together, summed up in an array beforehand.
@@ -40,6 +46,10 @@ struct head_mean {
   float const* sums;
   float heads;
   KVSIFT_HOST_DEVICE KVSIFT_INLINE float operator()(std::uint32_t slot) const { return sums[slot] / heads; }
+  template <class F>
+  KVSIFT_HOST_DEVICE KVSIFT_INLINE void within(page_shift, F const& f) const {
+    f(*this);
+  }
 };
 
 /// sums[slot] = sum over the heads of the part's value. rows(h) is the row of head h.
@@ -47,8 +57,11 @@ template <cooperative_group G, class Rows, class Part>
 KVSIFT_HOST_DEVICE void sum_over_heads(G const& g, Rows const& rows, Part const& part, std::uint32_t n, float* sums) {
   for (std::uint32_t h = 0; h < rows.heads; ++h) {
     auto const row = rows(h);
-    on_row const value(part, row, row.context(n));
-    for (std::uint32_t i = g.thread_rank(); i < n; i += g.num_threads()) sums[i] = h == 0 ? value(i) : sums[i] + value(i);
+    for_own_slots(g, row.positions.places, n, [&](auto const& where, std::uint32_t begin, std::uint32_t end, std::uint32_t step) {
+      auto const& here = row.within(where);
+      on_row const value(part, here, row.context(n));
+      for (std::uint32_t i = begin; i < end; i += step) sums[i] = h == 0 ? value(i) : sums[i] + value(i);
+    });
   }
   g.sync();
 }
