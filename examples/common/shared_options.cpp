@@ -102,6 +102,9 @@ std::vector<policy_choice> choose_all(shared_options const& o, std::uint64_t bas
       if (choice.bounded() || first) all.push_back(std::move(choice));
     }
   }
+  bool const bounded = std::any_of(all.begin(), all.end(), [](policy_choice const& choice) { return choice.bounded(); });
+  if (!o.budgets.empty() && !bounded)
+    throw usage_error("--budget is " + o.budgets.front() + "; --policy " + all.front().name + " keeps everything, give one that evicts");
   return all;
 }
 
