@@ -60,8 +60,9 @@ void check_equal(Cache const& a, Cache const& b) {
             std::string(reinterpret_cast<char*>(other.values.at(slot)), other.values.stride));
     }
     a.policy().columns().for_each([&]<class C>(C const& column, std::size_t) {
-      for (std::uint32_t i = 0; i < one.state->held * column.width(); ++i)
-        CHECK(one.template column<C>()[i] == other.template column<C>()[i]);
+      for (std::uint32_t slot = 0; slot < one.state->held; ++slot)
+        for (std::uint32_t i = 0; i < column.width(); ++i)
+          CHECK(one.template column<C>().at(slot)[i] == other.template column<C>().at(slot)[i]);
     });
   }
 }

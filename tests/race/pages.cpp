@@ -18,11 +18,11 @@ TEST_CASE("a page belongs to one row at a time, whatever the threads do, and non
   kvsift::page_pool const pool{bits.data(), pages};
   pool.fill();
   kvsift::parallel_executor const on(4);
-  for (u32 round = 0; round < 50; ++round)
+  for (u32 round = 0; round < 200; ++round)
     on.launch(rows, [&](auto const&, u32 row) {
       u32 mine[most], held = 0;
       std::uint64_t draw = (round + 1) * 0x9e3779b97f4a7c15u + row;
-      for (int turn = 0; turn < 40; ++turn) {
+      for (int turn = 0; turn < 400; ++turn) {
         draw = draw * 6364136223846793005u + 1442695040888963407u;
         u32 const limit = row < 3 ? most - 1 : most;  // so that the sum is what there is
         if ((draw >> 40) % 2 == 0 ? held < limit : held == 0) {
