@@ -19,7 +19,9 @@ namespace {
 using u32 = std::uint32_t;
 
 struct keeps_everything {
-  static constexpr auto columns() { return kvsift::column_set<hostile::origin, hostile::exact_sum, kvsift::observations>{{}, {}, kvsift::observations{3, false}}; }
+  static constexpr auto columns() {
+    return kvsift::column_set<hostile::origin, hostile::exact_sum, kvsift::observations>{{}, {}, kvsift::observations{3, false}};
+  }
   float operator()(auto const&, u32) const { return 0; }
 };
 
@@ -39,13 +41,16 @@ auto filled(u32 held, kvsift::layout order, std::uint64_t seed) {
     support::marked_vectors::piece const p = data.make_piece(0, position, 1);
     for (u32 r = 0; r < shape.rows(); ++r) {
       auto const row = cache.view().row(r);
-      kvsift::append_row<hostile::odd_payload>(kvsift::serial_group{}, cache.view(), row, p.keys.data() + r * shape.head_dim, p.values.data() + r * shape.head_dim);
+      float const *const key = p.keys.data() + r * shape.head_dim, *const value = p.values.data() + r * shape.head_dim;
+      kvsift::append_row<hostile::odd_payload>(kvsift::serial_group{}, cache.view(), row, key, value);
       row.template column<hostile::exact_sum>()[row.state->held - 1] = position * 1.5 + r;
-      for (u32 i = 0; i < 3; ++i) row.template column<kvsift::observations>()[row.state->held - 1][i] = static_cast<float>(position * 3 + i);
+      for (u32 i = 0; i < 3; ++i)
+        row.template column<kvsift::observations>()[row.state->held - 1][i] = static_cast<float>(position * 3 + i);
     }
     if (position % 3 == 2 && position < 2 * held)
       for (u32 r = 0; r < shape.rows(); ++r)
-        kvsift::remove_slot(kvsift::serial_group{}, cache.view(), cache.view().row(r), static_cast<u32>(d.between(0, static_cast<int>(cache.view().states[r].held) - 1)));
+        kvsift::remove_slot(kvsift::serial_group{}, cache.view(), cache.view().row(r),
+                            static_cast<u32>(d.between(0, static_cast<int>(cache.view().states[r].held) - 1)));
     support::scatter_pages(cache.view(), seed + position);
   }
   return made;
@@ -88,7 +93,9 @@ void compacts() {
       for (u32& g : goes) g = d.chance(share) ? 1 : 0;
       support::row_content const want = expected(support::take_snapshot(view)[r], goes, order);
       u32 const threads = static_cast<u32>(d.between(1, 3));
-      support::thread_group_executor{threads}.launch(1, [&](auto const& g, u32) { kvsift::compact_row(g, view, view.row(r), goes.data(), scratch.data()); });
+      support::thread_group_executor{threads}.launch(1, [&](auto const& g, u32) {
+        kvsift::compact_row(g, view, view.row(r), goes.data(), scratch.data());
+      });
       REQUIRE(support::difference({support::take_snapshot(view)[r]}, {want}) == "");
       REQUIRE(support::misplaced_pages(view) == "");
     }

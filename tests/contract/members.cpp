@@ -90,7 +90,8 @@ void everything_travels(u32 limit, u32 prompt) {
           REQUIRE(tag[0] == row.positions[i]);
           REQUIRE(tag[1] == (row.positions[i] ^ 0x5a));
           REQUIRE(tag[2] == row.head);
-          REQUIRE(row.template column<hostile::exact_sum>()[i] == doctest::Approx(static_cast<double>(row.template column<kvsift::attention_sum>()[i])));
+          double const sum = static_cast<double>(row.template column<kvsift::attention_sum>()[i]);
+          REQUIRE(row.template column<hostile::exact_sum>()[i] == doctest::Approx(sum));
           for (u32 d = 0; d < shape.head_dim; ++d) {
             using kind = support::marked_vectors::kind;
             REQUIRE(hostile::odd_payload::load(row.keys.at(i), d) == data.component(kind::key, row.layer, 0, row.head, row.positions[i], d));

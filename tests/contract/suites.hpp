@@ -102,7 +102,8 @@ namespace detail {
 /// A part of a policy, asked of one slot of a row.
 template <class Part, class Columns, class Placement>
 float ask(Part const& part, kvsift::row_view<Columns, Placement> const& row, u32 slot) {
-  kvsift::narrowed_row<kvsift::columns_of<Part>, Columns, Placement> const seen{row.positions.read_only(), row.context(row.state->held), std::addressof(row)};
+  kvsift::narrowed_row<kvsift::columns_of<Part>, Columns, Placement> const seen{
+      row.positions.read_only(), row.context(row.state->held), std::addressof(row)};
   return part(seen, slot);
 }
 

@@ -74,7 +74,8 @@ TEST_CASE("ragged: what heads compete for is known before it is split, and is al
 TEST_CASE("pages: bytes are within 3 % of the heads' budgets, rounding to whole pages and their table included") {
   std::size_t const sum = std::size_t{large.layers} * large.kv_heads * mean;
   for (std::uint64_t const seed : {1u, 2u, 3u}) {
-    kvsift::policy const p{kvsift::head_budgets{budgets_with_mean(seed)}, kvsift::over_budget(kvsift::mean_attention{}, kvsift::protect{4, 10})};
+    kvsift::policy const p{kvsift::head_budgets{budgets_with_mean(seed)},
+                           kvsift::over_budget(kvsift::mean_attention{}, kvsift::protect{4, 10})};
     CHECK(over<kvsift::in_pages>(p, sum) < 0.03);
     CHECK(over<kvsift::in_pages>(p, sum) > 0.005);
   }
@@ -114,7 +115,8 @@ class watched_vectors {
 template <class Placement, class Policy>
 double written_a_token(Policy const& policy, Placement) {
   kvsift::cache_shape const shape{1, 4, 1, 16, 1};
-  kvsift::kv_tensor<Policy, kvsift::fp32_payload, kvsift::original_positions, kvsift::dropped, Placement> cache{shape, policy, {.max_piece = 50, .promised = 60}};
+  kvsift::kv_tensor<Policy, kvsift::fp32_payload, kvsift::original_positions, kvsift::dropped, Placement> cache{
+      shape, policy, {.max_piece = 50, .promised = 60}};
   support::marked_vectors const data{3, shape};
   std::vector<float> out(std::size_t{50} * shape.query_heads() * shape.head_dim);
   kvsift::serial_executor const on;

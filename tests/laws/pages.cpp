@@ -138,7 +138,8 @@ TEST_CASE("heads that compete for their layer's slots take the pages that they w
     prompt.score = kvsift::pooled{kvsift::window_mass{8}, 5, kvsift::pooling::max, 8};
     prompt.guards = kvsift::protect{.newest = 8};
     prompt.who = kvsift::unit::competing;
-    auto const policy = kvsift::to_any(kvsift::policy{kvsift::competing_budget{kvsift::uniform_budget{limit}, kvsift::competing_shares{0.2}}, prompt, decode});
+    kvsift::competing_budget const budget{kvsift::uniform_budget{limit}, kvsift::competing_shares{0.2}};
+    auto const policy = kvsift::to_any(kvsift::policy{budget, prompt, decode});
     kvsift::cache_options options = s.options();
     options.promised = 30;
     INFO("limit ", limit, ", prompt ", s.pieces[0]);

@@ -45,7 +45,8 @@ TEST_CASE("a page belongs to one row at a time, whatever the threads do, and non
 
 TEST_CASE("steps of a cache in pages over threads") {
   kvsift::cache_shape const shape{2, 4, 1, 4, 1};
-  kvsift::policy const policy{kvsift::head_budgets{{32, 40, 64, 33, 20, 96, 31, 32}}, kvsift::over_budget(kvsift::mean_attention{}, kvsift::protect{2, 4})};
+  kvsift::policy const policy{kvsift::head_budgets{{32, 40, 64, 33, 20, 96, 31, 32}},
+                              kvsift::over_budget(kvsift::mean_attention{}, kvsift::protect{2, 4})};
   kvsift::kv_tensor cache{shape, policy, {.max_piece = 70}, kvsift::original_positions{}, kvsift::dropped{}, kvsift::in_pages{}};
   kvsift::kv_tensor alone{shape, policy, {.max_piece = 70}};
   support::marked_vectors const data{5, shape};

@@ -25,7 +25,8 @@ std::string misplaced_pages(kvsift::cache_view<Columns, kvsift::in_pages> const&
     }
   }
   for (std::uint32_t page = 0; page < used.size(); ++page)
-    if (((view.pool.free[page / 32] >> (page % 32) & 1u) != 0) == used[page]) return "page " + std::to_string(page) + (used[page] ? " is free and has a row" : " is lost");
+    if (((view.pool.free[page / 32] >> (page % 32) & 1u) != 0) == used[page])
+      return "page " + std::to_string(page) + (used[page] ? " is free and has a row" : " is lost");
   return "";
 }
 
@@ -35,7 +36,8 @@ void scatter_pages(kvsift::cache_view<Columns, kvsift::in_pages> const& view, st
   raw_slots const slots(view);
   auto const exchange = [&](std::uint32_t a, std::uint32_t b) {
     if (a == b) return;
-    for (std::uint32_t i = 0; i < kvsift::page_slots; ++i) slots.exchange(std::size_t{a} * kvsift::page_slots + i, std::size_t{b} * kvsift::page_slots + i);
+    std::size_t const of_a = std::size_t{a} * kvsift::page_slots, of_b = std::size_t{b} * kvsift::page_slots;
+    for (std::uint32_t i = 0; i < kvsift::page_slots; ++i) slots.exchange(of_a + i, of_b + i);
     for (std::uint32_t r = 0; r < view.shape.rows(); ++r)
       for (std::uint32_t i = 0; i < view.row(r).state->held; i += kvsift::page_slots) {
         std::uint32_t& page = view.row(r).positions.places.pages[i / kvsift::page_slots];

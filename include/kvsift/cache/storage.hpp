@@ -151,7 +151,8 @@ cache_view<Columns, Placement> lay_out(std::byte* base, cache_shape const& shape
   v.firsts = extent.ragged ? reinterpret_cast<std::uint64_t*>(take(starts)) : nullptr;
   if constexpr (Placement::paged) {
     v.pages = reinterpret_cast<std::uint32_t*>(take(pages * sizeof(std::uint32_t)));
-    v.pool = {reinterpret_cast<std::uint32_t*>(take(page_pool::words_for(pages) * sizeof(std::uint32_t))), static_cast<std::uint32_t>(pages)};
+    v.pool.free = reinterpret_cast<std::uint32_t*>(take(page_pool::words_for(pages) * sizeof(std::uint32_t)));
+    v.pool.pages = static_cast<std::uint32_t>(pages);
   }
   return v;
 }

@@ -80,15 +80,16 @@ KVSIFT_HOST_DEVICE void with_candidates(G const& g, Rows const& rows, Rule const
     if (rows.heads == 1) {
       on_row const score_at(rule.score, first, about);
       on_row const rank_at(rule.scope, first, about);
-      decide(candidates<decltype(score_at) const&, decltype(rank_at) const&, decltype(first.positions)>{score_at, rank_at, first.positions, rule.guards, n,
-                                                                             about.next, excluded});
+      using seen = candidates<decltype(score_at) const&, decltype(rank_at) const&, decltype(first.positions)>;
+      decide(seen{score_at, rank_at, first.positions, rule.guards, n, about.next, excluded});
       return;
     }
   }
   with_part(rule.score, [&](auto const& score) { sum_over_heads(g, rows, score, n, sums); });
   if (excluded != 0) with_part(rule.scope, [&](auto const& scope) { sum_over_heads(g, rows, scope, n, sums + n); });
   float const heads = static_cast<float>(rows.heads);
-  decide(candidates<head_mean, head_mean, decltype(first.positions)>{{sums, heads}, {sums + n, heads}, first.positions, rule.guards, n, about.next, excluded});
+  using seen = candidates<head_mean, head_mean, decltype(first.positions)>;
+  decide(seen{{sums, heads}, {sums + n, heads}, first.positions, rule.guards, n, about.next, excluded});
 }
 
 }  // namespace detail

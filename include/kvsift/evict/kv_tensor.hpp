@@ -57,7 +57,8 @@ class kv_tensor {
     std::size_t const scratch = workspace_view<columns>::carve(nullptr, shape, stored, facts, slots_.longest, options).bytes;
     memory_ = host_memory(total);
     workspace_ = host_memory(scratch);
-    bound_.planes = lay_out<Placement>(memory_.data(), shape, vector_bytes, stored, slots_.extent, Position::ranked, options.order, bytes_, total);
+    bound_.planes = lay_out<Placement>(memory_.data(), shape, vector_bytes, stored, slots_.extent, Position::ranked,
+                                       options.order, bytes_, total);
     bound_.work = workspace_view<columns>::carve(workspace_.data(), shape, stored, facts, slots_.longest, options);
     bound_.disposal = what_becomes;
     table_ = position.table(shape, static_cast<std::uint32_t>(bound_.work.slots));
@@ -74,7 +75,8 @@ class kv_tensor {
     slot_plan const slots = plan_slots(shape, policy, options, Placement::grain);
     needed.capacity = slots.capacity;
     std::size_t total = 0;
-    lay_out<Placement>(nullptr, shape, Payload::bytes(shape.head_dim), stored, slots.extent, Position::ranked, options.order, needed.cache, total);
+    lay_out<Placement>(nullptr, shape, Payload::bytes(shape.head_dim), stored, slots.extent, Position::ranked, options.order,
+                       needed.cache, total);
     needed.workspace = workspace_view<columns>::carve(nullptr, shape, stored, policy.facts(), slots.longest, options).bytes;
     return needed;
   }

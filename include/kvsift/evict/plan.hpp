@@ -136,7 +136,8 @@ slot_plan plan_slots(cache_shape const& shape, Policy const& policy, cache_optio
   plan.extent = {static_cast<std::uint32_t>(widest), static_cast<std::size_t>(slots), !even};
   plan.longest = plan.capacity + beyond;
   slots = std::max(slots, std::uint64_t{shape.rows()} * options.max_piece);
-  require(grain == 1 || slots / grain < 0xffffffffu, "pages", slots / grain, "exceed 2^32 - 1; lower the budget, the longest piece or the batch");
+  require(grain == 1 || slots / grain < 0xffffffffu, "pages", slots / grain,
+          "exceed 2^32 - 1; lower the budget, the longest piece or the batch");
   require(slots <= std::uint64_t{1} << 40, "slots of all heads", slots, "exceed 2^40; lower the budget, the longest piece or the batch");
   return plan;
 }

@@ -107,7 +107,8 @@ struct stage_task {
       row.positions[t] = target.next + t;
       float const* const key = reinterpret_cast<float const*>(row.keys.at(t));
       float const* const value = reinterpret_cast<float const*>(row.values.at(t));
-      stored.for_each(detail::admitter<row_view<Columns>>{row, t, arrival{key, value, shape.head_dim, target.next + t}, row.context(tokens)});
+      arrival const token{key, value, shape.head_dim, target.next + t};
+      stored.for_each(detail::admitter<row_view<Columns>>{row, t, token, row.context(tokens)});
     }
     g.sync();
     head_context const about = row.context(tokens < target.limit ? tokens : target.limit);

@@ -26,8 +26,8 @@ struct cut_task {
   KVSIFT_HOST_DEVICE void operator()(G const& g, std::uint32_t block) const {
     std::uint32_t const heads = rule.who == unit::shared ? cache.planes.shape.kv_heads : 1;
     auto const& work = cache.work;
-    cut_rows<Payload>(g, deciding_rows<Columns, typename Bound::placement>{cache.planes, first_row + block * heads, heads}, rule, cache.disposal, room,
-                      work.sums_of(block), work.words + std::size_t{block} * 2 * work.threads);
+    cut_rows<Payload>(g, deciding_rows<Columns, typename Bound::placement>{cache.planes, first_row + block * heads, heads}, rule,
+                      cache.disposal, room, work.sums_of(block), work.words + std::size_t{block} * 2 * work.threads);
   }
 };
 

@@ -200,7 +200,8 @@ void observe(Executor const& on, Layer rows, float const* masses, std::size_t pi
   using cache_type = std::remove_reference_t<decltype(cache)>;
   require(rows.layer < cache.shape().layers, "layer", rows.layer, "the cache has fewer layers");
   require(pitch >= cache.most_held(rows.layer), "pitch", pitch, "give a row of masses at least as long as the slots held");
-  on.launch(cache.shape().layer_rows(), observe_task<typename cache_type::columns, typename cache_type::placement>{cache.view(), masses, pitch, rows.layer});
+  on.launch(cache.shape().layer_rows(),
+            observe_task<typename cache_type::columns, typename cache_type::placement>{cache.view(), masses, pitch, rows.layer});
 }
 
 /// For engines with an attention of their own: the first piece of a sequence is cut down to the limit by the rule of
