@@ -101,6 +101,8 @@ TEST_CASE("pieces, layers and masses that do not fit the cache") {
   CHECK(step(0, 0) == "tokens is 0" + piece);
   CHECK(step(0, 7) == "tokens is 7" + piece);
   CHECK(step(2, 1) == "layer is 2; the cache has fewer layers");
+  for (u32 const count : {1u, 2u, 6u})
+    CHECK(step(0, count) == "queries, keys, values or out is 0; step takes all of them; append, attend and observe do its parts");
   CHECK(refusal_of(cache, [&] { kvsift::attend(on, cache[2], nullptr, nullptr); }) == "layer is 2; the cache has fewer layers");
   CHECK(refusal_of(cache, [&] { kvsift::attend(on, cache[1], nullptr, nullptr); }) == "tokens held is 0; append one before attending");
   CHECK(refusal_of(cache, [&] { kvsift::observe(on, cache[2], nullptr, 9); }) == "layer is 2; the cache has fewer layers");
@@ -113,6 +115,50 @@ TEST_CASE("pieces, layers and masses that do not fit the cache") {
   float const zeros[6] = {};
   CHECK(refusal_of(cache, [&] { kvsift::compress(on, cache[1], zeros, zeros, 6, {.sum = zeros, .pitch = 5}); }) ==
         "masses.pitch is 5; give rows at least as long as the piece");
+}
+
+/// Columns that a user might write: one that says what it reads of a mass, and one that does not.
+struct squared_mass {
+  using element = float;
+  static constexpr bool feeds_on_attention = true;
+  static constexpr std::uint32_t width() { return 1; }
+  static constexpr bool merge(squared_mass const&) { return true; }
+  void admit(float* e, kvsift::arrival const&, kvsift::head_context const&) const { *e = 0; }
+  void observe(float* e, kvsift::mass const& m, kvsift::head_context const&) const { *e += m.squares; }
+  friend constexpr bool operator==(squared_mass const&, squared_mass const&) { return true; }
+};
+struct squared_mass_only : squared_mass {
+  static constexpr kvsift::mass_part reads = kvsift::mass_part::squares;
+  static constexpr bool merge(squared_mass_only const&) { return true; }
+  friend constexpr bool operator==(squared_mass_only const&, squared_mass_only const&) { return true; }
+};
+template <class Column>
+struct by {
+  static constexpr auto columns() { return kvsift::column_set<Column>{}; }
+  float operator()(auto const& row, u32 slot) const { return row.template get<Column>()[slot]; }
+  friend constexpr bool operator==(by const&, by const&) { return true; }
+};
+
+TEST_CASE("compress asks for what the columns read, a user's own among them") {
+  cache_shape const shape{1, 1, 1, 8, 1};
+  std::vector<float> const vectors(6 * 8, 1.0f), mass(6, 0.5f);
+  auto const asked = [&](auto column, kvsift::prompt_masses masses) {
+    masses.pitch = 6;
+    auto const rule = kvsift::at_prompt_end(by<decltype(column)>{}, kvsift::protect{});
+    kv_tensor cache{shape, kvsift::policy{kvsift::uniform_budget{4}, rule}, {.max_piece = 6}};
+    try {
+      kvsift::compress(on, cache[0], vectors.data(), vectors.data(), 6, masses);
+    } catch (bad_argument const& refused) {
+      return std::string(refused.what()).substr(0, std::string_view(refused.what()).find(' '));
+    }
+    return std::string(cache.view().row(0).template column<decltype(column)>()[0] == 0.5f ? "fed" : "not fed");
+  };
+  CHECK(asked(squared_mass{}, {}) == "masses.sum");
+  CHECK(asked(squared_mass{}, {.sum = mass.data()}) == "masses.squares");
+  CHECK(asked(squared_mass{}, {.sum = mass.data(), .squares = mass.data()}) == "masses.last");
+  CHECK(asked(squared_mass_only{}, {.sum = mass.data(), .last = mass.data()}) == "masses.squares");
+  CHECK(asked(squared_mass_only{}, {.squares = mass.data()}) == "fed");
+  CHECK(asked(kvsift::last_attention{}, {.last = mass.data()}) == "fed");
 }
 
 TEST_CASE("a cache that cannot make room refuses what exceeds its capacity, and changes nothing") {

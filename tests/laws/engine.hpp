@@ -22,6 +22,7 @@ class engine {
   virtual ~engine() = default;
   virtual void step(support::any_executor const& on, std::uint32_t layer, kvsift::arrivals const& piece, float* out) = 0;
   virtual void evict(support::any_executor const& on) = 0;
+  virtual void evict(support::any_executor const& on, std::uint32_t layer) = 0;
   virtual void append(support::any_executor const& on, std::uint32_t layer, float const* keys, float const* values) = 0;
   virtual void observe(support::any_executor const& on, std::uint32_t layer, float const* masses, std::size_t pitch) = 0;
   virtual void compress(support::any_executor const& on, std::uint32_t layer, float const* keys, float const* values,
@@ -45,6 +46,7 @@ class engine_of final : public engine {
     kvsift::step(as<On>(on), cache_[layer], piece, out);
   }
   void evict(support::any_executor const& on) override { kvsift::evict(as<On>(on), cache_); }
+  void evict(support::any_executor const& on, std::uint32_t layer) override { kvsift::evict(as<On>(on), cache_[layer]); }
   void append(support::any_executor const& on, std::uint32_t layer, float const* keys, float const* values) override {
     kvsift::append(as<On>(on), cache_[layer], keys, values);
   }

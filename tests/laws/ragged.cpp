@@ -160,17 +160,8 @@ TEST_CASE("heads that compete: the sum stays, guarded slots stay, no row runs in
     // The same on other executors, with garbage in what is undefined, and again after clear.
     for (u32 const threads : {1u, 3u}) {
       auto const other = laws::make_engine(s.shape, policy, options);
-      support::any_executor on = threads == 1 ? support::any_executor{} : support::any_executor{support::thread_group_executor{threads}};
-      on.before_launch = [&] { other->poison_scratch(); };
-      laws::history again;
-      u32 seen = 0;
-      for (u32 const tokens : s.pieces) {
-        other->poison();
-        laws::feed(on, *other, s.data, seen, tokens, again.out);
-        again.after.push_back(other->look());
-        seen += tokens;
-      }
-      REQUIRE(laws::difference(again, got) == "");
+      support::any_executor const on = threads == 1 ? support::any_executor{} : support::any_executor{support::thread_group_executor{threads}};
+      REQUIRE(laws::difference(laws::run_poisoned(on, *other, s), got) == "");
     }
     cache->clear();
     for (support::row_content const& row : cache->look()) CHECK((row.held == 0 && row.limit == limit));

@@ -86,6 +86,20 @@ inline history run(support::any_executor const& on, engine& cache, scenario cons
   return h;
 }
 
+/// The same with garbage in what is undefined: in free slots before every piece, in scratch before every launch.
+inline history run_poisoned(support::any_executor on, engine& cache, scenario const& s) {
+  on.before_launch = [&] { cache.poison_scratch(); };
+  history h;
+  u32 seen = 0;
+  for (u32 const tokens : s.pieces) {
+    cache.poison();
+    feed(on, cache, s.data, seen, tokens, h.out);
+    h.after.push_back(cache.look());
+    seen += tokens;
+  }
+  return h;
+}
+
 /// Where two runs first differ, in words; empty if nowhere.
 inline std::string difference(history const& got, history const& want) {
   for (std::size_t i = 0; i < std::min(got.after.size(), want.after.size()); ++i) {

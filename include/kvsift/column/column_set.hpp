@@ -30,6 +30,10 @@ struct column_set : Columns... {
   KVSIFT_HOST_DEVICE constexpr C const& get() const {
     return static_cast<C const&>(*this);
   }
+  /// The parts of a mass that the stored columns read.
+  constexpr mass_part reads() const {
+    return (mass_part::none | ... | (get<Columns>().width() != 0 ? mass_read_by<Columns>() : mass_part::none));
+  }
   /// Length of the observation window that the columns ask for, 0 if none does.
   KVSIFT_HOST_DEVICE constexpr std::uint32_t window_queries() const {
     if constexpr (has<window_attention>) return get<window_attention>().stored ? get<window_attention>().queries : 0;

@@ -18,6 +18,16 @@ struct mass {
   std::uint32_t rows = 1;  ///< queries that could see the slot
 };
 
+/// Parts of a mass. A set of these is a sum of them.
+enum class mass_part : std::uint32_t { none = 0, sum = 1, squares = 2, last = 4, window = 8 };
+
+KVSIFT_HOST_DEVICE constexpr mass_part operator|(mass_part a, mass_part b) {
+  return static_cast<mass_part>(static_cast<std::uint32_t>(a) | static_cast<std::uint32_t>(b));
+}
+KVSIFT_HOST_DEVICE constexpr bool includes(mass_part set, mass_part one) {
+  return (static_cast<std::uint32_t>(set) & static_cast<std::uint32_t>(one)) != 0;
+}
+
 /// A token on its way into a slot.
 struct arrival {
   float const* key = nullptr;    ///< [head_dim], as it is stored
@@ -56,5 +66,17 @@ concept slot_column = requires(C const& c, C& mine, typename C::element* e, mass
   c.observe(e, m, head);
   { C::feeds_on_attention } -> std::convertible_to<bool>;
 };
+
+/// The parts of a mass that a column reads: its `reads`, and where it does not say, all of what attention always gives.
+/// Engines that compute the mass themselves are asked for these.
+template <slot_column C>
+constexpr mass_part mass_read_by() {
+  if constexpr (!C::feeds_on_attention)
+    return mass_part::none;
+  else if constexpr (requires { C::reads; })
+    return C::reads;
+  else
+    return mass_part::sum | mass_part::squares | mass_part::last;
+}
 
 }  // namespace kvsift

@@ -99,6 +99,13 @@ void stage(Executor const& on, Cache& cache, std::uint32_t layer, arrivals const
   cache.count_prompt(layer, piece.tokens);
 }
 
+/// One token: where a head holds one above its limit, because nobody asked to evict, it comes down first.
+template <class Executor, class Cache>
+void step_token(Executor const& on, Cache& cache, std::uint32_t layer, arrivals const& token, float* out) {
+  if (cache.full(layer)) cut_layers(on, cache, moment::after_attention, layer, 1, 0);
+  step_that_fits(on, cache, layer, token, out);
+}
+
 /// Refuses a layer or piece that the cache was not planned for.
 template <class Cache>
 void check_piece(Cache const& cache, std::uint32_t layer, std::uint32_t tokens) {
@@ -146,12 +153,14 @@ void evict(Executor const& on, Layer rows) {
 /// of before_append says so. A first piece longer than the limit attends over the caller's arrays, is cut down by the
 /// rule of prompt_end, and only its survivors are written; a later piece that does not fit goes token by token.
 /// One token: reads K and V once; one launch (two if the heads decide together). Allocates nothing, capturable.
-/// Throws bad_argument, and changes nothing, if the piece is longer than max_piece or the capacity is exceeded.
+/// Throws bad_argument, and changes nothing, if the piece is longer than max_piece, the capacity is exceeded, or an array is null.
 template <executor Executor, cache_layer Layer>
 void step(Executor const& on, Layer rows, arrivals const& piece, float* out) {
   auto& cache = rows.cache;
   using columns = typename std::remove_reference_t<decltype(cache)>::columns;
   detail::check_piece(cache, rows.layer, piece.tokens);
+  require(piece.queries != nullptr && piece.keys != nullptr && piece.values != nullptr && out != nullptr, "queries, keys, values or out", 0,
+          "step takes all of them; append, attend and observe do its parts");
   cache_shape const& shape = cache.shape();
   std::uint32_t const held = cache.held(rows.layer);
   moment const moments = cache.policy().facts().moments;
@@ -162,8 +171,7 @@ void step(Executor const& on, Layer rows, arrivals const& piece, float* out) {
   bool one_by_one = false;
   if constexpr (columns::template has<observations>) one_by_one = held != 0 && cache.view().stored.template get<observations>().width() != 0;
   if (piece.tokens == 1) {
-    if (cache.full(rows.layer)) detail::cut_layers(on, cache, moment::after_attention, rows.layer, 1, 0);
-    detail::step_that_fits(on, cache, rows.layer, piece, out);
+    detail::step_token(on, cache, rows.layer, piece, out);
   } else if (fits && !one_by_one) {
     detail::step_that_fits(on, cache, rows.layer, piece, out);
   } else if (held == 0 && includes(moments, moment::prompt_end)) {
@@ -180,7 +188,8 @@ void step(Executor const& on, Layer rows, arrivals const& piece, float* out) {
 /// Writes one token into one layer. keys, values [sequences, kv_heads, head_dim]. See step.
 template <executor Executor, cache_layer Layer>
 void append(Executor const& on, Layer rows, float const* keys, float const* values) {
-  step(on, rows, {nullptr, keys, values, 1}, nullptr);
+  detail::check_piece(rows.cache, rows.layer, 1);
+  detail::step_token(on, rows.cache, rows.layer, {nullptr, keys, values, 1}, nullptr);
 }
 
 /// Attention of the newest token's queries over the slots held; the policy's columns are fed in the same pass.
@@ -212,31 +221,19 @@ template <executor Executor, cache_layer Layer>
 void compress(Executor const& on, Layer rows, float const* keys, float const* values, std::uint32_t tokens,
               prompt_masses const& masses = {}) {
   auto& cache = rows.cache;
-  using columns = typename std::remove_reference_t<decltype(cache)>::columns;
   detail::check_piece(cache, rows.layer, tokens);
   require(cache.held(rows.layer) == 0, "tokens held", cache.held(rows.layer), "compress takes the first piece of a sequence; clear() first");
   require(tokens <= cache.slots().least[rows.layer] || includes(cache.policy().facts().moments, moment::prompt_end), "tokens", tokens,
           "exceeds the limit, and no rule of the policy acts at prompt_end");
-  if constexpr (columns::feeds_on_attention) {
-    columns const stored = cache.policy().columns();
-    auto const given = [&](float const* plane, char const* name, bool asked) {
-      require(!asked || plane != nullptr, name, 0, "the policy's columns feed on it; give the engine's attention mass");
-    };
-    bool feeds = false, sums = false;
-    stored.for_each([&]<class C>(C const& column, std::size_t) {
-      bool const fed = C::feeds_on_attention && column.width() != 0;
-      constexpr bool own_mass =
-          std::is_same_v<C, attention_square_sum> || std::is_same_v<C, last_attention> || std::is_same_v<C, window_attention>;
-      feeds = feeds || fed;
-      sums = sums || (fed && !own_mass);
-    });
-    given(masses.sum, "masses.sum", sums);
-    if constexpr (columns::template has<attention_square_sum>)
-      given(masses.squares, "masses.squares", stored.template get<attention_square_sum>().stored);
-    if constexpr (columns::template has<last_attention>) given(masses.last, "masses.last", stored.template get<last_attention>().stored);
-    given(masses.window, "masses.window", stored.window_queries() != 0);
-    require(!feeds || masses.pitch >= tokens, "masses.pitch", masses.pitch, "give rows at least as long as the piece");
-  }
+  mass_part const read = cache.view().stored.reads();
+  auto const given = [&](float const* plane, char const* name, mass_part part) {
+    require(!includes(read, part) || plane != nullptr, name, 0, "the policy's columns feed on it; give the engine's attention mass");
+  };
+  given(masses.sum, "masses.sum", mass_part::sum);
+  given(masses.squares, "masses.squares", mass_part::squares);
+  given(masses.last, "masses.last", mass_part::last);
+  given(masses.window, "masses.window", mass_part::window);
+  require(read == mass_part::none || masses.pitch >= tokens, "masses.pitch", masses.pitch, "give rows at least as long as the piece");
   detail::stage(on, cache, rows.layer, {nullptr, keys, values, tokens}, masses, nullptr);
 }
 
