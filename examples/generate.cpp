@@ -112,7 +112,7 @@ int generate(arguments const& a) {
 
   std::uint64_t const base = positions_to_run(a, prompt.size(), false, c.max_positions);
   policy_choice const choice = choose_one(a.shared, base);
-  bool const streams = choice.bounded() && choice.slots() < c.max_positions && a.shared.positions != "original";
+  bool const streams = choice.bounded() && !choice.made.grows() && choice.slots() < c.max_positions && a.shared.positions != "original";
   std::uint64_t const positions = positions_to_run(a, prompt.size(), streams, c.max_positions);
   position_plan const plan = plan_positions(a.shared, choice, c, positions, prompt.size());
   if (!a.record.empty() && plan.in_cache)
@@ -136,7 +136,7 @@ int generate(arguments const& a) {
   trace_recorder recorder(a.record_layer, c);
   retention_record retention(static_cast<int>(c.layers), static_cast<int>(c.kv_heads));
   session run(m.model, choice,
-              {.capacity = static_cast<std::uint32_t>(positions), .longest_piece = plan.first_piece, .in_cache = plan.in_cache,
+              {.capacity = static_cast<std::uint32_t>(choice.needed(plan.first_piece, positions)), .longest_piece = plan.first_piece, .in_cache = plan.in_cache,
                .executor = a.shared.executor},
               record_file ? &recorder : nullptr);
   for (std::string const& line : explained_budgets(a.shared, base))

@@ -182,7 +182,7 @@ int passkey(arguments const& a) {
   progress shown("prompts", static_cast<long long>(all.size() * prompts.size()));
   for (outcome& o : all) {
     session run(m.model, o.choice,
-                {.capacity = static_cast<std::uint32_t>(longest + answer_tokens), .longest_piece = o.plan.first_piece,
+                {.capacity = static_cast<std::uint32_t>(o.choice.needed(o.plan.first_piece, longest + answer_tokens)), .longest_piece = o.plan.first_piece,
                  .in_cache = o.plan.in_cache, .executor = a.shared.executor});
     for (passkey_prompt const& prompt : prompts) {
       o.answers.push_back(answer(m, run, prompt, o.plan.first_piece));

@@ -80,7 +80,7 @@ void score(loaded_model const& m, arguments const& a, windowed_text const& text,
   std::uint32_t const vocab = m.config().vocab;
   auto const begin = std::chrono::steady_clock::now();
   session run(m.model, o.choice,
-              {.capacity = static_cast<std::uint32_t>(text.longest - 1), .longest_piece = o.plan.first_piece,
+              {.capacity = static_cast<std::uint32_t>(o.choice.needed(o.plan.first_piece, text.longest - 1)), .longest_piece = o.plan.first_piece,
                .in_cache = o.plan.in_cache, .every_logits = true, .executor = a.shared.executor});
   o.memory = run.memory();
   o.nll.assign(text.tokens.size() - 1, std::numeric_limits<double>::quiet_NaN());

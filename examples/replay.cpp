@@ -77,7 +77,7 @@ template <class Executor>
 void run(Executor const& on, std::uint32_t threads, trace const& t, kvsift::catalogue_policy const& policy,
          std::uint32_t prompt, std::ostream& out, std::vector<float>& outputs) {
   kvsift::cache_shape const shape{1, t.kv_heads, t.query_heads / t.kv_heads, t.dim, 1};
-  cache_type cache{shape, policy.value, {.capacity = t.tokens, .max_piece = prompt, .group_threads = threads}};
+  cache_type cache{shape, policy.value, {.capacity = policy.bounded ? 0 : t.tokens, .max_piece = prompt, .promised = t.tokens - prompt, .group_threads = threads}};
   std::size_t const q = std::size_t{t.query_heads} * t.dim, k = std::size_t{t.kv_heads} * t.dim;
   outputs.resize(q * t.tokens);
   std::vector<positions> before(t.kv_heads);
@@ -97,8 +97,8 @@ void run(Executor const& on, std::uint32_t threads, trace const& t, kvsift::cata
     }
   };
   feed(0, prompt);
-  for (std::uint32_t h = 0; h < t.kv_heads; ++h)
-    out << "{\"event\":\"budget\",\"head\":" << h << ",\"slots\":" << (policy.bounded ? policy.slots : t.tokens) << "}\n";
+  for (std::uint32_t h = 0; h < t.kv_heads; ++h)  // of heads that competed, what each was given
+    out << "{\"event\":\"budget\",\"head\":" << h << ",\"slots\":" << (policy.bounded ? cache.view().row(h).state->limit : t.tokens) << "}\n";
   for (std::uint32_t token = prompt; token < t.tokens; ++token) feed(token, 1);
   for (std::uint32_t h = 0; h < t.kv_heads; ++h) {
     out << "{\"event\":\"final\",\"head\":" << h << ",\"positions\":";

@@ -1,5 +1,6 @@
 #pragma once
 // Which policy a run uses: a name or a file, with what the command line says about it.
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -25,6 +26,11 @@ struct policy_choice {
 
   bool bounded() const { return made.bounded; }
   std::uint32_t slots() const { return made.slots; }  // per KV head; 0 if not bounded
+  // Slots per KV head that `tokens` need of which the first `prompt` arrive as one piece, the newest token's among them.
+  std::uint64_t needed(std::uint64_t prompt, std::uint64_t tokens) const {
+    if (!made.bounded) return tokens;
+    return made.grows() ? made.slots + tokens - std::min(prompt, tokens) : std::uint64_t{made.slots} + 1;
+  }
 };
 
 // Slots of "N", or of "P%" of `base`, rounded down. Throws usage_error for anything but 1 slot to 2^31 - 2.

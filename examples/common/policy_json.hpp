@@ -41,6 +41,7 @@ inline kvsift::field_value field_value(std::string const& file, kvsift::field_de
   using kvsift::field_kind;
   if (field.kind == field_kind::truth && value.is_boolean()) return value.get<bool>();
   if (field.kind == field_kind::word && value.is_string()) return value.get<std::string>();
+  if (field.kind == field_kind::fraction && value.is_number()) return value.get<double>();
   if (field.kind == field_kind::number && value.is_number_unsigned()) return value.get<std::uint64_t>();
   if (field.kind == field_kind::number && value.is_number_integer() && value.get<std::int64_t>() >= 0)
     return static_cast<std::uint64_t>(value.get<std::int64_t>());

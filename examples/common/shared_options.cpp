@@ -128,20 +128,24 @@ position_plan plan_positions(shared_options const& o, policy_choice const& choic
   if (tokens > most) throw usage_error("the run has " + std::to_string(tokens) + " positions; give fewer tokens, at most " + std::to_string(most));
   std::uint64_t const limit = c.max_positions;
   bool const fits = tokens <= limit;
-  bool const bounded = choice.bounded() && std::uint64_t{choice.slots()} + 1 <= limit;
+  std::uint64_t const first_piece = prompt <= limit ? prompt : choice.slots();
+  std::uint64_t const needed = choice.needed(first_piece, tokens);
+  bool const bounded = choice.bounded() && needed <= limit;
   if (!fits && o.positions == "original") {
     throw usage_error("the run has " + std::to_string(tokens) + " positions; the model has " + std::to_string(limit) +
                       ", use --positions in_cache with a bounded policy, or fewer tokens");
   }
   if (!fits && !bounded) {
     throw usage_error("the run has " + std::to_string(tokens) + " positions; the model has " + std::to_string(limit) +
-                      ", and " + choice.name + (choice.bounded() ? " keeps " + std::to_string(choice.slots()) + " slots" : " never evicts") +
+                      ", and " + choice.name + (!choice.bounded()       ? " never evicts"
+                                                : choice.made.grows() ? " grows to " + std::to_string(needed) + " slots"
+                                                                      : " keeps " + std::to_string(choice.slots()) + " slots") +
                       ": give a policy with a budget below " + std::to_string(limit) + ", or fewer tokens");
   }
-  require_memory(choice, c, choice.bounded() ? std::uint64_t{choice.slots()} + 1 : tokens);
+  require_memory(choice, c, needed);
   position_plan plan;
   plan.in_cache = o.positions == "in_cache" || !fits;
-  plan.first_piece = static_cast<std::uint32_t>(prompt <= limit ? prompt : choice.slots());
+  plan.first_piece = static_cast<std::uint32_t>(first_piece);
   return plan;
 }
 

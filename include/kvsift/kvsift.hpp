@@ -1,7 +1,10 @@
 #pragma once
 // Everything that needs no CUDA and no threads. parallel_executor has a header of its own: it pulls in <thread>.
 
+#include <kvsift/budget/duo_attention.hpp>
+#include <kvsift/budget/head_scores.hpp>
 #include <kvsift/budget/layers.hpp>
+#include <kvsift/evict/attention_mass.hpp>
 #include <kvsift/evict/disposal.hpp>
 #include <kvsift/evict/kv_tensor.hpp>
 #include <kvsift/evict/verbs.hpp>

@@ -36,7 +36,7 @@ TEST_CASE("columns fed through observe with the masses of step are the columns o
     s.policy.second = {};
     s.policy.second.when = kvsift::moment{};
     if (s.policy.at(kvsift::moment::before_append) == nullptr) s.policy.first.when = kvsift::moment::after_attention;
-    if (s.policy.first.score == kvsift::any_score{kvsift::pooled_window_attention{}}) return;
+    if (needs_slots_in_order(s.policy.first.score)) return;
     INFO(s.text());
     auto const observing = laws::make_engine(s.shape, s.policy.value(), s.options());
     s.policy.second.score = kvsift::newest_query_attention{};  // never asked: its column tells what step saw
@@ -80,8 +80,9 @@ TEST_CASE("a prompt compressed with an engine's masses keeps what step keeps") {
     kvsift::any_policy gathering = kvsift::to_any(kvsift::full());
     gathering.rules.first.score = kvsift::newest_query_attention{};
     gathering.rules.first.scope = kvsift::most_varying{};
-    u32 const window = s.policy.value().columns().window_queries();
-    gathering.rules.rest.first.score = kvsift::pooled_window_attention{std::max(1u, window), 0};
+    kvsift::all_columns const stored = s.policy.value().columns();
+    u32 const window = stored.window_queries();
+    gathering.rules.rest.first.score = kvsift::pooled{kvsift::window_mass{std::max(1u, window), stored.window_reduction()}, 1};
     kvsift::cache_options wide = s.options();
     wide.capacity = tokens;
     auto const engine = laws::make_engine(s.shape, gathering, wide);

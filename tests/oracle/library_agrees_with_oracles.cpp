@@ -25,6 +25,11 @@ kvsift::policy_fields fields_of(oracle::description const& d) {
   kvsift::policy_fields f(d.policy);
   if (d.policy == "full") return f;
   if (d.policy != "streaming_llm") f.set("budget", u32(d.budget));
+  if (d.policy == "snapkv" || d.policy == "ada_snapkv") {
+    f.set("window", u32(d.window)).set("kernel", u32(d.kernel)).set("pool", d.pool == oracle::pool::max ? "max" : "avg");
+    if (d.policy == "ada_snapkv") f.set("floor", kvsift::field_value(d.floor));
+    return f;
+  }
   f.set("sinks", u32(d.sinks));
   if (d.policy == "tova") {
     f.set("shared", d.shared);
@@ -49,8 +54,11 @@ library_run run_library(Executor const& on, std::uint32_t threads, support::rand
   oracle::trace const& t = c.trace;
   kvsift::catalogue_policy const policy = kvsift::make_policy(fields_of(c.policy));
   kvsift::cache_shape const shape{1, u32(t.kv_heads), u32(t.group()), u32(t.dim), 1};
-  kvsift::kv_tensor<kvsift::any_policy> cache{
-      shape, policy.value, {.capacity = u32(t.tokens), .max_piece = u32(c.prompt), .group_threads = threads}};
+  kvsift::cache_options const options{.capacity = policy.bounded ? 0 : u32(t.tokens),
+                                      .max_piece = u32(c.prompt),
+                                      .promised = u32(t.tokens - c.prompt),
+                                      .group_threads = threads};
+  kvsift::kv_tensor<kvsift::any_policy> cache{shape, policy.value, options};
 
   library_run result;
   std::vector<std::vector<int>> held(static_cast<std::size_t>(t.kv_heads));
@@ -72,7 +80,7 @@ library_run run_library(Executor const& on, std::uint32_t threads, support::rand
   };
   feed(0, c.prompt);
   for (int h = 0; h < t.kv_heads; ++h) {
-    int const slots = policy.bounded ? static_cast<int>(policy.slots) : t.tokens;
+    int const slots = policy.bounded ? static_cast<int>(cache.view().row(u32(h)).state->limit) : t.tokens;
     result.events.push_back({oracle::event::kind::budget, 0, h, slots, {}});
   }
   for (int token = c.prompt; token < t.tokens; ++token) {

@@ -92,7 +92,7 @@ class replayer {
   replay_result run() {
     prefill();
     for (int h = 0; h < trace_.kv_heads; ++h) {
-      result_.events.push_back({event::kind::budget, 0, h, rule_.limit(trace_.tokens), {}});
+      result_.events.push_back({event::kind::budget, 0, h, slots_[static_cast<std::size_t>(h)], {}});
     }
     for (int token = prompt_; token < trace_.tokens; ++token) decode(token);
     for (int h = 0; h < trace_.kv_heads; ++h) {
@@ -153,11 +153,16 @@ class replayer {
     }
     int const too_many = prompt_ - rule_.limit(trace_.tokens);
     for (int h = 0; h < trace_.kv_heads; ++h) {
-      attention_map const& map = maps[static_cast<std::size_t>(h)];
       for (int token = 0; token < prompt_; ++token) append(h, token);
-      rule_.observe_prompt(of(h), map);
-      if (too_many > 0) evict(prompt_ - 1, h, rule_.cut(of(h), map, too_many));
-      note(prompt_ - 1, h, rule_.observe_kept(of(h), map));
+      rule_.observe_prompt(of(h), maps[static_cast<std::size_t>(h)]);
+    }
+    std::vector<choice> goes;
+    if (too_many > 0) goes = rule_.cut_heads(heads_, maps, too_many);
+    for (int h = 0; h < trace_.kv_heads; ++h) {
+      std::size_t const head = static_cast<std::size_t>(h);
+      if (too_many > 0) evict(prompt_ - 1, h, goes[head]);
+      slots_.push_back(too_many > 0 ? static_cast<int>(of(h).size()) : rule_.limit(trace_.tokens));
+      note(prompt_ - 1, h, rule_.observe_kept(of(h), maps[head]));
     }
   }
 
@@ -165,7 +170,7 @@ class replayer {
     std::size_t const limit = static_cast<std::size_t>(rule_.limit(trace_.tokens));
     if (rule_.makes_room_first()) {
       for (int h = 0; h < trace_.kv_heads; ++h) {
-        if (of(h).size() == limit) evict(token, h, rule_.victim(of(h), token));
+        if (of(h).size() == limit && !rule_.grows()) evict(token, h, rule_.victim(of(h), token));
       }
     }
     std::vector<std::vector<int>> held;
@@ -181,7 +186,7 @@ class replayer {
     std::vector<std::vector<double>> const rows = rows_of(token, held);
     for (int h = 0; h < trace_.kv_heads; ++h) {
       note(token, h, rule_.observe(of(h), rows[static_cast<std::size_t>(h)]));
-      if (!rule_.makes_room_first() && of(h).size() > limit) evict(token, h, rule_.victim(of(h), token));
+      if (!rule_.makes_room_first() && !rule_.grows() && of(h).size() > limit) evict(token, h, rule_.victim(of(h), token));
     }
   }
 
@@ -189,6 +194,7 @@ class replayer {
   rule const& rule_;
   int prompt_;
   std::vector<slot_list> heads_;
+  std::vector<int> slots_;  // that each head may keep, at the start of decode
   replay_result result_;
 };
 

@@ -72,8 +72,17 @@ class rule {
   /// true: every head sees the mean row of all heads, so all choose the same.
   virtual bool rows_are_shared() const { return false; }
 
+  /// true: nothing goes in decode, heads grow.
+  virtual bool grows() const { return false; }
+
   /// What goes when the prompt `map` is longer than the limit; every row was observed.
   virtual choice cut(slot_list const& slots, attention_map const& map, int count) const = 0;
+  /// The same for all heads at once, `count` a head or as they compete for them.
+  virtual std::vector<choice> cut_heads(std::vector<slot_list> const& heads, std::vector<attention_map> const& maps, int count) const {
+    std::vector<choice> all;
+    for (std::size_t h = 0; h < heads.size(); ++h) all.push_back(cut(heads[h], maps[h], count));
+    return all;
+  }
   /// What goes at the decode step of `token`.
   virtual choice victim(slot_list const& slots, int token) const = 0;
 

@@ -122,7 +122,7 @@ TEST_CASE("a policy for the prompt and another from token to token") {
   auto const decode = make_policy(with_defaults(bare("roco"), 64));
   any_policy const joined = join_phases(prompt, decode).value;
   CHECK(joined.facts().moments == (moment::prompt_end | moment::after_attention));
-  CHECK(joined.rules.first.score == any_score(pooled_window_attention{16}));
+  CHECK(joined.rules.first.score == any_score(pooled{window_mass{16}, 5, pooling::mean}));
   CHECK(joined.rules.first.ranked == pick::keepers);
   CHECK(joined.rules.rest.first.score == any_score(mean_attention{}));
   CHECK_THROWS_WITH(join_phases(prompt, make_policy(with_defaults(bare("roco"), 65))),

@@ -42,12 +42,12 @@ void poison(Cache& cache) {
   for (std::uint32_t r = 0; r < view.shape.rows(); ++r) {
     auto const row = view.row(r);
     std::uint32_t const held = row.state->held;
-    std::size_t const free = view.capacity - held;
+    std::size_t const free = view.room(r) - held;
     std::memset(row.keys.at(held), 0xff, free * bytes);
     std::memset(row.values.at(held), 0xff, free * bytes);
     std::memset(row.positions + held, 0xff, free * sizeof *row.positions);
     if (row.ranks != nullptr) std::memset(row.ranks + held, 0xff, free * sizeof *row.ranks);
-    view.stored.for_each(detail::column_poisoner<typename Cache::columns>{row, held, view.capacity});
+    view.stored.for_each(detail::column_poisoner<typename Cache::columns>{row, held, view.room(r)});
   }
 }
 

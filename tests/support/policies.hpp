@@ -27,6 +27,10 @@ void for_each_named(std::uint32_t budget, F const& f) {
   f("heavy_hitter", heavy_hitter(budget, 2, 2));
   f("heavy_hitter, history, threshold", heavy_hitter(budget, 2, 2, 5, true));
   f("heavy_hitter, history", heavy_hitter(budget, 1, 2, 3));
+  f("snapkv", snapkv(budget, 3, 5));
+  f("snapkv, largest of the group, mean of neighbours", snapkv(budget, 4, 3, pooling::avg, group_reduction::max));
+  f("ada_snapkv", ada_snapkv(budget, 3, 5));
+  f("ada_snapkv, no floor", ada_snapkv(budget, 2, 3, pooling::avg, 0.0));
   f("key_norm", key_norm(budget, 2, 2));
   f("keep_it_odd", keep_it_odd(budget, 1, 2));
   f("random", random_eviction(budget, 1, 2, 7));
@@ -70,7 +74,11 @@ inline kvsift::any_score random_score(draws& d, std::uint32_t limit, bool prompt
     case 5: return newest_query_attention{};
     case 6: return observed_mean{observations{history, threshold}};
     case 7: return smallest_key_norm{};
-    default: return pooled_window_attention{std::min(limit, 4u), static_cast<std::uint32_t>(d.between(0, 2))};
+    default: {
+      window_mass const source{std::min(limit, 4u), static_cast<group_reduction>(d.between(0, 2))};
+      auto const outside = static_cast<std::uint32_t>(d.between(0, 4));
+      return pooled{source, static_cast<std::uint32_t>(2 * d.between(0, 3) + 1), static_cast<pooling>(d.between(0, 2)), outside};
+    }
   }
 }
 

@@ -26,6 +26,10 @@ inline oracle::description describe(json const& policy) {
   d.history = policy.number_or("history", 1);
   d.threshold = policy.has("threshold") && policy["threshold"].flag;
   d.shared = policy.has("shared") && policy["shared"].flag;
+  d.window = policy.number_or("window", 0);
+  d.kernel = policy.number_or("kernel", 1);
+  if (policy.has("pool") && policy["pool"].text == "avg") d.pool = oracle::pool::avg;
+  if (policy.has("floor")) d.floor = policy["floor"].value;
   if (policy.has("score") && policy["score"].text == "accumulated") d.score = oracle::score::accumulated;
   return d;
 }

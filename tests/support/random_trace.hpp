@@ -129,6 +129,12 @@ inline oracle::description random_description(draws& d, std::string const& polic
   } else if (policy == "tova" || policy == "recent_global") {
     p.sinks = d.between(0, std::min(4, p.budget - 1));
     p.shared = policy == "tova" && d.chance(0.5);
+  } else if (policy == "snapkv" || policy == "ada_snapkv") {
+    p.budget = d.between(2, std::max(2, tokens - 2));
+    p.window = d.between(1, std::min(16, p.budget - 1));
+    p.kernel = 2 * d.between(0, 4) + 1;
+    p.pool = d.chance(0.5) ? oracle::pool::max : oracle::pool::avg;
+    p.floor = d.one_of(std::vector<double>{0, 0.2, 0.5, 0.75, 1});
   } else if (makes_room) {
     p.sinks = d.between(0, std::min(4, p.budget - 1));
     p.recent = d.between(0, p.budget - 1 - p.sinks);

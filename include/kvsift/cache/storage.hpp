@@ -18,14 +18,27 @@ enum class layout : std::uint32_t {
 /// Bytes of a plane with the gap behind it: planes begin on a boundary that suits any element.
 KVSIFT_HOST_DEVICE constexpr std::size_t plane_bytes(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
 
+/// How the slots of a cache are shared out among its rows.
+struct slot_extent {
+  std::uint32_t capacity = 0;  ///< slots of a row, or of the longest one
+  std::size_t slots = 0;       ///< of all rows
+  bool ragged = false;         ///< rows differ: where each begins stands in a table
+
+  /// Every row has `capacity` slots.
+  static constexpr slot_extent even(cache_shape const& shape, std::uint32_t capacity) {
+    return {capacity, std::size_t{shape.rows()} * capacity, false};
+  }
+};
+
 /// The planes of a KV tensor, and where each row's part of them begins. Trivially copyable: what kernels are given.
-/// K and V are [rows, capacity, vector_bytes], positions and ranks [rows, capacity], each column [rows, capacity, width].
+/// K and V are [slots, vector_bytes], positions and ranks [slots], each column [slots, width]; rows lie one behind another.
 template <class Columns>
 struct cache_view {
   cache_shape shape{};
   Columns stored{};
   std::size_t vector_bytes = 0;  ///< of one key or value, as the payload stores it
-  std::uint32_t capacity = 0;
+  std::uint32_t capacity = 0;    ///< slots of a row, or of the longest one
+  std::size_t slots = 0;         ///< of all rows
   layout order = layout::slots;
   std::byte* keys = nullptr;
   std::byte* values = nullptr;
@@ -33,9 +46,15 @@ struct cache_view {
   std::uint32_t* ranks = nullptr;  ///< null unless a position rule asks for them
   std::byte* columns = nullptr;    ///< one plane after another
   row_state* states = nullptr;
+  std::uint64_t* firsts = nullptr;  ///< [rows + 1], the first slot of each row; null if every row has `capacity`
 
+  KVSIFT_HOST_DEVICE std::size_t first_slot(std::uint32_t r) const {
+    return firsts == nullptr ? std::size_t{r} * capacity : static_cast<std::size_t>(firsts[r]);
+  }
+  /// Slots allocated for a row.
+  KVSIFT_HOST_DEVICE std::uint32_t room(std::uint32_t r) const { return static_cast<std::uint32_t>(first_slot(r + 1) - first_slot(r)); }
   KVSIFT_HOST_DEVICE row_view<Columns> row(std::uint32_t r) const {
-    std::size_t const first = std::size_t{r} * capacity;
+    std::size_t const first = first_slot(r);
     row_view<Columns> v;
     v.keys = {keys + first * vector_bytes, vector_bytes};
     v.values = {values + first * vector_bytes, vector_bytes};
@@ -45,7 +64,7 @@ struct cache_view {
     v.head = r % shape.kv_heads;
     v.sequence = r / shape.kv_heads % shape.sequences;
     v.layer = r / shape.layer_rows();
-    stored.for_each(place{v, columns, std::size_t{shape.rows()} * capacity, first});
+    stored.for_each(place{v, columns, slots, first});
     return v;
   }
 
@@ -73,7 +92,7 @@ struct cache_bytes {
   std::size_t vectors = 0;    ///< K and V
   std::size_t positions = 0;  ///< positions and ranks
   std::size_t columns = 0;
-  std::size_t states = 0;
+  std::size_t states = 0;     ///< and where rows begin
 
   constexpr std::size_t bookkeeping() const { return positions + columns + states; }
   constexpr std::size_t total() const { return vectors + bookkeeping(); }
@@ -82,8 +101,8 @@ struct cache_bytes {
 /// Lays the planes out behind one another, each on a 64-byte boundary. With a null base it only counts.
 template <class Columns>
 cache_view<Columns> lay_out(std::byte* base, cache_shape const& shape, std::size_t vector_bytes, Columns const& stored,
-                            std::uint32_t capacity, bool with_ranks, layout order, cache_bytes& bytes, std::size_t& total) {
-  std::size_t const slots = std::size_t{shape.rows()} * capacity;
+                            slot_extent const& extent, bool with_ranks, layout order, cache_bytes& bytes, std::size_t& total) {
+  std::size_t const slots = extent.slots;
   total = 0;
   auto const take = [&](std::size_t count) {
     std::byte* const at = base == nullptr ? nullptr : base + total;
@@ -93,12 +112,14 @@ cache_view<Columns> lay_out(std::byte* base, cache_shape const& shape, std::size
   bytes.vectors = 2 * slots * vector_bytes;
   bytes.positions = (with_ranks ? 2 : 1) * slots * sizeof(std::uint32_t);
   bytes.columns = slots * stored.bytes_per_slot();
-  bytes.states = shape.rows() * sizeof(row_state);
+  std::size_t const starts = extent.ragged ? (std::size_t{shape.rows()} + 1) * sizeof(std::uint64_t) : 0;
+  bytes.states = shape.rows() * sizeof(row_state) + starts;
   cache_view<Columns> v;
   v.shape = shape;
   v.vector_bytes = vector_bytes;
   v.stored = stored;
-  v.capacity = capacity;
+  v.capacity = extent.capacity;
+  v.slots = slots;
   v.order = order;
   v.keys = take(bytes.vectors / 2);
   v.values = take(bytes.vectors / 2);
@@ -109,7 +130,8 @@ cache_view<Columns> lay_out(std::byte* base, cache_shape const& shape, std::size
     columns += plane_bytes(slots * column.width() * sizeof(typename std::remove_cvref_t<decltype(column)>::element));
   });
   v.columns = take(columns);
-  v.states = reinterpret_cast<row_state*>(take(bytes.states));
+  v.states = reinterpret_cast<row_state*>(take(shape.rows() * sizeof(row_state)));
+  v.firsts = extent.ragged ? reinterpret_cast<std::uint64_t*>(take(starts)) : nullptr;
   return v;
 }
 

@@ -48,17 +48,23 @@ struct last_attention : detail::float_column {
   KVSIFT_HOST_DEVICE void observe(float* e, mass const& m, head_context const&) const { *e = m.last; }
 };
 
-/// Attention received from the last `queries` queries of a prompt, summed: the observation window of the prompt
-/// compressors. 4 bytes a slot.
+/// How the sums of a group's query heads become the one number of their KV head.
+enum class group_reduction : std::uint32_t { mean, max, sum };
+
+/// Attention received from the last `queries` queries of a prompt, summed over them for each query head and then reduced
+/// over the group: the observation window of the prompt compressors. 4 bytes a slot.
 struct window_attention : detail::float_column {
   std::uint32_t queries = 16;
+  group_reduction reduce = group_reduction::mean;
 
   constexpr window_attention() = default;
-  constexpr explicit window_attention(std::uint32_t q) : float_column{q != 0}, queries(q) {}
+  constexpr explicit window_attention(std::uint32_t q, group_reduction r = group_reduction::mean)
+      : float_column{q != 0}, queries(q), reduce(r) {}
   constexpr bool merge(window_attention const& other) {
     if (!other.stored) return true;
-    if (stored && queries != other.queries) return false;
+    if (stored && (queries != other.queries || reduce != other.reduce)) return false;
     queries = other.queries;
+    reduce = other.reduce;
     return unite(other);
   }
   KVSIFT_HOST_DEVICE void admit(float* e, arrival const&, head_context const&) const { *e = 0; }

@@ -35,6 +35,11 @@ struct column_set : Columns... {
     if constexpr (has<window_attention>) return get<window_attention>().stored ? get<window_attention>().queries : 0;
     return 0;
   }
+  /// How that window is reduced over the query heads of a group.
+  KVSIFT_HOST_DEVICE constexpr group_reduction window_reduction() const {
+    if constexpr (has<window_attention>) return get<window_attention>().reduce;
+    return group_reduction::mean;
+  }
   /// Bytes that the columns store for one slot.
   KVSIFT_HOST_DEVICE constexpr std::size_t bytes_per_slot() const {
     return (std::size_t{0} + ... + (get<Columns>().width() * sizeof(typename Columns::element)));

@@ -14,7 +14,7 @@ struct mass {
   float sum = 0;           ///< over the queries of the step
   float squares = 0;       ///< sum of squares
   float last = 0;          ///< of the newest query
-  float window = 0;        ///< sum over the last queries of a prompt (column_set::window_queries)
+  float window = 0;        ///< sum over the last queries of a prompt (column_set::window_queries, window_reduction)
   std::uint32_t rows = 1;  ///< queries that could see the slot
 };
 

@@ -20,6 +20,15 @@ KVSIFT_HOST_DEVICE KVSIFT_INLINE float rounded_square(float x) {
 #endif
 }
 
+/// The product of two numbers that are not negative, rounded once, that no compiler fuses with a later addition.
+KVSIFT_HOST_DEVICE KVSIFT_INLINE double rounded_product(double x, double y) {
+#if defined(__CUDA_ARCH__)
+  return __dmul_rn(x, y);
+#else
+  return __builtin_bit_cast(double, __builtin_bit_cast(std::uint64_t, x * y) & 0x7fffffffffffffffu);
+#endif
+}
+
 /// x if it is positive, else +0 (NaN too). Written so that loops vectorise.
 KVSIFT_HOST_DEVICE KVSIFT_INLINE float positive_part(float x) {
   return __builtin_bit_cast(float, __builtin_bit_cast(std::uint32_t, x) & mask_of(x > 0.0f));

@@ -103,6 +103,21 @@ KVSIFT_HOST_DEVICE void group_mean(G const& g, std::uint32_t group, float const*
   g.sync();
 }
 
+/// a[slot] = the numbers of a group's heads x [group, pitch], reduced. a [n].
+template <cooperative_group G>
+KVSIFT_HOST_DEVICE void reduce_group(G const& g, group_reduction how, std::uint32_t group, float const* x, std::size_t pitch,
+                                     std::uint32_t n, float* a) {
+  for (std::uint32_t i = g.thread_rank(); i < n; i += g.num_threads()) {
+    float result = x[i];
+    for (std::uint32_t h = 1; h < group; ++h) {
+      float const next = x[h * pitch + i];
+      result = how == group_reduction::max ? (next > result ? next : result) : result + next;
+    }
+    a[i] = how == group_reduction::mean ? result / static_cast<float>(group) : result;
+  }
+  g.sync();
+}
+
 namespace detail {
 
 /// Feeds one column with one query's attention.
@@ -177,6 +192,7 @@ KVSIFT_HOST_DEVICE void attend_piece(G const& g, cache_shape const& shape, Colum
   std::size_t const token_stride = std::size_t{shape.query_heads()} * shape.head_dim;
   std::uint32_t const all = before + tokens;
   std::uint32_t const window = stored.window_queries();
+  bool const by_head = window != 0 && stored.window_reduction() != group_reduction::mean;  // scratch.window is there
   if (tokens == 1) {
     attend_rows<Payload>(g, shape, row.keys, row.values, row.ranks, rotary, all, 1, queries, out, token_stride, scratch);
     if constexpr (Columns::feeds_on_attention) {
@@ -192,6 +208,7 @@ KVSIFT_HOST_DEVICE void attend_piece(G const& g, cache_shape const& shape, Colum
   std::size_t const pitch = scratch.pitch;
   float* const evidence = scratch.evidence;
   for (std::size_t i = g.thread_rank(); i < 4 * pitch; i += g.num_threads()) evidence[i] = 0;
+  for (std::size_t i = g.thread_rank(); by_head && i < shape.group * pitch; i += g.num_threads()) scratch.window[i] = 0;
   g.sync();
   std::uint32_t const at_once = queries_at_once(shape);
   for (std::uint32_t first = 0; first < tokens; first += at_once) {
@@ -202,8 +219,11 @@ KVSIFT_HOST_DEVICE void attend_piece(G const& g, cache_shape const& shape, Colum
       float* const a = evidence + 2 * pitch;  // the newest query's row
       for (std::uint32_t t = first; t < first + count; ++t) {
         std::uint32_t const n = before + t + 1;
-        group_mean(g, shape.group, scratch.logits + std::size_t{t - first} * shape.group * pitch, pitch, n, a);
+        float const* const p = scratch.logits + std::size_t{t - first} * shape.group * pitch;
+        group_mean(g, shape.group, p, pitch, n, a);
         bool const observing = t + window >= tokens;
+        for (std::uint32_t h = 0; observing && by_head && h < shape.group; ++h)
+          for (std::uint32_t i = g.thread_rank(); i < n; i += g.num_threads()) scratch.window[h * pitch + i] += p[h * pitch + i];
         for (std::uint32_t i = g.thread_rank(); i < n; i += g.num_threads()) {
           evidence[i] += a[i];
           evidence[pitch + i] += rounded_square(a[i]);
@@ -214,6 +234,7 @@ KVSIFT_HOST_DEVICE void attend_piece(G const& g, cache_shape const& shape, Colum
     }
   }
   if constexpr (Columns::feeds_on_attention) {
+    if (by_head) reduce_group(g, stored.window_reduction(), shape.group, scratch.window, pitch, all, evidence + 3 * pitch);
     stored.for_each(detail::piece_feeder<G, Columns>{g, row, about, evidence, pitch, all, before, tokens});
     g.sync();
   }

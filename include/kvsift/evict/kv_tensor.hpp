@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <utility>
@@ -19,7 +20,7 @@ namespace kvsift {
 
 /// What a cache will take, in bytes.
 struct memory_plan {
-  std::uint32_t capacity = 0;  ///< slots allocated per head
+  std::uint32_t capacity = 0;  ///< slots allocated per head; where heads differ, of the one with most
   cache_bytes cache;
   std::size_t workspace = 0;
 };
@@ -49,16 +50,17 @@ class kv_tensor {
     std::size_t total = 0;
     std::size_t const vector_bytes = Payload::bytes(shape.head_dim);
     policy_facts const facts = policy_.facts();
-    lay_out(nullptr, shape, vector_bytes, stored, slots_.capacity, Position::ranked, options.order, bytes_, total);
-    std::size_t const scratch = workspace_view<columns>::carve(nullptr, shape, stored, facts, slots_.capacity, options).bytes;
+    lay_out(nullptr, shape, vector_bytes, stored, slots_.extent, Position::ranked, options.order, bytes_, total);
+    std::size_t const scratch = workspace_view<columns>::carve(nullptr, shape, stored, facts, slots_.longest, options).bytes;
     memory_ = host_memory(total);
     workspace_ = host_memory(scratch);
-    bound_.planes = lay_out(memory_.data(), shape, vector_bytes, stored, slots_.capacity, Position::ranked, options.order, bytes_, total);
-    bound_.work = workspace_view<columns>::carve(workspace_.data(), shape, stored, facts, slots_.capacity, options);
+    bound_.planes = lay_out(memory_.data(), shape, vector_bytes, stored, slots_.extent, Position::ranked, options.order, bytes_, total);
+    bound_.work = workspace_view<columns>::carve(workspace_.data(), shape, stored, facts, slots_.longest, options);
     bound_.disposal = what_becomes;
     table_ = position.table(shape, static_cast<std::uint32_t>(bound_.work.slots));
     bound_.rotary = table_.view();
     held_.resize(shape.layers);
+    least_held_.resize(shape.layers);
     clear();
   }
 
@@ -66,19 +68,26 @@ class kv_tensor {
   static memory_plan plan(cache_shape const& shape, Policy const& policy, cache_options const& options = {}) {
     memory_plan needed;
     auto const stored = policy.columns();
-    needed.capacity = plan_slots(shape, policy, options).capacity;
+    slot_plan const slots = plan_slots(shape, policy, options);
+    needed.capacity = slots.capacity;
     std::size_t total = 0;
-    lay_out(nullptr, shape, Payload::bytes(shape.head_dim), stored, needed.capacity, Position::ranked, options.order, needed.cache, total);
-    needed.workspace = workspace_view<columns>::carve(nullptr, shape, stored, policy.facts(), needed.capacity, options).bytes;
+    lay_out(nullptr, shape, Payload::bytes(shape.head_dim), stored, slots.extent, Position::ranked, options.order, needed.cache, total);
+    needed.workspace = workspace_view<columns>::carve(nullptr, shape, stored, policy.facts(), slots.longest, options).bytes;
     return needed;
   }
 
   /// Forgets every token. No memory is taken or returned.
   void clear() {
     cache_shape const& s = shape();
-    for (std::uint32_t r = 0; r < s.rows(); ++r)
-      bound_.planes.states[r] = {0, 0, 0, slots_.limits[r / s.layer_rows() * s.kv_heads + r % s.kv_heads]};
-    for (std::uint32_t& h : held_) h = 0;
+    std::uint64_t first = 0;
+    for (std::uint32_t r = 0; r < s.rows(); ++r) {
+      std::uint32_t const head = r / s.layer_rows() * s.kv_heads + r % s.kv_heads;
+      bound_.planes.states[r] = {0, 0, 0, slots_.limits[head]};
+      if (bound_.planes.firsts == nullptr) continue;
+      bound_.planes.firsts[r] = first;
+      bound_.planes.firsts[r + 1] = first += slots_.rooms[head];
+    }
+    for (std::uint32_t l = 0; l < s.layers; ++l) held_[l] = least_held_[l] = 0;
   }
 
   cache_shape const& shape() const { return bound_.planes.shape; }
@@ -90,8 +99,10 @@ class kv_tensor {
   view_type const& view() const { return bound_.planes; }
   cache_bytes const& bytes() const { return bytes_; }
   std::size_t workspace_bytes() const { return workspace_.size(); }
-  /// The most slots that a head of the layer holds.
+  /// The most slots that a head of the layer holds; under a measured budget, of heads that came out even.
   std::uint32_t held(std::uint32_t layer) const { return held_[layer]; }
+  /// The most slots that a head of the layer can hold by now.
+  std::uint32_t most_held(std::uint32_t layer) const { return held_[layer] + (slots_.longest - slots_.capacity); }
 
   /// One layer of the cache: what append, attend, observe, compress and step work on.
   struct layer_ref {
@@ -101,10 +112,24 @@ class kv_tensor {
   layer_ref layer(std::uint32_t l) { return {*this, l}; }
   layer_ref operator[](std::uint32_t l) { return {*this, l}; }
 
-  // For the verbs: what their tasks are given, the plan they follow, and the count that they keep.
+  // For the verbs: what their tasks are given, the plan they follow, and the counts that they keep of each layer, for the
+  // head with the highest limit and for that with the lowest. The device is never asked.
   bound_type const& bound() const { return bound_; }
   slot_plan const& slots() const { return slots_; }
-  void set_held(std::uint32_t layer, std::uint32_t held) { held_[layer] = held; }
+  std::uint32_t least_held(std::uint32_t layer) const { return least_held_[layer]; }
+  bool full(std::uint32_t l) const { return held_[l] >= slots_.most_room[l] || least_held_[l] >= slots_.least_room[l]; }
+  void count_arrived(std::uint32_t l, std::uint32_t tokens) {
+    held_[l] = std::min(held_[l] + tokens, slots_.most_room[l]);
+    least_held_[l] = std::min(least_held_[l] + tokens, slots_.least_room[l]);
+  }
+  void count_cut(std::uint32_t l, std::uint32_t room) {
+    held_[l] = std::min(held_[l], slots_.most[l] - room);
+    least_held_[l] = std::min(least_held_[l], slots_.least[l] - room);
+  }
+  void count_prompt(std::uint32_t l, std::uint32_t tokens) {
+    held_[l] = least_held_[l] = tokens;
+    count_cut(l, 0);
+  }
 
  private:
   Policy policy_;
@@ -116,6 +141,7 @@ class kv_tensor {
   host_memory workspace_;
   rotary_table table_;
   std::vector<std::uint32_t> held_;
+  std::vector<std::uint32_t> least_held_;
 };
 
 }  // namespace kvsift

@@ -15,18 +15,53 @@ namespace kvsift {
 struct cache_options {
   std::uint32_t capacity = 0;   ///< slots of a head without a limit, or that only prompts are cut for; ignored by the others
   std::uint32_t max_piece = 1;  ///< the longest piece of tokens that step and compress are given
+  std::uint32_t promised = 0;   ///< tokens that arrive after the prompt: a head that only prompts are cut for has limit + promised slots
   layout order = layout::slots;
   std::uint32_t group_threads = 1;  ///< the most threads of a group that runs a block (1 on the CPU's executors)
 };
 
 /// How many slots each head may hold, and how many are allocated: arithmetic on the host, before any memory is taken.
+/// Under a measured budget what stands here of a head holds before its prompt is cut, and of the sum over a layer's heads
+/// for good.
 struct slot_plan {
-  std::uint32_t capacity = 0;         ///< slots allocated per head
-  std::vector<std::uint32_t> limits;  ///< [layers, kv_heads]
-  std::vector<std::uint32_t> least;   ///< [layers], the lowest limit of a layer's heads
-  std::vector<std::uint32_t> most;    ///< [layers], the highest
-  std::vector<std::uint32_t> fullest; ///< [layers], slots that a head ever holds: the newest token's among them
+  std::uint32_t capacity = 0;  ///< slots allocated per head; where heads differ, of the one with most
+  std::uint32_t longest = 0;   ///< the most slots that any head may come to have
+  slot_extent extent;
+  std::vector<std::uint32_t> limits;      ///< [layers, kv_heads]
+  std::vector<std::uint32_t> rooms;       ///< [layers, kv_heads], slots allocated: the limit and what may lie beyond it
+  std::vector<std::uint32_t> least;       ///< [layers], the lowest limit of a layer's heads
+  std::vector<std::uint32_t> most;        ///< [layers], the highest
+  std::vector<std::uint32_t> least_room;  ///< [layers], slots of the head with the lowest limit
+  std::vector<std::uint32_t> most_room;   ///< [layers], and of the one with the highest: the newest token's slot among them
 };
+
+namespace detail {
+
+/// Refuses policies whose rules are asked where they cannot answer.
+inline void check_moments(policy_facts const& facts, bool measured) {
+  require(!facts.neighbours, "rules with a pooled score in decode", 1, "slots lie in position order at prompt_end only; ask such a score there");
+  require(!facts.competing_elsewhere, "rules with competing heads in decode or under a ranked scope", 1,
+          "heads compete at prompt_end, by score alone");
+  require(facts.competing == measured, "measured budget", measured ? 1 : 0,
+          "heads compete under a measured budget, and a measured budget needs a rule at prompt_end whose heads compete");
+}
+
+/// Refuses a measured budget that could leave a head less than the rules of decode need; the most slots it gives a head.
+template <class Budget>
+std::uint32_t check_measured(Budget const& budget, policy_facts const& facts, cache_shape const& shape, std::uint32_t limit,
+                             std::uint32_t max_piece) {
+  std::uint32_t most = limit;
+  with_measured(budget, [&](auto const& shares) {
+    std::uint64_t const least = shares.least(limit, facts.guarded);
+    require(facts.decode_limit <= least, "least slots of a head", least,
+            "a head that wins nothing needs room for what decode protects; raise the budget, the window or the floor");
+    std::uint64_t const given = shares.most(limit, std::uint64_t{limit} * shape.kv_heads, shape.kv_heads, facts.guarded);
+    most = std::max(limit, static_cast<std::uint32_t>(std::min<std::uint64_t>(given, max_piece)));
+  });
+  return most;
+}
+
+}  // namespace detail
 
 /// Throws bad_argument for a shape, policy or option that cannot be served.
 template <class Policy>
@@ -35,8 +70,13 @@ slot_plan plan_slots(cache_shape const& shape, Policy const& policy, cache_optio
   require(options.max_piece >= 1, "max_piece", options.max_piece, "give the longest piece of tokens, at least 1");
   require(options.group_threads >= 1 && options.group_threads <= 1024, "group_threads", options.group_threads, "give 1 to 1024");
   policy_facts const facts = policy.facts();
+  bool const measured = detail::is_measured(policy.budget);
+  detail::check_moments(facts, measured);
+  require(!measured || std::uint64_t{shape.kv_heads} * options.max_piece < 0xffffffffu, "kv_heads x max_piece",
+          std::uint64_t{shape.kv_heads} * options.max_piece, "heads compete for less than 2^32 slots");
   slot_plan plan;
-  std::uint32_t largest = 0, largest_bounded = 0;
+  std::uint32_t bounded = 0, beyond = 0;  // the largest limit there is; how far heads come out above it
+  bool unlimited = false;
   for (std::uint32_t l = 0; l < shape.layers; ++l) {
     std::uint32_t least = no_limit, most = 0;
     for (std::uint32_t h = 0; h < shape.kv_heads; ++h) {
@@ -48,26 +88,41 @@ slot_plan plan_slots(cache_shape const& shape, Policy const& policy, cache_optio
       plan.limits.push_back(limit);
       least = std::min(least, limit);
       most = std::max(most, limit);
-      if (limit != no_limit) largest_bounded = std::max(largest_bounded, limit);
+      if (limit != no_limit) bounded = std::max(bounded, limit);
     }
-    require(!facts.shared || least == most, "budget", least, "heads that decide together need the same one in all heads of a layer");
+    require(!(facts.shared || measured) || least == most, "budget", least, "heads that decide together need the same one in all heads of a layer");
+    if (measured) beyond = std::max(beyond, detail::check_measured(policy.budget, facts, shape, most, options.max_piece) - most);
     plan.least.push_back(least);
     plan.most.push_back(most);
-    largest = std::max(largest, most);
+    unlimited = unlimited || most == no_limit;
   }
   // After attention: the newest token attends before a victim is chosen.
-  std::uint32_t const room = includes(facts.moments, moment::after_attention) ? 1 : 0;
-  std::uint32_t const bounded = largest_bounded + room;
+  std::uint32_t const newest = includes(facts.moments, moment::after_attention) ? 1 : 0;
   bool const evicts = includes(facts.moments, moment::before_append | moment::after_attention);
-  plan.capacity = evicts ? bounded : std::max(options.capacity, bounded);
-  if (largest == no_limit || facts.moments == moment{}) {
-    require(options.capacity >= 1, "capacity", options.capacity, "a policy without a limit needs the slots to allocate per head");
-    plan.capacity = largest == no_limit ? std::max(options.capacity, bounded) : options.capacity;
+  bool const rules = facts.moments != moment{};
+  std::uint64_t const grown = std::uint64_t{bounded} + options.promised;
+  require(evicts || grown < 0x7fffffffu, "limit + promised", grown, "give less than 2^31 slots");
+  require((rules && !unlimited) || options.capacity >= 1, "capacity", options.capacity, "a policy without a limit needs the slots to allocate per head");
+  auto const room = [&](std::uint32_t limit) {
+    if (limit == no_limit) return std::max(options.capacity, bounded + newest);
+    if (!rules) return options.capacity;
+    return evicts ? limit + newest : std::max(options.capacity, limit + options.promised);
+  };
+  std::uint64_t slots = 0;
+  for (std::uint32_t const limit : plan.limits) {
+    plan.rooms.push_back(room(limit));
+    plan.capacity = std::max(plan.capacity, plan.rooms.back());
+    slots += std::uint64_t{plan.rooms.back()} * shape.sequences;
   }
-  std::uint64_t const slots = std::uint64_t{shape.rows()} * std::max(plan.capacity, options.max_piece);
+  for (std::uint32_t l = 0; l < shape.layers; ++l) {
+    plan.least_room.push_back(room(plan.least[l]));
+    plan.most_room.push_back(room(plan.most[l]));
+  }
+  bool const even = slots == std::uint64_t{shape.rows()} * plan.capacity && !measured;
+  plan.extent = {plan.capacity, static_cast<std::size_t>(slots), !even};
+  plan.longest = plan.capacity + beyond;
+  slots = std::max(slots, std::uint64_t{shape.rows()} * options.max_piece);
   require(slots <= std::uint64_t{1} << 40, "slots of all heads", slots, "exceed 2^40; lower the budget, the longest piece or the batch");
-  for (std::uint32_t const most : plan.most)
-    plan.fullest.push_back(most == no_limit || !evicts ? plan.capacity : std::min(plan.capacity, most + room));
   return plan;
 }
 

@@ -16,6 +16,7 @@ KVSIFT_HOST_DEVICE constexpr std::uint32_t queries_at_once(cache_shape const& sh
 
 /// What one block works with besides the cache. One layout routine: with a null base it counts, with memory it carves,
 /// so that the size and the pointers cannot disagree. A shorter piece takes less. Contents are undefined between blocks.
+/// window_heads: the group if an observation window is reduced by anything but the mean, else 0.
 struct row_scratch {
   float* queries = nullptr;        ///< [heads at once, head_dim], scaled; heads at once = queries at once x group
   float* logits = nullptr;         ///< [heads at once, pitch]
@@ -23,6 +24,7 @@ struct row_scratch {
   float* sums = nullptr;           ///< [heads at once, head_dim]
   float* lane_sums = nullptr;      ///< [8]
   float* evidence = nullptr;       ///< [4, pitch]: sum, squares, last, window
+  float* window = nullptr;         ///< [window heads, pitch]: the window's sums of each query head
   std::uint32_t* keys = nullptr;   ///< [pitch]
   std::uint32_t* places = nullptr; ///< [pitch]
   std::uint32_t* group_words = nullptr;  ///< [2 x threads]
@@ -30,7 +32,7 @@ struct row_scratch {
   std::size_t bytes = 0;
 
   KVSIFT_HOST_DEVICE static row_scratch carve(std::byte* base, cache_shape const& shape, std::size_t slots,
-                                              std::uint32_t threads, std::uint32_t piece) {
+                                              std::uint32_t threads, std::uint32_t piece, std::uint32_t window_heads) {
     row_scratch s;
     s.pitch = (slots + 7) / 8 * 8;
     std::size_t const at_once = piece < queries_at_once(shape) ? piece : queries_at_once(shape);
@@ -46,6 +48,7 @@ struct row_scratch {
     s.sums = reinterpret_cast<float*>(take(heads * shape.head_dim));
     s.lane_sums = reinterpret_cast<float*>(take(8));
     s.evidence = reinterpret_cast<float*>(take(4 * s.pitch));
+    s.window = reinterpret_cast<float*>(take(window_heads * s.pitch));
     s.keys = reinterpret_cast<std::uint32_t*>(take(s.pitch));
     s.places = reinterpret_cast<std::uint32_t*>(take(s.pitch));
     s.group_words = reinterpret_cast<std::uint32_t*>(take(std::size_t{2} * threads));

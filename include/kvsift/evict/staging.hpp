@@ -126,6 +126,71 @@ struct stage_task {
   }
 };
 
+namespace detail {
+
+/// What heads that compete show their allocator: see competing_shares. Lies in the scratch of each head's block.
+struct contest {
+  std::uint32_t* first_keys;   ///< [slots] of the first head
+  std::uint32_t* first_tally;
+  std::size_t apart;           ///< from head to head
+  std::uint32_t heads, slots, guarded;
+
+  KVSIFT_HOST_DEVICE std::uint32_t* keys(std::uint32_t h) const { return first_keys + h * apart; }
+  KVSIFT_HOST_DEVICE std::uint32_t operator()(std::uint32_t h, std::uint32_t i) const { return keys(h)[i]; }
+  KVSIFT_HOST_DEVICE std::uint32_t& tally(std::uint32_t h) const { return first_tally[h * apart]; }
+};
+
+}  // namespace detail
+
+/// Heads of a staged prompt that does not fit compete for their limits, and the rows of the layer are laid out anew by them.
+/// One block per sequence. beyond: slots of a head above its limit.
+template <class Bound, class Columns, class Rule, class Shares>
+struct allocate_task {
+  Bound cache;
+  staging_rows<Columns> staging;
+  Rule rule;
+  Shares shares;
+  std::uint32_t beyond;
+
+  template <cooperative_group G>
+  KVSIFT_HOST_DEVICE void operator()(G const& g, std::uint32_t block) const {
+    cache_shape const& shape = cache.planes.shape;
+    std::uint32_t const first = block * shape.kv_heads;
+    std::uint32_t const index = staging.layer * shape.layer_rows() + first;
+    row_state* const records = cache.planes.states + index;
+    staging_rows<Columns> rows = staging;
+    rows.first = first;
+    std::uint32_t const held = rows(0).state->held;
+    if (held <= records[0].limit) return;
+    row_scratch const scratch = cache.scratch(first);
+    std::uint32_t* const words = scratch.group_words;
+    detail::contest contest{scratch.keys, scratch.places, cache.work.block_bytes / sizeof(std::uint32_t), shape.kv_heads, held, 0};
+    for (std::uint32_t h = 0; h < shape.kv_heads; ++h) {
+      rows.first = first + h;
+      std::uint32_t mine = 0;
+      std::uint32_t* const keys = contest.keys(h);
+      detail::with_candidates(g, rows, rule, cache.work.sums_of(first + h), [&](auto const& c) {
+        for (std::uint32_t i = g.thread_rank(); i < held; i += g.num_threads()) {
+          bool const guarded = c.guarded(i);
+          keys[i] = guarded ? never_key : never_key - 1 - ordered_key(c.score_at(i));
+          mine += guarded ? 1u : 0u;
+        }
+      });
+      contest.guarded = group_sum(g, words, mine);  // the same for all heads
+    }
+    g.sync();
+    shares.allocate(g, contest, records, words);
+    if (g.thread_rank() == 0) {
+      std::uint64_t at = cache.planes.firsts[index];
+      for (std::uint32_t h = 0; h < shape.kv_heads; ++h) {
+        cache.planes.firsts[index + h] = at;
+        at += records[h].limit + beyond;
+      }
+    }
+    g.sync();
+  }
+};
+
 /// Cuts a staged prompt down to the limit and writes the survivors, in position order, into the cache.
 /// One block per (sequence, KV head), or per sequence if the heads decide together.
 template <class Payload, class Bound, class Columns, class Rule>
@@ -144,7 +209,8 @@ struct settle_task {
     rows.heads = heads;
     auto const first = rows(0);
     std::uint32_t const held = first.state->held;
-    std::uint32_t const kept = held < first.state->limit ? held : first.state->limit;
+    std::uint32_t const limit = cache.planes.row(staging.layer * shape.layer_rows() + rows.first).state->limit;
+    std::uint32_t const kept = held < limit ? held : limit;
     mark_victims(g, rows, held, held - kept, scratch, block);
     if (g.thread_rank() == 0) {  // marks become the list of the survivors
       std::uint32_t count = 0;

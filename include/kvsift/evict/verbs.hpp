@@ -48,8 +48,7 @@ void cut_layers(Executor const& on, Cache& cache, moment when, std::uint32_t fir
       std::uint32_t const blocks = layers * (rule.who == unit::shared ? shape.sequences : shape.layer_rows());
       on.launch(blocks, cut_task<typename Cache::disposed, typename Cache::bound_type, typename Cache::columns, rule_type>{
                             cache.bound(), rule, first * shape.layer_rows(), room});
-      for (std::uint32_t l = first; l < first + layers; ++l)
-        cache.set_held(l, std::min(cache.held(l), cache.slots().most[l] - room));
+      for (std::uint32_t l = first; l < first + layers; ++l) cache.count_cut(l, room);
     }
   });
 }
@@ -60,7 +59,7 @@ void run_step(Executor const& on, Cache& cache, std::uint32_t layer, Rule const&
   on.launch(cache.shape().layer_rows(),
             step_task<typename Cache::payload, typename Cache::bound_type, typename Cache::columns, Rule>{
                 cache.bound(), rule, piece, out, layer});
-  if (piece.keys != nullptr) cache.set_held(layer, std::min(cache.held(layer) + piece.tokens, cache.slots().fullest[layer]));
+  if (piece.keys != nullptr) cache.count_arrived(layer, piece.tokens);
 }
 
 /// One piece that fits, or one token that a rule of before_append makes room for.
@@ -85,10 +84,19 @@ void stage(Executor const& on, Cache& cache, std::uint32_t layer, arrivals const
   staging_rows<columns> const rows{cache.bound().work.staging, piece, layer, 0, 1};
   on.launch(shape.layer_rows(), stage_task<bound, columns>{cache.bound(), rows, masses, out});
   with_rule(cache.policy().rules, moment::prompt_end, [&](auto const& rule) {
+    using rule_type = std::remove_cvref_t<decltype(rule)>;
+    with_measured(cache.policy().budget, [&](auto const& shares) {
+      if constexpr (acts<rule_type>) {
+        if (rule.who != unit::competing) return;
+        std::uint32_t const beyond = cache.slots().least_room[layer] - cache.slots().least[layer];
+        on.launch(shape.sequences, allocate_task<bound, columns, rule_type, std::remove_cvref_t<decltype(shares)>>{
+                                       cache.bound(), rows, rule, shares, beyond});
+      }
+    });
     std::uint32_t const blocks = rule.who == unit::shared ? shape.sequences : shape.layer_rows();
-    on.launch(blocks, settle_task<payload, bound, columns, std::remove_cvref_t<decltype(rule)>>{cache.bound(), rows, rule});
+    on.launch(blocks, settle_task<payload, bound, columns, rule_type>{cache.bound(), rows, rule});
   });
-  cache.set_held(layer, std::min(piece.tokens, cache.slots().most[layer]));
+  cache.count_prompt(layer, piece.tokens);
 }
 
 /// Refuses a layer or piece that the cache was not planned for.
@@ -98,12 +106,16 @@ void check_piece(Cache const& cache, std::uint32_t layer, std::uint32_t tokens) 
   require(tokens >= 1 && tokens <= cache.options().max_piece, "tokens", tokens,
           "a piece has 1 to max_piece tokens; plan for longer ones with cache_options.max_piece");
   moment const moments = cache.policy().facts().moments;
-  bool const limited = cache.slots().most[layer] != no_limit;
-  bool const makes_room = limited && includes(moments, moment::before_append | moment::after_attention);
-  bool const cuts = limited && includes(moments, moment::prompt_end) && cache.held(layer) == 0 && tokens > 1;
-  std::uint64_t const wanted = std::uint64_t{cache.held(layer)} + tokens;
-  require(makes_room || cuts || wanted <= cache.capacity(), "tokens", wanted,
-          "exceeds the capacity, and no rule of the policy makes room; plan a larger capacity");
+  slot_plan const& slots = cache.slots();
+  bool const makes_room = includes(moments, moment::before_append | moment::after_attention);
+  bool const cuts = includes(moments, moment::prompt_end) && cache.held(layer) == 0 && tokens > 1;
+  auto const fits = [&](std::uint32_t limit, std::uint32_t held, std::uint32_t room) {
+    std::uint64_t const wanted = std::uint64_t{held} + tokens;
+    require((limit != no_limit && (makes_room || cuts)) || wanted <= room, "tokens", wanted,
+            "exceeds the capacity, and no rule of the policy makes room; plan a larger capacity");
+  };
+  fits(slots.most[layer], cache.held(layer), slots.most_room[layer]);
+  fits(slots.least[layer], cache.least_held(layer), slots.least_room[layer]);
 }
 
 }  // namespace detail
@@ -134,16 +146,18 @@ void step(Executor const& on, Layer rows, arrivals const& piece, float* out) {
   detail::check_piece(cache, rows.layer, piece.tokens);
   cache_shape const& shape = cache.shape();
   std::uint32_t const held = cache.held(rows.layer);
-  bool const fits = held + piece.tokens <= std::min(cache.slots().least[rows.layer], cache.capacity());
+  moment const moments = cache.policy().facts().moments;
+  bool const grows = held != 0 && !includes(moments, moment::before_append | moment::after_attention);  // check_piece saw that there is room
+  bool const fits = grows || held + piece.tokens <= std::min(cache.slots().least[rows.layer], cache.slots().least_room[rows.layer]);
   // A piece counts as one observation only at the beginning: later tokens are observed one by one.
   bool one_by_one = false;
   if constexpr (columns::template has<observations>) one_by_one = held != 0 && cache.view().stored.template get<observations>().width() != 0;
   if (piece.tokens == 1) {
-    if (held + 1 > cache.capacity()) detail::cut_layers(on, cache, moment::after_attention, rows.layer, 1, 0);
+    if (cache.full(rows.layer)) detail::cut_layers(on, cache, moment::after_attention, rows.layer, 1, 0);
     detail::step_that_fits(on, cache, rows.layer, piece, out);
   } else if (fits && !one_by_one) {
     detail::step_that_fits(on, cache, rows.layer, piece, out);
-  } else if (held == 0 && includes(cache.policy().facts().moments, moment::prompt_end)) {
+  } else if (held == 0 && includes(moments, moment::prompt_end)) {
     detail::stage(on, cache, rows.layer, piece, {}, out);
   } else {
     require(shape.sequences == 1, "tokens", piece.tokens, "a batch takes later pieces token by token");
@@ -176,7 +190,7 @@ void observe(Executor const& on, Layer rows, float const* masses, std::size_t pi
   auto& cache = rows.cache;
   using cache_type = std::remove_reference_t<decltype(cache)>;
   require(rows.layer < cache.shape().layers, "layer", rows.layer, "the cache has fewer layers");
-  require(pitch >= cache.held(rows.layer), "pitch", pitch, "give a row of masses at least as long as the slots held");
+  require(pitch >= cache.most_held(rows.layer), "pitch", pitch, "give a row of masses at least as long as the slots held");
   on.launch(cache.shape().layer_rows(), observe_task<typename cache_type::columns>{cache.view(), masses, pitch, rows.layer});
 }
 
@@ -199,9 +213,14 @@ void compress(Executor const& on, Layer rows, float const* keys, float const* va
     auto const given = [&](float const* plane, char const* name, bool asked) {
       require(!asked || plane != nullptr, name, 0, "the policy's columns feed on it; give the engine's attention mass");
     };
-    bool feeds = false;
-    stored.for_each([&](auto const& column, std::size_t) { feeds = feeds || (column.feeds_on_attention && column.width() != 0); });
-    given(masses.sum, "masses.sum", feeds);
+    bool feeds = false, sums = false;
+    stored.for_each([&]<class C>(C const& column, std::size_t) {
+      bool const fed = C::feeds_on_attention && column.width() != 0;
+      constexpr bool own_mass = std::is_same_v<C, attention_square_sum> || std::is_same_v<C, last_attention> || std::is_same_v<C, window_attention>;
+      feeds = feeds || fed;
+      sums = sums || (fed && !own_mass);
+    });
+    given(masses.sum, "masses.sum", sums);
     if constexpr (columns::template has<attention_square_sum>)
       given(masses.squares, "masses.squares", stored.template get<attention_square_sum>().stored);
     if constexpr (columns::template has<last_attention>) given(masses.last, "masses.last", stored.template get<last_attention>().stored);

@@ -21,18 +21,21 @@ struct workspace_view {
   std::size_t slots = 0;         ///< that a block's scratch is made for
   std::uint32_t threads = 1;     ///< the most threads of a group
   std::uint32_t piece = 1;       ///< the most tokens of a piece
+  std::uint32_t window_heads = 0;///< see row_scratch
   float* sums = nullptr;         ///< [deciding rows, 2, slots], where values are summed up before a decision: see policy_facts
   std::uint32_t* words = nullptr;///< [rows, 2 x threads]
   cache_view<Columns> staging;   ///< of a prompt in flight: columns only, keys and values stay where the caller has them
   std::size_t bytes = 0;
 
   static workspace_view carve(std::byte* base, cache_shape const& shape, Columns const& stored, policy_facts const& facts,
-                              std::uint32_t capacity, cache_options const& options) {
+                              std::uint32_t longest, cache_options const& options) {
     workspace_view w;
-    w.slots = std::max<std::size_t>(options.max_piece, capacity);
+    w.slots = std::max<std::size_t>(options.max_piece, longest);
     w.threads = options.group_threads;
     w.piece = options.max_piece;
-    w.block_bytes = row_scratch::carve(nullptr, shape, w.slots, w.threads, w.piece).bytes;
+    bool const by_head = stored.window_queries() != 0 && stored.window_reduction() != group_reduction::mean;
+    w.window_heads = by_head ? shape.group : 0;
+    w.block_bytes = row_scratch::carve(nullptr, shape, w.slots, w.threads, w.piece, w.window_heads).bytes;
     auto const take = [&](std::size_t count) {
       std::byte* const at = base == nullptr ? nullptr : base + w.bytes;
       w.bytes += (count + 63) / 64 * 64;
@@ -46,14 +49,15 @@ struct workspace_view {
     std::size_t const summed = facts.run_time ? shape.rows() : facts.shared ? shape.layers * shape.sequences : 0;
     w.sums = reinterpret_cast<float*>(take(summed * 2 * w.slots * sizeof(float)));
     w.words = reinterpret_cast<std::uint32_t*>(take(std::size_t{shape.rows()} * 2 * w.threads * sizeof(std::uint32_t)));
-    lay_out(nullptr, one_layer, 0, stored, options.max_piece, false, layout::dense, unused, staging);
-    w.staging = lay_out(take(staging), one_layer, 0, stored, options.max_piece, false, layout::dense, unused, staging);
+    slot_extent const staged = slot_extent::even(one_layer, options.max_piece);
+    lay_out(nullptr, one_layer, 0, stored, staged, false, layout::dense, unused, staging);
+    w.staging = lay_out(take(staging), one_layer, 0, stored, staged, false, layout::dense, unused, staging);
     return w;
   }
   /// Room for the values of rows that decide together, by their number.
   KVSIFT_HOST_DEVICE float* sums_of(std::uint32_t deciding) const { return sums == nullptr ? nullptr : sums + deciding * 2 * slots; }
   KVSIFT_HOST_DEVICE row_scratch block(cache_shape const& shape, std::uint32_t index) const {
-    return row_scratch::carve(blocks + index * block_bytes, shape, slots, threads, piece);
+    return row_scratch::carve(blocks + index * block_bytes, shape, slots, threads, piece, window_heads);
   }
 };
 

@@ -1,14 +1,22 @@
 #pragma once
 
+#include <concepts>
 #include <cstdint>
+#include <optional>
 #include <utility>
+#include <variant>
 
+#include <kvsift/budget/competing.hpp>
+#include <kvsift/budget/heads.hpp>
 #include <kvsift/budget/layers.hpp>
+#include <kvsift/budget/pyramid.hpp>
+#include <kvsift/budget/ratio.hpp>
 #include <kvsift/budget/uniform.hpp>
 #include <kvsift/policy/policy.hpp>
 #include <kvsift/scope/most_varying.hpp>
 #include <kvsift/score/attention.hpp>
 #include <kvsift/score/key_norm.hpp>
+#include <kvsift/score/pooled.hpp>
 #include <kvsift/score/position.hpp>
 
 // Policies whose parts are chosen at run time: programs, JSON files and tests of random compositions use one instance of
@@ -47,7 +55,7 @@ class any_score {
   constexpr any_score(mean_attention) : kind_(kind::mean) {}
   constexpr any_score(newest_query_attention) : kind_(kind::newest_query) {}
   constexpr any_score(observed_mean s) : kind_(kind::observed), observed_(s) {}
-  constexpr any_score(pooled_window_attention s) : kind_(kind::pooled), pooled_(s) {}
+  constexpr any_score(pooled<window_mass> s) : kind_(kind::pooled), pooled_(s) {}
   constexpr any_score(smallest_key_norm) : kind_(kind::key_norm) {}
 
   /// f(the score source held).
@@ -76,7 +84,7 @@ class any_score {
   kind kind_ = kind::oldest;
   random_draw random_{};
   observed_mean observed_{};
-  pooled_window_attention pooled_{};
+  pooled<window_mass> pooled_{};
 };
 
 /// A ranked scope chosen at run time.
@@ -100,21 +108,37 @@ class any_scope {
   bool ranked_ = false;
 };
 
-/// A budget allocator chosen at run time.
+/// A budget allocator chosen at run time, static or split by measurement.
 class any_budget {
  public:
-  constexpr any_budget(unlimited = {}) {}
-  constexpr any_budget(uniform_budget b) : slots_(b.slots) {}
-  any_budget(layer_budgets b) : layers_(std::move(b)) {}
+  using base = std::variant<unlimited, uniform_budget, layer_budgets, head_budgets, pyramid_budget, ratio_budget>;
+
+  constexpr any_budget() = default;
+  template <class B>
+  requires std::constructible_from<base, B>
+  constexpr any_budget(B b) : base_(std::move(b)) {}
+  template <class B>
+  constexpr any_budget(competing_budget<B> b) : any_budget(std::move(b.base)) {
+    shares_ = b.shares;
+  }
 
   constexpr std::uint32_t limit(cache_shape const& shape, std::uint32_t layer, std::uint32_t head) const {
-    return layers_.slots.empty() ? slots_ : layers_.limit(shape, layer, head);
+    return std::visit([&](auto const& b) { return b.limit(shape, layer, head); }, base_);
+  }
+  constexpr std::optional<competing_shares> measured() const { return shares_; }
+  /// What the limits are before a measurement splits them.
+  constexpr base const& limits() const { return base_; }
+  /// Other limits, split the same way.
+  constexpr any_budget with_limits(base b) const {
+    any_budget other = *this;
+    other.base_ = std::move(b);
+    return other;
   }
   friend constexpr bool operator==(any_budget const&, any_budget const&) = default;
 
  private:
-  std::uint32_t slots_ = no_limit;
-  layer_budgets layers_{};
+  base base_{};
+  std::optional<competing_shares> shares_{};
 };
 
 using any_rule = rule<any_score, any_scope>;

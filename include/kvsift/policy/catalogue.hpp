@@ -62,6 +62,40 @@ inline void derive_streaming(policy_fields& f, std::uint32_t budget) {
   f.set("recent", b - f["sinks"]);
 }
 
+inline void derive_snapkv(policy_fields& f, std::uint32_t budget) {
+  f.otherwise("budget", budget);
+  std::uint32_t const b = f["budget"];
+  f.otherwise("window", b > 64 ? 32u : b > 1 ? b / 2 : 1u);
+  f.otherwise("kernel", 7u);
+  f.otherwise("pool", "max");
+}
+
+/// What the SnapKV family has in common. Throws bad_argument for a window or a kernel that cannot be.
+struct snapkv_fields {
+  std::uint32_t budget, window, kernel;
+  pooling pool;
+  group_reduction reduce;
+
+  explicit snapkv_fields(policy_fields const& f)
+      : budget(f["budget"]), window(f["window"]), kernel(f["kernel"]),
+        pool(f.word("pool") == "max" ? pooling::max : pooling::avg),
+        reduce(f.word("group") == "mean" ? group_reduction::mean : f.word("group") == "max" ? group_reduction::max : group_reduction::sum) {
+    if (kernel % 2 == 0) refuse_field("kernel", std::to_string(kernel), "a slot has as many neighbours before it as behind; give an odd number");
+    if (window >= budget)
+      refuse_field("window", std::to_string(window), "must leave room below the budget of " + std::to_string(budget) + "; give a shorter window");
+  }
+};
+
+inline any_policy make_snapkv(policy_fields const& f) {
+  snapkv_fields const s(f);
+  return to_any(snapkv(s.budget, s.window, s.kernel, s.pool, s.reduce));
+}
+
+inline any_policy make_ada_snapkv(policy_fields const& f) {
+  snapkv_fields const s(f);
+  return to_any(ada_snapkv(s.budget, s.window, s.kernel, s.pool, f.fraction("floor"), s.reduce));
+}
+
 inline any_policy make_streaming(policy_fields const& f) {
   std::uint64_t const slots = std::uint64_t{f["sinks"]} + f["recent"];
   if (f["recent"] == 0) refuse_field("recent", "0", "streaming_llm keeps at least 1");
@@ -111,6 +145,10 @@ inline constexpr catalogue_entry catalogue[] = {
      detail::derive_window,
      "the lowest mean observation", "mean of the newest `history` observations", "before append",
      "4 per observation kept (threshold: 1/8)", "cold-compress, arXiv 2305.17118"},
+    {"snapkv", "", "budget window kernel pool group=mean", detail::make_snapkv, detail::derive_snapkv,
+     "nothing", "window attention, pooled (prompt only)", "never", "4", "arXiv 2404.14469"},
+    {"ada_snapkv", "", "budget window kernel pool floor=0.2 group=mean", detail::make_ada_snapkv, detail::derive_snapkv,
+     "nothing", "as snapkv, slots of a head by one ranking over the layer (prompt only)", "never", "4", "arXiv 2407.11550"},
     {"key_norm", "l2", "budget sinks recent",
      [](policy_fields const& f) { return to_any(key_norm(f["budget"], f["sinks"], f["recent"])); }, detail::derive_window,
      "the largest key norm", "-|k|^2", "before append", "4", "arXiv 2406.11430"},
@@ -165,6 +203,9 @@ struct catalogue_policy {
   any_policy value;
   bool bounded = true;      ///< false: never evicts, needs a capacity
   std::uint32_t slots = 0;  ///< the most slots that a head may keep; 0 if not bounded
+
+  /// Nothing goes after the prompt: a head then holds every token that arrives.
+  bool grows() const { return !includes(value.facts().moments, moment::before_append | moment::after_attention); }
 };
 
 namespace detail {
@@ -214,7 +255,7 @@ inline catalogue_policy make_policy(policy_fields f) {
     auto const [low, high] = std::minmax_element(f.layers.begin(), f.layers.end());
     if (*low < 1 || *high > most_slots)
       detail::refuse_field("layers", std::to_string(*low < 1 ? *low : *high), "give 1 to " + std::to_string(most_slots) + " slots for each layer");
-    made.value.budget = layer_budgets{f.layers};
+    made.value.budget = made.value.budget.with_limits(layer_budgets{f.layers});
     least = *low;
     made.slots = *high;
   }
@@ -231,10 +272,11 @@ inline catalogue_policy make_policy(policy_fields f) {
 inline catalogue_policy join_phases(catalogue_policy const& prompt, catalogue_policy const& decode) {
   if (!prompt.bounded || !decode.bounded)
     throw bad_argument("policy fields 'prompt' and 'decode' name a policy that never evicts; give two that keep a budget");
-  if (!(prompt.value.budget == decode.value.budget))
+  if (!(prompt.value.budget.limits() == decode.value.budget.limits()))
     throw bad_argument("policy field 'budget' is " + std::to_string(prompt.slots) + " for the prompt and " + std::to_string(decode.slots) +
                        " for decode; give both the same");
   catalogue_policy joined = decode;
+  joined.value.budget = prompt.value.budget;
   joined.value.rules.first = restrict_to(prompt.value, moment::prompt_end);
   joined.value.rules.rest.first = restrict_to(decode.value, moment::before_append | moment::after_attention);
   joined.value.columns();  // refuses one column with two parameters

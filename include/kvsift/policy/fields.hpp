@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdio>
+#include <cstdlib>
 #include <map>
 #include <string>
 #include <string_view>
@@ -14,13 +16,13 @@
 // What a user may state of a policy: the fields of a policy file, of --set, of a configuration. Host only.
 namespace kvsift {
 
-enum class field_kind { number, truth, word };
+enum class field_kind { number, truth, word, fraction };
 
 /// One field: its kind, and what values it takes. A policy's line in the catalogue says which fields it has.
 struct field_description {
   char const* name;
   field_kind kind;
-  std::uint64_t least, most;  ///< of a number
+  std::uint64_t least, most;  ///< of a number or a fraction
   char const* words;          ///< that a word may be, separated by '|'
 };
 
@@ -33,14 +35,19 @@ inline constexpr field_description field_table[] = {
     {"newest", field_kind::number, 0, most_slots, ""},
     {"excluded", field_kind::number, 0, most_slots, ""},
     {"history", field_kind::number, 1, 65536, ""},
+    {"window", field_kind::number, 1, most_slots, ""},
+    {"kernel", field_kind::number, 1, 65535, ""},
     {"seed", field_kind::number, 0, ~std::uint64_t{0}, ""},
     {"threshold", field_kind::truth, 0, 0, ""},
     {"shared", field_kind::truth, 0, 0, ""},
     {"score", field_kind::word, 0, 0, "accumulated|mean"},
+    {"floor", field_kind::fraction, 0, 1, ""},
+    {"pool", field_kind::word, 0, 0, "max|avg"},
+    {"group", field_kind::word, 0, 0, "mean|max|sum"},
     {"profile", field_kind::word, 0, 0, "fixed"},
 };
 
-using field_value = std::variant<std::uint64_t, bool, std::string>;
+using field_value = std::variant<std::uint64_t, bool, std::string, double>;
 
 namespace detail {
 
@@ -60,6 +67,11 @@ inline bool among(std::string_view list, char separator, std::string_view item) 
 inline std::string shown(field_value const& value) {
   if (auto const* const number = std::get_if<std::uint64_t>(&value)) return std::to_string(*number);
   if (auto const* const truth = std::get_if<bool>(&value)) return *truth ? "true" : "false";
+  if (auto const* const fraction = std::get_if<double>(&value)) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%.6g", *fraction);
+    return text;
+  }
   return "'" + std::get<std::string>(value) + "'";
 }
 
@@ -75,6 +87,7 @@ inline field_description const* find_field(std::string_view name) {
 /// What a field takes, in words: "a whole number from 1 to 65536", "true or false", "accumulated or mean".
 inline std::string allowed(field_description const& d) {
   if (d.kind == field_kind::number) return "a whole number from " + std::to_string(d.least) + " to " + std::to_string(d.most);
+  if (d.kind == field_kind::fraction) return "a number from " + std::to_string(d.least) + " to " + std::to_string(d.most);
   if (d.kind == field_kind::truth) return "true or false";
   std::string words(d.words);
   for (std::size_t bar; (bar = words.find('|')) != std::string::npos;) words.replace(bar, 1, " or ");
@@ -84,6 +97,14 @@ inline std::string allowed(field_description const& d) {
 /// The value that `text` writes, as --set FIELD=VALUE does. Throws bad_argument.
 inline field_value parse_field(field_description const& d, std::string_view text) {
   if (d.kind == field_kind::word) return std::string(text);
+  if (d.kind == field_kind::fraction) {
+    std::string const written(text);
+    char* end = nullptr;
+    double const x = std::strtod(written.c_str(), &end);
+    bool const plain = written.find_first_not_of("0123456789.eE+-") == std::string::npos;
+    if (written.empty() || !plain || *end != '\0') detail::refuse_field(d.name, "'" + written + "'", "give " + allowed(d));
+    return x;
+  }
   if (d.kind == field_kind::truth && (text == "true" || text == "false")) return text == "true";
   std::uint64_t number = 0;
   bool good = d.kind == field_kind::number && !text.empty() && text.size() <= 20;
@@ -113,6 +134,8 @@ class policy_fields {
     if (d == nullptr) throw bad_argument("policy field '" + std::string(field) + "' is unknown; remove it");
     bool good = value.index() == static_cast<std::size_t>(d->kind);
     if (auto const* const number = std::get_if<std::uint64_t>(&value)) good = good && *number >= d->least && *number <= d->most;
+    if (auto const* const fraction = std::get_if<double>(&value))
+      good = good && *fraction >= static_cast<double>(d->least) && *fraction <= static_cast<double>(d->most);
     if (auto const* const word = std::get_if<std::string>(&value)) good = good && detail::among(d->words, '|', *word);
     if (!good) detail::refuse_field(field, detail::shown(value), "give " + allowed(*d));
     values_[std::string(field)] = std::move(value);
@@ -132,6 +155,7 @@ class policy_fields {
   /// The value of a number other than the seed. The field must be stated.
   std::uint32_t operator[](std::string_view field) const { return static_cast<std::uint32_t>(seed(field)); }
   std::uint64_t seed(std::string_view field = "seed") const { return std::get<std::uint64_t>(values_.find(field)->second); }
+  double fraction(std::string_view field) const { return std::get<double>(values_.find(field)->second); }
   bool truth(std::string_view field) const { return std::get<bool>(values_.find(field)->second); }
   std::string const& word(std::string_view field) const { return std::get<std::string>(values_.find(field)->second); }
 

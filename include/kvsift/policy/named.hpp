@@ -2,11 +2,13 @@
 
 #include <cstdint>
 
+#include <kvsift/budget/competing.hpp>
 #include <kvsift/budget/uniform.hpp>
 #include <kvsift/policy/policy.hpp>
 #include <kvsift/scope/most_varying.hpp>
 #include <kvsift/score/attention.hpp>
 #include <kvsift/score/key_norm.hpp>
+#include <kvsift/score/pooled.hpp>
 #include <kvsift/score/position.hpp>
 
 // The policies of the literature, each a composition of parts. Budgets count slots per KV head.
@@ -60,8 +62,24 @@ constexpr auto heavy_hitter(std::uint32_t budget, std::uint32_t sinks, std::uint
                             bool threshold = false) {
   std::uint32_t const window = budget - sinks < 16 ? budget - sinks : 16;
   return policy{uniform_budget{budget},
-                at_prompt_end(pooled_window_attention{window}, protect{sinks, window}, pick::keepers),
+                at_prompt_end(pooled{window_mass{window}, 5, pooling::mean}, protect{sinks, window}, pick::keepers),
                 making_room(observed_mean{observations{history, threshold}}, protect{sinks, recent})};
+}
+
+/// SnapKV (arXiv 2404.14469): of a prompt that is too long, the last `window` tokens stay and those that their queries paid
+/// most attention to, pooled over `kernel` neighbours. Nothing goes in decode: the cache grows by the promised tokens.
+constexpr auto snapkv(std::uint32_t budget, std::uint32_t window = 32, std::uint32_t kernel = 7, pooling pool = pooling::max,
+                      group_reduction reduce = group_reduction::mean) {
+  return policy{uniform_budget{budget},
+                at_prompt_end(pooled{window_mass{window, reduce}, kernel, pool, window}, protect{.newest = window}, pick::keepers)};
+}
+
+/// Ada-KV over SnapKV (arXiv 2407.11550): the KV heads of a layer compete for `budget` slots each, all but a part `floor`.
+constexpr auto ada_snapkv(std::uint32_t budget, std::uint32_t window = 32, std::uint32_t kernel = 7, pooling pool = pooling::max,
+                          double floor = 0.2, group_reduction reduce = group_reduction::mean) {
+  return policy{competing_budget{uniform_budget{budget}, competing_shares{floor}},
+                at_prompt_end(pooled{window_mass{window, reduce}, kernel, pool, window}, protect{.newest = window}, pick::keepers,
+                              unit::competing)};
 }
 
 /// The largest key norm goes (arXiv 2406.11430).

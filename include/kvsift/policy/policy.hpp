@@ -32,8 +32,13 @@ struct rule_list<First, Rest...> {
 struct policy_facts {
   moment moments{};               ///< every moment at which some rule acts
   bool shared = false;             ///< some rule's heads decide together
+  bool neighbours = false;         ///< some rule of decode looks at neighbouring slots: not legal
   bool run_time = false;           ///< some part of a rule is chosen at run time
   std::uint64_t least_limit = 0;  ///< of a head, so that every rule always finds a slot that may go
+  bool competing = false;         ///< some rule's heads compete
+  bool competing_elsewhere = false;  ///< in decode or under a ranked scope: not legal
+  std::uint64_t guarded = 0;      ///< slots that such a rule surely guards in a prompt that does not fit
+  std::uint64_t decode_limit = 0; ///< least_limit of the rules that act after it
 };
 
 namespace detail {
@@ -45,6 +50,16 @@ constexpr void gather(rule_list<First, Rest...> const& rules, policy_facts& fact
   facts.run_time = facts.run_time || chosen_at_run_time<decltype(rules.first.score)> || chosen_at_run_time<decltype(rules.first.scope)>;
   if (rules.first.when != moment{} && rules.first.needs() > facts.least_limit) facts.least_limit = rules.first.needs();
   if (rules.first.when != moment{} && rules.first.who == unit::shared) facts.shared = true;
+  if (includes(rules.first.when, moment::before_append | moment::after_attention) && needs_slots_in_order(rules.first.score))
+    facts.neighbours = true;
+  bool const later = includes(rules.first.when, moment::before_append | moment::after_attention);
+  if (rules.first.when != moment{} && rules.first.who == unit::competing) {
+    facts.competing = true;
+    facts.competing_elsewhere = facts.competing_elsewhere || later || rules.first.scope.excluded() != 0;
+    facts.guarded = std::uint64_t{rules.first.guards.sinks} + rules.first.guards.newest;
+  } else if (later && rules.first.needs() > facts.decode_limit) {
+    facts.decode_limit = rules.first.needs();
+  }
   gather(rules.rest, facts);
 }
 

@@ -26,8 +26,12 @@ KVSIFT_HOST_DEVICE constexpr bool includes(moment set, moment one) {
   return (static_cast<std::uint32_t>(set) & static_cast<std::uint32_t>(one)) != 0;
 }
 
-/// Who decides together: each head for itself, or all heads of a layer by their mean score (one choice for all).
-enum class unit : std::uint32_t { per_head, shared };
+/// Who decides together.
+enum class unit : std::uint32_t {
+  per_head,   ///< each head for itself
+  shared,     ///< all heads of a layer by their mean score: one choice for all
+  competing,  ///< all heads of a layer by one ranking: how many each keeps differs. At prompt_end, under a measured budget
+};
 
 /// Which end of the ranking is counted: tells on ties only. victims: of equals the lower position goes.
 /// keepers: of equals the lower position stays.
@@ -36,6 +40,27 @@ enum class pick : std::uint32_t { victims, keepers };
 /// A part of a rule that holds one of several, chosen at run time: visit(f) calls f with the one it holds.
 template <class Part>
 concept chosen_at_run_time = requires(Part const& part) { part.visit([](auto const&) {}); };
+
+namespace detail {
+
+struct ask_for_order {
+  template <class Score>
+  constexpr bool operator()(Score const&) const {
+    if constexpr (requires { Score::needs_slots_in_order; }) return Score::needs_slots_in_order;
+    return false;
+  }
+};
+template <class Score>
+inline constexpr bool looks_at_neighbours = requires { Score::needs_slots_in_order; };
+
+}  // namespace detail
+
+/// Whether a score looks at neighbouring slots, which lie in position order at prompt_end only.
+template <class Score>
+constexpr bool needs_slots_in_order(Score const& score) {
+  if constexpr (chosen_at_run_time<Score>) return score.visit(detail::ask_for_order{});
+  else return detail::ask_for_order{}(score);
+}
 
 /// At these moments, the slots of lowest score among those that neither the guards nor the ranked scope take out go.
 template <score_source Score, ranked_scope Scope = all_slots>
@@ -58,18 +83,20 @@ struct rule {
 /// One victim a step once the step's attention is known, and the same rule over a prompt that is too long.
 template <score_source Score, ranked_scope Scope = all_slots>
 constexpr auto over_budget(Score score, protect guards, Scope scope = {}, unit who = unit::per_head) {
+  static_assert(!detail::looks_at_neighbours<Score>, "kvsift: slots lie in position order at prompt_end only; ask a pooled score there");
   return rule<Score, Scope>{moment::prompt_end | moment::after_attention, score, guards, scope, who, pick::victims};
 }
 
 /// A prompt that is too long is cut in one go.
 template <score_source Score>
-constexpr auto at_prompt_end(Score score, protect guards, pick ranked = pick::victims) {
-  return rule<Score>{moment::prompt_end, score, guards, {}, unit::per_head, ranked};
+constexpr auto at_prompt_end(Score score, protect guards, pick ranked = pick::victims, unit who = unit::per_head) {
+  return rule<Score>{moment::prompt_end, score, guards, {}, who, ranked};
 }
 
 /// A full head makes room before the next token is written, by what it knows so far.
 template <score_source Score>
 constexpr auto making_room(Score score, protect guards, unit who = unit::per_head) {
+  static_assert(!detail::looks_at_neighbours<Score>, "kvsift: slots lie in position order at prompt_end only; ask a pooled score there");
   return rule<Score>{moment::before_append, score, guards, {}, who, pick::victims};
 }
 

@@ -44,22 +44,16 @@ struct observed_mean {
   friend constexpr bool operator==(observed_mean const&, observed_mean const&) = default;
 };
 
-/// Mean attention of the last `queries` queries of a prompt, averaged over the slots j - reach .. j + reach (cut off at
-/// the ends). Legal at prompt_end only, where slots lie in position order. The compressor of cold-compress's
-/// heavy_hitter, after SnapKV (arXiv 2404.14469).
-struct pooled_window_attention {
+/// Attention that the last `queries` queries of a prompt paid, summed, and reduced over the group: what SnapKV
+/// (arXiv 2404.14469) ranks a prompt by, pooled.
+struct window_mass {
   std::uint32_t queries = 16;
-  std::uint32_t reach = 2;
-  constexpr auto columns() const { return column_set<window_attention>{window_attention{queries}}; }
+  group_reduction reduce = group_reduction::mean;
+  constexpr auto columns() const { return column_set<window_attention>{window_attention{queries, reduce}}; }
   KVSIFT_HOST_DEVICE float operator()(auto const& row, std::uint32_t slot) const {
-    float const* const window = row.template get<window_attention>();
-    std::uint32_t const first = slot > reach ? slot - reach : 0;
-    std::uint32_t const last = slot + reach < row.about.next ? slot + reach : row.about.next - 1;
-    float sum = 0;
-    for (std::uint32_t j = first; j <= last; ++j) sum += window[j];
-    return sum / static_cast<float>(last - first + 1);
+    return row.template get<window_attention>()[slot];
   }
-  friend constexpr bool operator==(pooled_window_attention const&, pooled_window_attention const&) = default;
+  friend constexpr bool operator==(window_mass const&, window_mass const&) = default;
 };
 
 }  // namespace kvsift
