@@ -35,6 +35,8 @@ slot_plan plan_slots(cache_shape const& shape, Policy const& policy, cache_optio
   require(options.max_piece >= 1, "max_piece", options.max_piece, "give the longest piece of tokens, at least 1");
   require(options.group_threads >= 1 && options.group_threads <= 1024, "group_threads", options.group_threads, "give 1 to 1024");
   policy_facts const facts = policy.facts();
+  if (facts.looks_too_late)
+    throw bad_argument("a rule's moment is prompt_end or after_attention; its score looks at an arriving token, ask it at before_append");
   slot_plan plan;
   std::uint32_t largest = 0, largest_bounded = 0;
   for (std::uint32_t l = 0; l < shape.layers; ++l) {

@@ -39,15 +39,17 @@ template <class Rule>
 inline constexpr bool acts = !std::is_same_v<std::remove_cvref_t<Rule>, no_rule>;
 
 /// Brings `layers` layers from `first` on down to their limits less `room`, by the rule of `when` if there is one.
+/// piece: the token that room is made for, if one is.
 template <class Executor, class Cache>
-void cut_layers(Executor const& on, Cache& cache, moment when, std::uint32_t first, std::uint32_t layers, std::uint32_t room) {
+void cut_layers(Executor const& on, Cache& cache, moment when, std::uint32_t first, std::uint32_t layers, std::uint32_t room,
+                arrivals const& piece = {}) {
   with_rule(cache.policy().rules, when, [&](auto const& rule) {
     using rule_type = std::remove_cvref_t<decltype(rule)>;
     if constexpr (acts<rule_type>) {
       cache_shape const& shape = cache.shape();
       std::uint32_t const blocks = layers * (rule.who == unit::shared ? shape.sequences : shape.layer_rows());
       on.launch(blocks, cut_task<typename Cache::disposed, typename Cache::bound_type, typename Cache::columns, rule_type>{
-                            cache.bound(), rule, first * shape.layer_rows(), room});
+                            cache.bound(), rule, first * shape.layer_rows(), room, piece});
       for (std::uint32_t l = first; l < first + layers; ++l)
         cache.set_held(l, std::min(cache.held(l), cache.slots().most[l] - room));
     }
@@ -69,7 +71,7 @@ void step_that_fits(Executor const& on, Cache& cache, std::uint32_t layer, arriv
   with_rule(cache.policy().rules, moment::before_append, [&](auto const& rule) {
     if (!acts<decltype(rule)> || piece.tokens > 1) return run_step(on, cache, layer, no_rule{}, piece, out);
     if (rule.who == unit::per_head) return run_step(on, cache, layer, rule, piece, out);
-    cut_layers(on, cache, moment::before_append, layer, 1, 1);
+    cut_layers(on, cache, moment::before_append, layer, 1, 1, piece);
     run_step(on, cache, layer, no_rule{}, piece, out);
   });
 }
@@ -132,6 +134,8 @@ void step(Executor const& on, Layer rows, arrivals const& piece, float* out) {
   auto& cache = rows.cache;
   using columns = typename std::remove_reference_t<decltype(cache)>::columns;
   detail::check_piece(cache, rows.layer, piece.tokens);
+  require(piece.queries != nullptr || cache.policy().facts().looks_at != arriving::queries, "queries", 0,
+          "the policy compares the arriving token's; give them with its key, to step");
   cache_shape const& shape = cache.shape();
   std::uint32_t const held = cache.held(rows.layer);
   bool const fits = held + piece.tokens <= std::min(cache.slots().least[rows.layer], cache.capacity());

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <kvsift/core/check.hpp>
+#include <kvsift/core/span.hpp>
 
 // What a user may state of a policy: the fields of a policy file, of --set, of a configuration. Host only.
 namespace kvsift {
@@ -33,10 +34,12 @@ inline constexpr field_description field_table[] = {
     {"newest", field_kind::number, 0, most_slots, ""},
     {"excluded", field_kind::number, 0, most_slots, ""},
     {"history", field_kind::number, 1, 65536, ""},
+    {"bits", field_kind::number, 4, 64, ""},
     {"seed", field_kind::number, 0, ~std::uint64_t{0}, ""},
     {"threshold", field_kind::truth, 0, 0, ""},
     {"shared", field_kind::truth, 0, 0, ""},
     {"score", field_kind::word, 0, 0, "accumulated|mean"},
+    {"compare", field_kind::word, 0, 0, "key|query"},
     {"profile", field_kind::word, 0, 0, "fixed"},
 };
 
@@ -103,6 +106,8 @@ class policy_fields {
   std::uint32_t pinned_from = 0;          ///< positions pinned_from .. pinned_from + pinned - 1 never go
   std::uint32_t pinned = 0;
   std::vector<std::uint32_t> layers;      ///< slots per head of each layer; empty: `budget` everywhere
+  span<float const> projection{};         ///< [head_dim, projection_bits] of signatures, the caller's; empty: drawn from the seed
+  std::uint32_t projection_bits = 0;
 
   policy_fields() = default;
   explicit policy_fields(std::string name) : policy(std::move(name)) {}

@@ -37,6 +37,11 @@ enum class pick : std::uint32_t { victims, keepers };
 template <class Part>
 concept chosen_at_run_time = requires(Part const& part) { part.visit([](auto const&) {}); };
 
+/// Whether a rule's values are written to an array before its decision, though one head decides.
+template <class Rule>
+inline constexpr bool values_are_summed = chosen_at_run_time<decltype(Rule::score)> || chosen_at_run_time<decltype(Rule::scope)> ||
+                                          prepared_score<decltype(Rule::score)>;
+
 /// At these moments, the slots of lowest score among those that neither the guards nor the ranked scope take out go.
 template <score_source Score, ranked_scope Scope = all_slots>
 struct rule {
