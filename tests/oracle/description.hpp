@@ -10,6 +10,7 @@
 #include <oracle/by_deviation.hpp>
 #include <oracle/by_key_norm.hpp>
 #include <oracle/by_position.hpp>
+#include <oracle/by_signature.hpp>
 #include <oracle/heavy_hitter.hpp>
 #include <oracle/rule.hpp>
 
@@ -26,6 +27,7 @@ struct description {
   int history = 1;
   bool threshold = false;
   bool shared = false;
+  bool by_query = false;                      // lsh only
   oracle::score score = oracle::score::mean;  // deviation_scope only
 };
 
@@ -33,7 +35,7 @@ struct description {
 inline std::vector<std::string> policy_names() {
   return {"full",       "streaming_llm",   "accumulated_attention", "mean_attention", "tova",
           "roco",       "deviation_scope", "recent_global",         "heavy_hitter",   "key_norm",
-          "keep_it_odd"};
+          "keep_it_odd", "lsh"};
 }
 
 /// The rule of a description; std::invalid_argument if it names no policy of policy_names().
@@ -57,6 +59,7 @@ inline std::unique_ptr<rule> make_rule(description const& d) {
   }
   if (d.policy == "key_norm") return std::make_unique<key_norm>(d.budget, d.sinks, d.recent);
   if (d.policy == "keep_it_odd") return std::make_unique<keep_it_odd>(d.budget, d.sinks, d.recent);
+  if (d.policy == "lsh") return std::make_unique<lsh>(d.budget, d.sinks, d.recent, d.by_query);
   throw std::invalid_argument("oracle: no policy is called " + d.policy);
 }
 
@@ -72,7 +75,7 @@ inline std::string to_json(description const& d) {
   bool const by_deviation = d.policy == "roco" || d.policy == "deviation_scope";
   bool const has_recent = d.policy == "streaming_llm" || d.policy == "accumulated_attention" ||
                           d.policy == "mean_attention" || d.policy == "heavy_hitter" || d.policy == "key_norm" ||
-                          d.policy == "keep_it_odd";
+                          d.policy == "keep_it_odd" || d.policy == "lsh";
   if (d.policy != "full" && d.policy != "streaming_llm") number("budget", d.budget);
   if (d.policy != "full") number("sinks", d.sinks);
   if (has_recent) number("recent", d.recent);
@@ -87,6 +90,7 @@ inline std::string to_json(description const& d) {
     number("history", d.history);
     flag("threshold", d.threshold);
   }
+  if (d.policy == "lsh") text += std::string(",\"compare\":\"") + (d.by_query ? "query" : "key") + "\"";
   if (d.policy == "tova") flag("shared", d.shared);
   return text + "}";
 }

@@ -27,6 +27,7 @@ inline oracle::description describe(json const& policy) {
   d.threshold = policy.has("threshold") && policy["threshold"].flag;
   d.shared = policy.has("shared") && policy["shared"].flag;
   if (policy.has("score") && policy["score"].text == "accumulated") d.score = oracle::score::accumulated;
+  d.by_query = policy.has("compare") && policy["compare"].text == "query";
   return d;
 }
 

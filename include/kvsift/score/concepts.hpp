@@ -40,7 +40,7 @@ concept score_source = requires(S const& score) { score.columns(); } &&
 
 /// What a score looks at of the arriving token: nothing, unless it says so.
 template <class S>
-KVSIFT_HOST_DEVICE constexpr arriving looks_at(S const& score) {
+constexpr arriving looks_at(S const& score) {
   if constexpr (requires { score.looks_at(); }) return score.looks_at();
   return arriving::nothing;
 }

@@ -51,7 +51,7 @@ struct hamming {
   bool by_query = false;
 
   constexpr auto columns() const { return column_set<signature>{kept}; }
-  KVSIFT_HOST_DEVICE constexpr arriving looks_at() const { return by_query ? arriving::queries : arriving::key; }
+  constexpr arriving looks_at() const { return by_query ? arriving::queries : arriving::key; }
 
   template <cooperative_group G, class Use>
   KVSIFT_HOST_DEVICE void prepare(G const& g, auto const& row, std::uint32_t* words, Use const& use) const {
