@@ -30,25 +30,29 @@ class passkey_prompts {
     std::string const key = "The pass key is " + prompt.target + ". Remember it. " + prompt.target + " is the pass key. ";
     std::string const question = "What is the pass key? The pass key is ";
     std::vector<std::string> filler;
+    auto const whole = [&] {
+      auto const before = static_cast<std::size_t>(depth * static_cast<double>(filler.size()) + 0.5);
+      std::string all;
+      for (std::size_t i = 0; i < before; ++i) all += filler[i];
+      all += key;
+      for (std::size_t i = before; i < filler.size(); ++i) all += filler[i];
+      return text_.encode(all + question);
+    };
+    prompt.tokens = whole();
     std::size_t const answer = prompt.target.size() + 1;
-    std::size_t used = text_.encode(key + question).size() + answer;
-    if (used > length) {
-      throw usage_error("--length is " + std::to_string(length) + "; key, question and answer alone take " + std::to_string(used) +
-                        " tokens, give more");
+    if (prompt.tokens.size() + answer > length) {
+      throw usage_error("--length is " + std::to_string(length) + "; key, question and answer alone take " +
+                        std::to_string(prompt.tokens.size() + answer) + " tokens, give more");
     }
-    for (;;) {
+    for (std::size_t used = prompt.tokens.size() + answer; used <= length;) {
       std::string const& sentence = sentences()[draw_() % sentences().size()];
-      used += text_.encode(sentence, false).size();
-      if (used > length) break;
+      used += text_.encode(sentence + sentence, false).size() - text_.encode(sentence, false).size();  // in running text
       filler.push_back(sentence);
     }
-    auto const before = static_cast<std::size_t>(depth * static_cast<double>(filler.size()) + 0.5);
-    std::string all;
-    for (std::size_t i = 0; i < before; ++i) all += filler[i];
-    all += key;
-    for (std::size_t i = before; i < filler.size(); ++i) all += filler[i];
-    prompt.tokens = text_.encode(all + question);
-    return prompt;
+    for (;; filler.pop_back()) {
+      prompt.tokens = whole();
+      if (prompt.tokens.size() + answer <= length) return prompt;
+    }
   }
 
  private:

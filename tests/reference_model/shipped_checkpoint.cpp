@@ -80,6 +80,8 @@ TEST_CASE("the shipped checkpoint finds the pass key") {
   int right = 0;
   for (int i = 0; i < 10; ++i) {
     programs::passkey_prompt const prompt = prompts.next(i / 9.0, 200);
+    CHECK(prompt.tokens.size() + 6 <= 200);  // five digits and a space to come
+    CHECK(prompt.tokens.size() + 6 > 180);   // the longest sentence takes less than 20
     right += answer(s, prompt.tokens, 5) == prompt.target;
   }
   CHECK(right >= 9);
