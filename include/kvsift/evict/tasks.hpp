@@ -38,8 +38,8 @@ template <class Payload, class Bound, class Columns, class Rule>
 struct step_task {
   Bound cache;
   Rule rule;
-  arrivals piece;  ///< no queries: nothing is attended to; no keys: nothing is written
-  float* out;
+  arrivals piece;  ///< no keys: nothing is written
+  float* out;      ///< null: nothing is attended to
   std::uint32_t layer;
 
   template <cooperative_group G>
@@ -62,7 +62,7 @@ struct step_task {
       if (first_piece && g.thread_rank() == 0) row.state->observed_from = row.state->next - 1;
       g.sync();
     }
-    if (piece.queries == nullptr) return;
+    if (out == nullptr) return;
     std::uint32_t const held = row.state->held;
     head_context const about = row.context(held < row.state->limit ? held : row.state->limit);
     std::size_t const queries = std::size_t{shape.query_heads()} * shape.head_dim;

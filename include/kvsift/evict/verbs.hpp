@@ -128,14 +128,16 @@ void evict(Executor const& on, kv_tensor<Policy, Payload, Position, Disposal>& c
 /// of before_append says so. A first piece longer than the limit attends over the caller's arrays, is cut down by the
 /// rule of prompt_end, and only its survivors are written; a later piece that does not fit goes token by token.
 /// One token: reads K and V once; one launch (two if the heads decide together). Allocates nothing, capturable.
-/// Throws bad_argument, and changes nothing, if the piece is longer than max_piece or the capacity is exceeded.
+/// Without `out` (one token) nothing is attended to.
+/// Throws bad_argument, and changes nothing, if the piece is longer than max_piece, the capacity is exceeded, or queries are
+/// null that the policy compares.
 template <executor Executor, cache_layer Layer>
 void step(Executor const& on, Layer rows, arrivals const& piece, float* out) {
   auto& cache = rows.cache;
   using columns = typename std::remove_reference_t<decltype(cache)>::columns;
   detail::check_piece(cache, rows.layer, piece.tokens);
   require(piece.queries != nullptr || cache.policy().facts().looks_at != arriving::queries, "queries", 0,
-          "the policy compares the arriving token's; give them with its key, to step");
+          "the policy compares the arriving token's queries with what is held; give them with its key");
   cache_shape const& shape = cache.shape();
   std::uint32_t const held = cache.held(rows.layer);
   bool const fits = held + piece.tokens <= std::min(cache.slots().least[rows.layer], cache.capacity());
@@ -158,10 +160,11 @@ void step(Executor const& on, Layer rows, arrivals const& piece, float* out) {
   }
 }
 
-/// Writes one token into one layer. keys, values [sequences, kv_heads, head_dim]. See step.
+/// Writes one token into one layer. keys, values [sequences, kv_heads, head_dim]. queries [sequences, kv_heads x group,
+/// head_dim]: of the same token, for policies that compare them with what is held; others leave them out. See step.
 template <executor Executor, cache_layer Layer>
-void append(Executor const& on, Layer rows, float const* keys, float const* values) {
-  step(on, rows, {nullptr, keys, values, 1}, nullptr);
+void append(Executor const& on, Layer rows, float const* keys, float const* values, float const* queries = nullptr) {
+  step(on, rows, {queries, keys, values, 1}, nullptr);
 }
 
 /// Attention of the newest token's queries over the slots held; the policy's columns are fed in the same pass.
