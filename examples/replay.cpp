@@ -25,10 +25,10 @@ using reference_model::bad_file;
 using cache_type = kvsift::kv_tensor<kvsift::any_policy>;
 using positions = std::vector<std::uint32_t>;
 
-/// One layer, teacher-forced. queries [T, Hq, D], keys and values [T, Hkv, D].
+/// One layer, teacher-forced. queries [T, Hq, D], keys and values [T, Hkv, D], projection [D, bits] or empty.
 struct trace {
-  std::uint32_t tokens = 0, query_heads = 0, kv_heads = 0, dim = 0;
-  std::vector<float> queries, keys, values;
+  std::uint32_t tokens = 0, query_heads = 0, kv_heads = 0, dim = 0, bits = 0;
+  std::vector<float> queries, keys, values, projection;
 };
 
 trace load_trace(std::string const& path) {
@@ -56,6 +56,14 @@ trace load_trace(std::string const& path) {
   file.read("queries", q, t.queries.data());
   file.read("keys", {q[0], k[1], q[2]}, t.keys.data());
   file.read("values", {q[0], k[1], q[2]}, t.values.data());
+  if (auto const found = file.tensors().find("projection"); found != file.tensors().end()) {
+    auto const shape = found->second.shape;
+    if (shape.size() != 2 || shape[0] != q[2] || shape[1] < 4 || shape[1] > 64)
+      throw bad_file(path, "tensor 'projection' has shape " + reference_model::shown(shape) + "; give [" + std::to_string(t.dim) + ", 4 to 64 bits]");
+    t.bits = static_cast<std::uint32_t>(shape[1]);
+    t.projection.resize(shape[0] * shape[1]);
+    file.read("projection", shape, t.projection.data());
+  }
   return t;
 }
 
@@ -125,15 +133,23 @@ std::uint32_t whole(std::string const& argument, std::string const& text, std::u
 }
 
 int replay(arguments const& a) {
-  programs::stated_policy const stated = programs::read_policy(a.policy, programs::load_policy_object(a.policy));
-  kvsift::catalogue_policy policy;
-  try {
-    policy = programs::make_policy(stated);
-  } catch (kvsift::bad_argument const& e) {
-    throw bad_file(a.policy, e.what());
-  }
+  programs::stated_policy stated = programs::read_policy(a.policy, programs::load_policy_object(a.policy));
+  auto const make = [&] {
+    try {
+      return programs::make_policy(stated);
+    } catch (kvsift::bad_argument const& e) {
+      throw bad_file(a.policy, e.what());
+    }
+  };
+  kvsift::catalogue_policy policy = make();
   if (stated.storage != "fp32") throw bad_file(a.policy, "policy field 'storage' is '" + stated.storage + "'; replay compares fp32 only");
   trace const t = load_trace(a.trace);
+  if (policy.value.columns().get<kvsift::signature>().bits != 0) {
+    if (t.bits == 0) throw bad_file(a.trace, "tensor 'projection' is missing; the policy compares signatures and takes it from the trace");
+    stated.fields.projection = {t.projection.data(), t.projection.size()};
+    stated.fields.projection_bits = t.bits;
+    policy = make();
+  }
   std::uint32_t const prompt = whole("--prompt", a.prompt, 1, t.tokens);
   std::ostringstream decisions;  // nothing is printed before everything is known to be right
   std::vector<float> outputs;

@@ -81,6 +81,8 @@ inline kvsift::policy_fields within(kvsift::policy_fields phase, kvsift::policy_
   phase.pinned_from = whole.pinned_from;
   phase.pinned = whole.pinned;
   phase.layers = whole.layers;
+  phase.projection = whole.projection;
+  phase.projection_bits = whole.projection_bits;
   return phase;
 }
 

@@ -171,3 +171,27 @@ TEST_CASE("a batch refuses a later piece that goes token by token, and takes it 
   t.feed(cache, 3, 2);
   CHECK(refusal_of(cache, [&] { t.feed(cache, 5, 2); }) == "tokens is 2; a batch takes later pieces token by token");
 }
+
+TEST_CASE("codes, projections and moments that do not fit a score that looks at the arriving token") {
+  cache_shape const shape{1, 1, 2, 8, 1};
+  float const numbers[33] = {};
+  CHECK(refusal(shape, kvsift::lsh(8, 1, 2, kvsift::signature{3})) == "signature.bits is 3; give 4 to 64");
+  CHECK(refusal(shape, kvsift::lsh(8, 1, 2, kvsift::signature{65})) == "signature.bits is 65; give 4 to 64");
+  CHECK(refusal(shape, kvsift::lsh(8, 1, 2, kvsift::signature{4, 0, {numbers, 33}})) ==
+        "numbers of the projection is 33; give head_dim x bits of them");
+  CHECK(refusal(shape, kvsift::lsh(8, 1, 2, kvsift::signature{4, 0, {numbers, 32}})) == "nothing");
+  std::string const late =
+      "a rule's moment is prompt_end or after_attention; its score looks at an arriving token, ask it at before_append";
+  CHECK(refusal(shape, kvsift::policy{kvsift::uniform_budget{8}, kvsift::over_budget(kvsift::hamming{}, kvsift::protect{})}) == late);
+  CHECK(refusal(shape, kvsift::to_any(kvsift::policy{kvsift::uniform_budget{8}, kvsift::at_prompt_end(kvsift::hamming{}, kvsift::protect{})})) ==
+        late);
+
+  float const vector[16] = {};
+  kv_tensor by_query{shape, kvsift::lsh(8, 1, 2, {}, true)};
+  CHECK(refusal_of(by_query, [&] { kvsift::append(on, by_query[0], vector, vector); }) ==
+        "queries is 0; the policy compares the arriving token's queries with what is held; give them with its key");
+  kvsift::append(on, by_query[0], vector, vector, vector);
+  kv_tensor by_key{shape, kvsift::lsh(8, 1, 2)};
+  kvsift::append(on, by_key[0], vector, vector);
+  CHECK(by_key.held(0) + by_query.held(0) == 2);
+}

@@ -10,6 +10,7 @@
 #include <oracle/by_deviation.hpp>
 #include <oracle/by_key_norm.hpp>
 #include <oracle/by_position.hpp>
+#include <oracle/by_signature.hpp>
 #include <oracle/by_window.hpp>
 #include <oracle/heavy_hitter.hpp>
 #include <oracle/rule.hpp>
@@ -31,6 +32,7 @@ struct description {
   int kernel = 1;
   oracle::pool pool = oracle::pool::max;
   double floor = 0.2;
+  bool by_query = false;                      // lsh only
   oracle::score score = oracle::score::mean;  // deviation_scope only
 };
 
@@ -38,7 +40,7 @@ struct description {
 inline std::vector<std::string> policy_names() {
   return {"full",       "streaming_llm",   "accumulated_attention", "mean_attention", "tova",
           "roco",       "deviation_scope", "recent_global",         "heavy_hitter",   "key_norm",
-          "keep_it_odd", "snapkv", "ada_snapkv"};
+           "keep_it_odd", "lsh", "snapkv", "ada_snapkv"};
 }
 
 /// The rule of a description; std::invalid_argument if it names no policy of policy_names().
@@ -64,6 +66,7 @@ inline std::unique_ptr<rule> make_rule(description const& d) {
   if (d.policy == "keep_it_odd") return std::make_unique<keep_it_odd>(d.budget, d.sinks, d.recent);
   if (d.policy == "snapkv") return std::make_unique<snapkv>(d.budget, d.window, d.kernel, d.pool);
   if (d.policy == "ada_snapkv") return std::make_unique<ada_snapkv>(d.budget, d.window, d.kernel, d.pool, d.floor);
+  if (d.policy == "lsh") return std::make_unique<lsh>(d.budget, d.sinks, d.recent, d.by_query);
   throw std::invalid_argument("oracle: no policy is called " + d.policy);
 }
 
@@ -80,7 +83,7 @@ inline std::string to_json(description const& d) {
   bool const by_window = d.policy == "snapkv" || d.policy == "ada_snapkv";
   bool const has_recent = d.policy == "streaming_llm" || d.policy == "accumulated_attention" ||
                           d.policy == "mean_attention" || d.policy == "heavy_hitter" || d.policy == "key_norm" ||
-                          d.policy == "keep_it_odd";
+                          d.policy == "keep_it_odd" || d.policy == "lsh";
   if (d.policy != "full" && d.policy != "streaming_llm") number("budget", d.budget);
   if (d.policy != "full" && !by_window) number("sinks", d.sinks);
   if (has_recent) number("recent", d.recent);
@@ -101,6 +104,7 @@ inline std::string to_json(description const& d) {
     text += std::string(",\"pool\":\"") + (d.pool == pool::max ? "max" : "avg") + "\"";
   }
   if (d.policy == "ada_snapkv") text += ",\"floor\":" + std::to_string(d.floor);
+  if (d.policy == "lsh") text += std::string(",\"compare\":\"") + (d.by_query ? "query" : "key") + "\"";
   if (d.policy == "tova") flag("shared", d.shared);
   return text + "}";
 }

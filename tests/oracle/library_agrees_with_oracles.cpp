@@ -40,6 +40,7 @@ kvsift::policy_fields fields_of(oracle::description const& d) {
     f.set("recent", u32(d.recent));
   }
   if (d.policy == "heavy_hitter") f.set("history", u32(d.history)).set("threshold", d.threshold);
+  if (d.policy == "lsh") f.set("compare", d.by_query ? "query" : "key");
   return f;
 }
 
@@ -52,7 +53,12 @@ struct library_run {
 template <class Executor>
 library_run run_library(Executor const& on, std::uint32_t threads, support::random_case const& c) {
   oracle::trace const& t = c.trace;
-  kvsift::catalogue_policy const policy = kvsift::make_policy(fields_of(c.policy));
+  kvsift::policy_fields fields = fields_of(c.policy);
+  if (t.bits != 0) {
+    fields.projection = {t.projection.data(), t.projection.size()};
+    fields.projection_bits = u32(t.bits);
+  }
+  kvsift::catalogue_policy const policy = kvsift::make_policy(fields);
   kvsift::cache_shape const shape{1, u32(t.kv_heads), u32(t.group()), u32(t.dim), 1};
   kvsift::cache_options const options{.capacity = policy.bounded ? 0 : u32(t.tokens),
                                       .max_piece = u32(c.prompt),

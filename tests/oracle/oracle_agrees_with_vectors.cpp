@@ -187,6 +187,42 @@ TEST_CASE("policies by position and by key: small examples") {
   CHECK(listed(victims) == "5 10 7 12 9 14");
 }
 
+TEST_CASE("lsh: four components, four bits, six slots") {
+  oracle::trace t;
+  t.tokens = 9;
+  t.query_heads = t.kv_heads = 1;
+  t.dim = t.bits = 4;
+  t.keys = {1, 1, 1, 1, 1, -1, 0, 2, -1, -1, -1, -1, 2, 0, -1, -1, 0, 3, -1, 1, -1, 2, 1, 0, 1, 1, -2, 0, -2, 1, 0, 1, -1, -2, 1, 1};
+  t.queries = t.values = t.keys;
+  t.projection = {1, 0, 0, 1, 0, 1, 0, -1, 0, 0, 1, 1, 1, -1, 1, 0};
+  // The fourth component of the projection's last bit is 0: a dot product of zero gives 1.
+  std::vector<int> codes;
+  for (int token = 0; token < t.tokens; ++token) {
+    int code = 0;
+    std::vector<int> const bits = oracle::signs_of_key(t, token, 0).bits;
+    for (std::size_t b = 0; b < bits.size(); ++b) code += bits[b] << b;
+    codes.push_back(code);
+  }
+  CHECK(listed(codes) == "15 13 2 11 7 6 3 6 13");
+
+  // Queries are the keys: both comparisons take the same decisions. Of the equally far slots the lowest position goes;
+  // the second victim is position 1, the third 3, the fourth 2.
+  for (bool const by_query : {false, true}) {
+    oracle::description d;
+    d.policy = "lsh";
+    d.budget = 6;
+    d.sinks = d.recent = 1;
+    d.by_query = by_query;
+    std::vector<int> victims, final;
+    for (oracle::event const& e : oracle::replay(t, d, 5).events) {
+      if (e.what == oracle::event::kind::evict) victims.push_back(e.positions.at(0));
+      if (e.what == oracle::event::kind::final) final = e.positions;
+    }
+    CHECK(listed(victims) == "1 3 2");
+    CHECK(listed(final) == "0 4 5 6 7 8");
+  }
+}
+
 TEST_CASE("ties that the recorded traces do not hold") {
   // Four slots alike in every number: of equal deviations the higher positions are excluded, of equal means the lowest
   // goes.

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <oracle/attention.hpp>
+#include <oracle/by_signature.hpp>
 #include <oracle/description.hpp>
 #include <oracle/rule.hpp>
 #include <oracle/trace.hpp>
@@ -113,6 +114,11 @@ class replayer {
     slot s;
     s.position = token;
     s.key_norm = std::sqrt(squares);
+    if (rule_.compares_codes()) {
+      sign_code const own = signs_of_key(trace_, token, h);
+      note(token, h, own.margin);
+      s.code = own.bits;
+    }
     of(h).push_back(s);
   }
 
@@ -170,7 +176,14 @@ class replayer {
     std::size_t const limit = static_cast<std::size_t>(rule_.limit(trace_.tokens));
     if (rule_.makes_room_first()) {
       for (int h = 0; h < trace_.kv_heads; ++h) {
-        if (of(h).size() == limit && !rule_.grows()) evict(token, h, rule_.victim(of(h), token));
+        if (of(h).size() < limit || rule_.grows()) continue;
+        newcomer arriving;
+        if (rule_.compares_codes()) {
+          sign_code const key = signs_of_key(trace_, token, h), query = signs_of_queries(trace_, token, h);
+          note(token, h, std::fmin(key.margin, query.margin));
+          arriving = {key.bits, query.bits};
+        }
+        evict(token, h, rule_.room_for(of(h), token, arriving));
       }
     }
     std::vector<std::vector<int>> held;

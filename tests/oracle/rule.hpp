@@ -13,11 +13,17 @@ namespace oracle {
 struct slot {
   int position = 0;
   double key_norm = 0;
+  std::vector<int> code;             // signs of its key's projections, lsh only
   double sum = 0;                    // attention received since it was appended, its own row included
   double squares = 0;                // the same, squared row by row
   int rows = 0;                      // how many rows that were
   double last = 0;                   // attention in the newest row
   std::vector<double> observations;  // heavy_hitter only, oldest first
+};
+
+/// What is known of a token before it has a slot.
+struct newcomer {
+  std::vector<int> key_code, query_code;  // lsh only
 };
 
 /// The slots of one KV head, ordered by position.
@@ -85,6 +91,10 @@ class rule {
   }
   /// What goes at the decode step of `token`.
   virtual choice victim(slot_list const& slots, int token) const = 0;
+  /// What makes room for `token`, for a rule that makes room first.
+  virtual choice room_for(slot_list const& slots, int token, newcomer const&) const { return victim(slots, token); }
+  /// true: slots and newcomers have codes.
+  virtual bool compares_codes() const { return false; }
 
   /// The whole causal prompt at once, over all its tokens; `slots` holds them all, nothing is cut yet.
   virtual void observe_prompt(slot_list& slots, attention_map const& map) const {

@@ -14,6 +14,8 @@ struct trace {
   std::vector<float> queries;  // [tokens, query_heads, dim]
   std::vector<float> keys;     // [tokens, kv_heads, dim]
   std::vector<float> values;   // [tokens, kv_heads, dim]
+  int bits = 0;
+  std::vector<float> projection;  // [dim, bits], or empty
 
   int group() const { return query_heads / kv_heads; }
   float const* query(int token, int head) const { return &queries[at(token, head, query_heads)]; }

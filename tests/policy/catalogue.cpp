@@ -31,6 +31,7 @@ TEST_CASE("a bare name has its original's defaults, derived from the budget") {
   CHECK(by_name("key_norm", 100) == to_any(key_norm(100, 4, 10)));
   CHECK(by_name("l2", 100) == to_any(key_norm(100, 4, 10)));
   CHECK(by_name("keep_it_odd", 100) == to_any(keep_it_odd(100, 4, 10)));
+  CHECK(by_name("lsh", 100) == to_any(lsh(100, 4, 10, signature{16, 0})));
   CHECK(by_name("random", 100) == to_any(random_eviction(100, 4, 10, 0)));
   CHECK_FALSE(make_policy(with_defaults(bare("full"), 100)).bounded);
   for (catalogue_entry const& entry : catalogue) {
@@ -98,12 +99,33 @@ TEST_CASE("exactly the combinations that leave no victim are refused") {
         INFO("budget " << budget << ", sinks " << sinks << ", recent " << recent);
         for (char const* name : {"accumulated_attention", "mean_attention"})
           CHECK(valid(with(name).set("recent", recent)) == (sinks + recent <= budget));
+        CHECK(valid(with("lsh").set("recent", recent).set("compare", "key")) == (sinks + recent < budget));
         for (char const* name : {"heavy_hitter", "key_norm", "keep_it_odd", "random"})
           CHECK(valid(with(name).set("recent", recent)) == (sinks + recent < budget));
         for (char const* name : {"tova", "recent_global"}) CHECK(valid(with(name)) == (sinks < budget));
         for (std::uint32_t excluded : {0u, 3u, 19u})
           CHECK(valid(with("roco").set("newest", recent).set("excluded", excluded)) == (sinks + recent + excluded <= budget));
       }
+}
+
+TEST_CASE("codes of lsh: bits, seed, or a projection that is given") {
+  auto const stated = [] { return bare("lsh").set("budget", 20u).set("sinks", 1u).set("recent", 2u).set("compare", "query"); };
+  CHECK(make_policy(stated()).value == to_any(lsh(20, 1, 2, signature{16, 0}, true)));
+  CHECK(make_policy(stated().set("bits", 5u).set("seed", 7u)).value == to_any(lsh(20, 1, 2, signature{5, 7}, true)));
+  CHECK_THROWS_WITH(stated().set("bits", 3u), "policy field 'bits' is 3; give a whole number from 4 to 64");
+  CHECK_THROWS_WITH(stated().set("bits", 65u), "policy field 'bits' is 65; give a whole number from 4 to 64");
+  CHECK_THROWS_WITH(stated().set("compare", "value"), "policy field 'compare' is 'value'; give key or query");
+  CHECK_THROWS_WITH(make_policy(bare("lsh").set("budget", 20u).set("sinks", 1u).set("recent", 2u)),
+                    "policy field 'compare' is missing; lsh requires it");
+  float numbers[12] = {};
+  policy_fields f = stated();
+  f.projection = {numbers, 12};
+  f.projection_bits = 6;
+  any_policy const given = make_policy(f).value;
+  CHECK(given == to_any(lsh(20, 1, 2, signature{6, 0, {numbers, 12}}, true)));
+  CHECK_FALSE(given == to_any(lsh(20, 1, 2, signature{6, 0}, true)));
+  CHECK(given.columns().bytes_per_slot() == 1);
+  CHECK_THROWS_WITH(make_policy(f.set("bits", 5u)), "policy field 'bits' is 5; the projection has 6; leave bits out or make them agree");
 }
 
 TEST_CASE("pinned positions count as protected") {

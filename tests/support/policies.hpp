@@ -33,6 +33,8 @@ void for_each_named(std::uint32_t budget, F const& f) {
   f("ada_snapkv, no floor", ada_snapkv(budget, 2, 3, pooling::avg, 0.0));
   f("key_norm", key_norm(budget, 2, 2));
   f("keep_it_odd", keep_it_odd(budget, 1, 2));
+  f("lsh by key", lsh(budget, 1, 2));
+  f("lsh by query, 21 bits", lsh(budget, 2, 1, signature{21, 5}, true));
   f("random", random_eviction(budget, 1, 2, 7));
 }
 
@@ -63,9 +65,11 @@ struct composition {
 
 namespace detail {
 
-inline kvsift::any_score random_score(draws& d, std::uint32_t limit, bool prompt_only, std::uint32_t history, bool threshold) {
+inline kvsift::any_score random_score(draws& d, std::uint32_t limit, kvsift::moment when, std::uint32_t history, bool threshold) {
   using namespace kvsift;
-  switch (d.between(0, prompt_only ? 8 : 7)) {
+  if (when == moment::before_append && d.chance(0.25))
+    return hamming{{static_cast<std::uint32_t>(d.between(4, 64)), d.bits()}, d.chance(0.5)};
+  switch (d.between(0, when == moment::prompt_end ? 8 : 7)) {
     case 0: return oldest_first{};
     case 1: return even_first{};
     case 2: return random_draw{d.bits()};
@@ -96,7 +100,7 @@ inline composition random_composition(draws& d, std::uint32_t limit) {
   auto const make = [&](moment when) {
     any_rule r;
     r.when = when;
-    r.score = detail::random_score(d, limit, when == moment::prompt_end, history, threshold);
+    r.score = detail::random_score(d, limit, when, history, threshold);
     std::uint32_t left = limit - 1 - pinned;  // one slot may always go, before a token arrives too
     r.guards.pinned_from = pinned_from;
     r.guards.pinned = pinned;

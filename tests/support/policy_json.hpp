@@ -31,6 +31,7 @@ inline oracle::description describe(json const& policy) {
   if (policy.has("pool") && policy["pool"].text == "avg") d.pool = oracle::pool::avg;
   if (policy.has("floor")) d.floor = policy["floor"].value;
   if (policy.has("score") && policy["score"].text == "accumulated") d.score = oracle::score::accumulated;
+  d.by_query = policy.has("compare") && policy["compare"].text == "query";
   return d;
 }
 

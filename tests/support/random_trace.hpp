@@ -114,7 +114,7 @@ inline oracle::description random_description(draws& d, std::string const& polic
   oracle::description p;
   p.policy = policy;
   p.budget = d.between(1, std::max(1, tokens - 2));
-  bool const makes_room = policy == "heavy_hitter" || policy == "key_norm" || policy == "keep_it_odd";
+  bool const makes_room = policy == "heavy_hitter" || policy == "key_norm" || policy == "keep_it_odd" || policy == "lsh";
   if (policy == "streaming_llm") {
     p.recent = d.between(1, p.budget);
     p.sinks = p.budget - p.recent;
@@ -138,6 +138,7 @@ inline oracle::description random_description(draws& d, std::string const& polic
   } else if (makes_room) {
     p.sinks = d.between(0, std::min(4, p.budget - 1));
     p.recent = d.between(0, p.budget - 1 - p.sinks);
+    p.by_query = policy == "lsh" && d.chance(0.5);
     if (policy == "heavy_hitter") {
       p.history = d.chance(0.5) ? 1 : d.between(2, 12);
       p.threshold = d.chance(0.5);
@@ -164,6 +165,10 @@ inline random_case make_random_case(std::uint64_t seed, std::string const& polic
   trace_shape const shape = random_shape(d, longest);
   c.trace = random_trace(d, shape);
   c.policy = random_description(d, policy, shape.tokens);
+  if (policy == "lsh") {
+    c.trace.bits = d.between(4, 64);
+    for (int i = 0; i < c.trace.dim * c.trace.bits; ++i) c.trace.projection.push_back(static_cast<float>(d.normal()));
+  }
   switch (d.between(0, 5)) {
     case 0:
       c.prompt = 1;

@@ -28,6 +28,7 @@ struct row_view {
   std::uint32_t* ranks = nullptr;      ///< [capacity], how many held slots have a lower position; null if not kept
   void* columns[Columns::size == 0 ? 1 : Columns::size] = {};
   row_state* state = nullptr;
+  Columns const* how = nullptr;  ///< the columns themselves: their parameters and tables
   std::uint32_t layer = 0;
   std::uint32_t sequence = 0;
   std::uint32_t head = 0;
@@ -52,11 +53,18 @@ struct narrowed_row {
   std::uint32_t const* positions;
   head_context about;
   row_view<Stored> const* row;
+  arrival token{};  ///< that a slot is wanted for; null at moments when none arrives
 
   template <class C>
   KVSIFT_HOST_DEVICE typename C::element const* get() const {
     static_assert(Declared::template has<C>, "kvsift: a part of a policy reads a column that it did not declare in columns()");
     return row->template column<C>();
+  }
+  /// The column itself, as the cache has it: its parameters and tables.
+  template <class C>
+  KVSIFT_HOST_DEVICE C const& stored() const {
+    static_assert(Declared::template has<C>, "kvsift: a part of a policy reads a column that it did not declare in columns()");
+    return row->how->template get<C>();
   }
   /// Queries that saw a slot since its token arrived.
   KVSIFT_HOST_DEVICE std::uint32_t visits(std::uint32_t slot) const { return about.visits(positions[slot]); }

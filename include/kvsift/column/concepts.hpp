@@ -18,12 +18,14 @@ struct mass {
   std::uint32_t rows = 1;  ///< queries that could see the slot
 };
 
-/// A token on its way into a slot.
+/// A token on its way into a slot. Where none arrives, everything is null.
 struct arrival {
   float const* key = nullptr;    ///< [head_dim], as it is stored
   float const* value = nullptr;  ///< [head_dim]
   std::uint32_t head_dim = 0;
   std::uint32_t position = 0;
+  float const* queries = nullptr;  ///< [group, head_dim], encoded as the key is; null where they are not known yet
+  std::uint32_t group = 0;
 };
 
 /// What a column, a score or a guard may know of the row its slots lie in.
@@ -55,6 +57,13 @@ concept slot_column = requires(C const& c, C& mine, typename C::element* e, mass
   c.admit(e, token, head);
   c.observe(e, m, head);
   { C::feeds_on_attention } -> std::convertible_to<bool>;
+};
+
+/// A column that shares a table of floats between all slots: made once, when the cache is, on the host.
+template <class C>
+concept tabled_column = slot_column<C> && requires(C const& c, C& mine, std::uint32_t head_dim, float* memory) {
+  { c.table_floats(head_dim) } -> std::convertible_to<std::size_t>;
+  mine.bind(head_dim, memory);
 };
 
 }  // namespace kvsift

@@ -51,11 +51,14 @@ class kv_tensor {
     std::size_t const vector_bytes = Payload::bytes(shape.head_dim);
     policy_facts const facts = policy_.facts();
     lay_out(nullptr, shape, vector_bytes, stored, slots_.extent, Position::ranked, options.order, bytes_, total);
+    bytes_.tables = plane_bytes(stored.table_floats(shape.head_dim) * sizeof(float));
     std::size_t const scratch = workspace_view<columns>::carve(nullptr, shape, stored, facts, slots_.longest, options).bytes;
-    memory_ = host_memory(total);
+    memory_ = host_memory(total + bytes_.tables);
     workspace_ = host_memory(scratch);
     bound_.planes = lay_out(memory_.data(), shape, vector_bytes, stored, slots_.extent, Position::ranked, options.order, bytes_, total);
     bound_.work = workspace_view<columns>::carve(workspace_.data(), shape, stored, facts, slots_.longest, options);
+    bound_.planes.stored.bind(shape.head_dim, reinterpret_cast<float*>(memory_.data() + total));
+    bound_.work.staging.stored = bound_.planes.stored;
     bound_.disposal = what_becomes;
     table_ = position.table(shape, static_cast<std::uint32_t>(bound_.work.slots));
     bound_.rotary = table_.view();
@@ -72,6 +75,7 @@ class kv_tensor {
     needed.capacity = slots.capacity;
     std::size_t total = 0;
     lay_out(nullptr, shape, Payload::bytes(shape.head_dim), stored, slots.extent, Position::ranked, options.order, needed.cache, total);
+    needed.cache.tables = plane_bytes(stored.table_floats(shape.head_dim) * sizeof(float));
     needed.workspace = workspace_view<columns>::carve(nullptr, shape, stored, policy.facts(), slots.longest, options).bytes;
     return needed;
   }

@@ -74,6 +74,8 @@ slot_plan plan_slots(cache_shape const& shape, Policy const& policy, cache_optio
   detail::check_moments(facts, measured);
   require(!measured || std::uint64_t{shape.kv_heads} * options.max_piece < 0xffffffffu, "kv_heads x max_piece",
           std::uint64_t{shape.kv_heads} * options.max_piece, "heads compete for less than 2^32 slots");
+  if (facts.looks_too_late)
+    throw bad_argument("a rule's moment is prompt_end or after_attention; its score looks at an arriving token, ask it at before_append");
   slot_plan plan;
   std::uint32_t bounded = 0, beyond = 0;  // the largest limit there is; how far heads come out above it
   bool unlimited = false;

@@ -39,15 +39,17 @@ template <class Rule>
 inline constexpr bool acts = !std::is_same_v<std::remove_cvref_t<Rule>, no_rule>;
 
 /// Brings `layers` layers from `first` on down to their limits less `room`, by the rule of `when` if there is one.
+/// piece: the token that room is made for, if one is.
 template <class Executor, class Cache>
-void cut_layers(Executor const& on, Cache& cache, moment when, std::uint32_t first, std::uint32_t layers, std::uint32_t room) {
+void cut_layers(Executor const& on, Cache& cache, moment when, std::uint32_t first, std::uint32_t layers, std::uint32_t room,
+                arrivals const& piece = {}) {
   with_rule(cache.policy().rules, when, [&](auto const& rule) {
     using rule_type = std::remove_cvref_t<decltype(rule)>;
     if constexpr (acts<rule_type>) {
       cache_shape const& shape = cache.shape();
       std::uint32_t const blocks = layers * (rule.who == unit::shared ? shape.sequences : shape.layer_rows());
       on.launch(blocks, cut_task<typename Cache::disposed, typename Cache::bound_type, typename Cache::columns, rule_type>{
-                            cache.bound(), rule, first * shape.layer_rows(), room});
+                            cache.bound(), rule, first * shape.layer_rows(), room, piece});
       for (std::uint32_t l = first; l < first + layers; ++l) cache.count_cut(l, room);
     }
   });
@@ -68,7 +70,7 @@ void step_that_fits(Executor const& on, Cache& cache, std::uint32_t layer, arriv
   with_rule(cache.policy().rules, moment::before_append, [&](auto const& rule) {
     if (!acts<decltype(rule)> || piece.tokens > 1) return run_step(on, cache, layer, no_rule{}, piece, out);
     if (rule.who == unit::per_head) return run_step(on, cache, layer, rule, piece, out);
-    cut_layers(on, cache, moment::before_append, layer, 1, 1);
+    cut_layers(on, cache, moment::before_append, layer, 1, 1, piece);
     run_step(on, cache, layer, no_rule{}, piece, out);
   });
 }
@@ -138,12 +140,16 @@ void evict(Executor const& on, kv_tensor<Policy, Payload, Position, Disposal>& c
 /// of before_append says so. A first piece longer than the limit attends over the caller's arrays, is cut down by the
 /// rule of prompt_end, and only its survivors are written; a later piece that does not fit goes token by token.
 /// One token: reads K and V once; one launch (two if the heads decide together). Allocates nothing, capturable.
-/// Throws bad_argument, and changes nothing, if the piece is longer than max_piece or the capacity is exceeded.
+/// Without `out` (one token) nothing is attended to.
+/// Throws bad_argument, and changes nothing, if the piece is longer than max_piece, the capacity is exceeded, or queries are
+/// null that the policy compares.
 template <executor Executor, cache_layer Layer>
 void step(Executor const& on, Layer rows, arrivals const& piece, float* out) {
   auto& cache = rows.cache;
   using columns = typename std::remove_reference_t<decltype(cache)>::columns;
   detail::check_piece(cache, rows.layer, piece.tokens);
+  require(piece.queries != nullptr || cache.policy().facts().looks_at != arriving::queries, "queries", 0,
+          "the policy compares the arriving token's queries with what is held; give them with its key");
   cache_shape const& shape = cache.shape();
   std::uint32_t const held = cache.held(rows.layer);
   moment const moments = cache.policy().facts().moments;
@@ -168,10 +174,11 @@ void step(Executor const& on, Layer rows, arrivals const& piece, float* out) {
   }
 }
 
-/// Writes one token into one layer. keys, values [sequences, kv_heads, head_dim]. See step.
+/// Writes one token into one layer. keys, values [sequences, kv_heads, head_dim]. queries [sequences, kv_heads x group,
+/// head_dim]: of the same token, for policies that compare them with what is held; others leave them out. See step.
 template <executor Executor, cache_layer Layer>
-void append(Executor const& on, Layer rows, float const* keys, float const* values) {
-  step(on, rows, {nullptr, keys, values, 1}, nullptr);
+void append(Executor const& on, Layer rows, float const* keys, float const* values, float const* queries = nullptr) {
+  step(on, rows, {queries, keys, values, 1}, nullptr);
 }
 
 /// Attention of the newest token's queries over the slots held; the policy's columns are fed in the same pass.

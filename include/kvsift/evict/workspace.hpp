@@ -46,7 +46,7 @@ struct workspace_view {
     cache_bytes unused;
     std::size_t staging = 0;
     w.blocks = take(w.block_bytes * shape.layer_rows());
-    std::size_t const summed = facts.run_time ? shape.rows() : facts.shared ? shape.layers * shape.sequences : 0;
+    std::size_t const summed = facts.summed ? shape.rows() : facts.shared ? shape.layers * shape.sequences : 0;
     w.sums = reinterpret_cast<float*>(take(summed * 2 * w.slots * sizeof(float)));
     w.words = reinterpret_cast<std::uint32_t*>(take(std::size_t{shape.rows()} * 2 * w.threads * sizeof(std::uint32_t)));
     slot_extent const staged = slot_extent::even(one_layer, options.max_piece);

@@ -15,6 +15,7 @@
 #include <kvsift/policy/policy.hpp>
 #include <kvsift/scope/most_varying.hpp>
 #include <kvsift/score/attention.hpp>
+#include <kvsift/score/hamming.hpp>
 #include <kvsift/score/key_norm.hpp>
 #include <kvsift/score/pooled.hpp>
 #include <kvsift/score/position.hpp>
@@ -24,7 +25,8 @@
 namespace kvsift {
 
 /// Every column of the library, each stored or not.
-using all_columns = column_set<attention_sum, attention_square_sum, last_attention, window_attention, observations, key_square_norm>;
+using all_columns = column_set<attention_sum, attention_square_sum, last_attention, window_attention, observations, key_square_norm,
+                               signature>;
 
 namespace detail {
 
@@ -36,11 +38,15 @@ constexpr all_columns no_columns() {
   static_cast<window_attention&>(none).stored = false;
   static_cast<observations&>(none).history = 0;
   static_cast<key_square_norm&>(none).stored = false;
+  static_cast<signature&>(none).bits = 0;
   return none;
 }
 
 struct ask_columns {
   constexpr all_columns operator()(auto const& part) const { return unite(no_columns(), part.columns()); }
+};
+struct ask_looks {
+  constexpr arriving operator()(auto const& part) const { return looks_at(part); }
 };
 
 }  // namespace detail
@@ -57,6 +63,7 @@ class any_score {
   constexpr any_score(observed_mean s) : kind_(kind::observed), observed_(s) {}
   constexpr any_score(pooled<window_mass> s) : kind_(kind::pooled), pooled_(s) {}
   constexpr any_score(smallest_key_norm) : kind_(kind::key_norm) {}
+  constexpr any_score(hamming s) : kind_(kind::hamming), hamming_(s) {}
 
   /// f(the score source held).
   KVSIFT_CALLS_EITHER
@@ -71,20 +78,23 @@ class any_score {
       case kind::observed: return f(observed_);
       case kind::pooled: return f(pooled_);
       case kind::key_norm: return f(smallest_key_norm{});
+      case kind::hamming: return f(hamming_);
       case kind::oldest: break;
     }
     return f(oldest_first{});
   }
   constexpr all_columns columns() const { return visit(detail::ask_columns{}); }
+  constexpr arriving looks_at() const { return visit(detail::ask_looks{}); }
   KVSIFT_HOST_DEVICE float operator()(auto const&, std::uint32_t) const { return 0; }  // never asked: see visit
   friend constexpr bool operator==(any_score const&, any_score const&) = default;
 
  private:
-  enum class kind : std::uint32_t { oldest, even, random, accumulated, mean, newest_query, observed, pooled, key_norm };
+  enum class kind : std::uint32_t { oldest, even, random, accumulated, mean, newest_query, observed, pooled, key_norm, hamming };
   kind kind_ = kind::oldest;
   random_draw random_{};
   observed_mean observed_{};
   pooled<window_mass> pooled_{};
+  kvsift::hamming hamming_{};
 };
 
 /// A ranked scope chosen at run time.

@@ -96,6 +96,14 @@ inline any_policy make_ada_snapkv(policy_fields const& f) {
   return to_any(ada_snapkv(s.budget, s.window, s.kernel, s.pool, f.fraction("floor"), s.reduce));
 }
 
+/// The codes of lsh, of 16 bits unless the fields or a given projection say otherwise.
+inline any_policy make_lsh(policy_fields const& f) {
+  std::uint32_t const given = f.projection_bits;
+  std::uint32_t const bits = f.has("bits") ? f["bits"] : given != 0 ? given : 16;
+  if (given != 0 && bits != given) refuse_field("bits", std::to_string(bits), "the projection has " + std::to_string(given) + "; leave bits out or make them agree");
+  return to_any(lsh(f["budget"], f["sinks"], f["recent"], signature{bits, f.seed(), f.projection}, f.word("compare") == "query"));
+}
+
 inline any_policy make_streaming(policy_fields const& f) {
   std::uint64_t const slots = std::uint64_t{f["sinks"]} + f["recent"];
   if (f["recent"] == 0) refuse_field("recent", "0", "streaming_llm keeps at least 1");
@@ -155,6 +163,13 @@ inline constexpr catalogue_entry catalogue[] = {
     {"keep_it_odd", "", "budget sinks recent",
      [](policy_fields const& f) { return to_any(keep_it_odd(f["budget"], f["sinks"], f["recent"])); }, detail::derive_window,
      "even positions, then odd ones", "position mod 2", "before append", "0", "cold-compress"},
+    {"lsh", "", "budget sinks recent compare bits? seed=0", detail::make_lsh,
+     [](policy_fields& f, std::uint32_t budget) {
+       detail::derive_window(f, budget);
+       f.otherwise("compare", "key");
+     },
+     "the key whose signature differs most from the arriving one", "-Hamming distance of sign codes", "before append", "bits / 8",
+     "arXiv 2412.16187"},
 };
 
 /// Every name and alias, for messages.

@@ -7,6 +7,7 @@
 #include <kvsift/policy/policy.hpp>
 #include <kvsift/scope/most_varying.hpp>
 #include <kvsift/score/attention.hpp>
+#include <kvsift/score/hamming.hpp>
 #include <kvsift/score/key_norm.hpp>
 #include <kvsift/score/pooled.hpp>
 #include <kvsift/score/position.hpp>
@@ -92,6 +93,13 @@ constexpr auto key_norm(std::uint32_t budget, std::uint32_t sinks, std::uint32_t
 constexpr auto keep_it_odd(std::uint32_t budget, std::uint32_t sinks, std::uint32_t recent) {
   return policy{uniform_budget{budget}, at_prompt_end(even_first{}, protect{sinks, recent}),
                 making_room(even_first{}, protect{sinks, recent})};
+}
+
+/// LSH-E / HashEvict (arXiv 2412.16187): the slot whose key's signature differs most from that of the arriving key, or with
+/// `by_query` of the mean of its group's queries, goes. A prompt keeps the sinks and its last budget - sinks tokens.
+constexpr auto lsh(std::uint32_t budget, std::uint32_t sinks, std::uint32_t recent, signature code = {}, bool by_query = false) {
+  return policy{uniform_budget{budget}, at_prompt_end(oldest_first{}, protect{sinks}),
+                making_room(hamming{code, by_query}, protect{sinks, recent})};
 }
 
 /// A random slot goes: a baseline. Draws depend on (seed, layer, head, position, tokens seen) and nothing else.

@@ -62,6 +62,11 @@ constexpr bool needs_slots_in_order(Score const& score) {
   else return detail::ask_for_order{}(score);
 }
 
+/// Whether a rule's values are written to an array before its decision, though one head decides.
+template <class Rule>
+inline constexpr bool values_are_summed = chosen_at_run_time<decltype(Rule::score)> || chosen_at_run_time<decltype(Rule::scope)> ||
+                                          prepared_score<decltype(Rule::score)>;
+
 /// At these moments, the slots of lowest score among those that neither the guards nor the ranked scope take out go.
 template <score_source Score, ranked_scope Scope = all_slots>
 struct rule {
