@@ -25,10 +25,11 @@ using reference_model::bad_file;
 using cache_type = kvsift::kv_tensor<kvsift::any_policy>;
 using positions = std::vector<std::uint32_t>;
 
-/// One layer, teacher-forced. queries [T, Hq, D], keys and values [T, Hkv, D], projection [D, bits] or empty.
+/// One layer, teacher-forced. queries [T, Hq, D], keys and values [T, Hkv, D], projection [D, bits] or empty,
+/// uniforms [T, Hkv] or empty.
 struct trace {
   std::uint32_t tokens = 0, query_heads = 0, kv_heads = 0, dim = 0, bits = 0;
-  std::vector<float> queries, keys, values, projection;
+  std::vector<float> queries, keys, values, projection, uniforms;
 };
 
 trace load_trace(std::string const& path) {
@@ -64,6 +65,15 @@ trace load_trace(std::string const& path) {
     t.projection.resize(shape[0] * shape[1]);
     file.read("projection", shape, t.projection.data());
   }
+  if (auto const found = file.tensors().find("uniforms"); found != file.tensors().end()) {
+    std::vector<std::uint64_t> const shape = found->second.shape, expected = {q[0], k[1]};
+    if (shape != expected)
+      throw bad_file(path, "tensor 'uniforms' has shape " + reference_model::shown(shape) + "; give one draw for each token and KV head, " + reference_model::shown(expected));
+    t.uniforms.resize(q[0] * k[1]);
+    file.read("uniforms", shape, t.uniforms.data());
+    for (float const u : t.uniforms)
+      if (!(u >= 0 && u < 1)) throw bad_file(path, "tensor 'uniforms' holds " + std::to_string(u) + "; give draws from 0 to below 1");
+  }
   return t;
 }
 
@@ -91,7 +101,7 @@ void run(Executor const& on, std::uint32_t threads, trace const& t, kvsift::cata
   std::vector<positions> before(t.kv_heads);
 
   auto const feed = [&](std::uint32_t first, std::uint32_t tokens) {
-    kvsift::step(on, cache.layer(0), {t.queries.data() + first * q, t.keys.data() + first * k, t.values.data() + first * k, tokens},
+    kvsift::step(on, cache.layer(0), {t.queries.data() + first * q, t.keys.data() + first * k, t.values.data() + first * k, tokens, first < prompt},
                  outputs.data() + first * q);
     kvsift::evict(on, cache);
     for (std::uint32_t h = 0; h < t.kv_heads; ++h) {
@@ -104,7 +114,7 @@ void run(Executor const& on, std::uint32_t threads, trace const& t, kvsift::cata
       print_positions(out, gone);
     }
   };
-  feed(0, prompt);
+  for (std::uint32_t first = 0, piece = 0; first < prompt; first += piece) feed(first, piece = cache.next_piece(0, prompt - first));
   for (std::uint32_t h = 0; h < t.kv_heads; ++h)  // of heads that competed, what each was given
     out << "{\"event\":\"budget\",\"head\":" << h << ",\"slots\":" << (policy.bounded ? cache.view().row(h).state->limit : t.tokens) << "}\n";
   for (std::uint32_t token = prompt; token < t.tokens; ++token) feed(token, 1);
@@ -148,6 +158,11 @@ int replay(arguments const& a) {
     if (t.bits == 0) throw bad_file(a.trace, "tensor 'projection' is missing; the policy compares signatures and takes it from the trace");
     stated.fields.projection = {t.projection.data(), t.projection.size()};
     stated.fields.projection_bits = t.bits;
+    policy = make();
+  }
+  if (policy.value.facts().draws) {
+    if (t.uniforms.empty()) throw bad_file(a.trace, "tensor 'uniforms' is missing; the policy draws and takes its draws from the trace");
+    stated.fields.draws = {t.uniforms.data(), t.tokens, 1, t.kv_heads};
     policy = make();
   }
   std::uint32_t const prompt = whole("--prompt", a.prompt, 1, t.tokens);

@@ -41,7 +41,7 @@ void apply(std::string const& set, stated_policy& stated) {
   }
 }
 
-// `slots` for everyone who has a budget. That of streaming_llm is sinks + recent: its window gives way, unless --set says it.
+// `slots` for everyone who has a budget. Where that is sinks + recent the window gives way, unless --set says it.
 void apply_budget(std::uint32_t slots, policy_request const& asked, stated_policy& stated) {
   bool const recent_set = std::any_of(asked.sets.begin(), asked.sets.end(), [](std::string const& s) {
     return s.rfind("recent=", 0) == 0 || s.find(".recent=") != std::string::npos;
@@ -52,10 +52,10 @@ void apply_budget(std::uint32_t slots, policy_request const& asked, stated_polic
     bool const own = !f->policy.empty();
     if (own && !kvsift::has_field(kvsift::find_policy(f->policy), "budget")) continue;
     f->set("budget", slots);
-    if (!own || kvsift::find_policy(f->policy).name != std::string_view("streaming_llm") || !f->has("recent") || recent_set) continue;
+    if (!own || !kvsift::budget_is_sum(kvsift::find_policy(f->policy)) || !f->has("recent") || recent_set) continue;
     f->otherwise("sinks", 4u);
     if (slots <= (*f)["sinks"])
-      throw usage_error("--budget is " + std::to_string(slots) + "; streaming_llm needs more than its " + std::to_string((*f)["sinks"]) + " sinks");
+      throw usage_error("--budget is " + std::to_string(slots) + "; " + f->policy + " needs more than its " + std::to_string((*f)["sinks"]) + " sinks");
     f->set("recent", slots - (*f)["sinks"]);
   }
 }
@@ -119,7 +119,7 @@ policy_choice choose_policy(policy_request const& asked) {
     std::uint32_t derived = 0;  // what a bare name derives its defaults from
     if (named) {
       choice.name = kvsift::find_policy(asked.policy).name;
-      bool const enough = choice.name == "full" || stated.fields.has("budget") || (choice.name == "streaming_llm" && stated.fields.has("recent"));
+      bool const enough = choice.name == "full" || stated.fields.has("budget") || (kvsift::budget_is_sum(kvsift::find_policy(asked.policy)) && stated.fields.has("recent"));
       if (!enough) throw usage_error("--policy is " + choice.name + ", which needs a budget; give --budget N or P%");
       derived = stated.fields.has("budget") ? stated.fields["budget"] : 1;
     } else {

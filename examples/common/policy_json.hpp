@@ -83,6 +83,7 @@ inline kvsift::policy_fields within(kvsift::policy_fields phase, kvsift::policy_
   phase.layers = whole.layers;
   phase.projection = whole.projection;
   phase.projection_bits = whole.projection_bits;
+  phase.draws = whole.draws;
   return phase;
 }
 

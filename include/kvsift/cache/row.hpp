@@ -16,6 +16,7 @@ struct row_state {
   std::uint32_t next = 0;           ///< position of the next token = tokens seen
   std::uint32_t observed_from = 0;  ///< see head_context
   std::uint32_t limit = 0;          ///< budget of this head in slots
+  std::uint32_t fed_from = 0;       ///< see head_context
 };
 
 /// One row of the cache as a task sees it: its slots' keys, values, positions and columns. Trivially copyable.
@@ -38,7 +39,7 @@ struct row_view {
     return static_cast<typename C::element*>(columns[Columns::template index<C>()]);
   }
   KVSIFT_HOST_DEVICE head_context context(std::uint32_t held) const {
-    return {layer, sequence, head, held, state->limit, state->next, state->observed_from};
+    return {layer, sequence, head, held, state->limit, state->next, state->observed_from, state->fed_from};
   }
 };
 

@@ -37,9 +37,12 @@ struct head_context {
   std::uint32_t limit = 0;          ///< its budget
   std::uint32_t next = 0;           ///< position of the next token to arrive = tokens seen
   std::uint32_t observed_from = 0;  ///< last position of the prompt, which counts as one observation
+  std::uint32_t fed_from = 0;       ///< position of the first query that fed the columns: 0 unless a rule is silent
 
-  /// Queries that saw the token at `position`, its own included: no bytes are stored for them.
-  KVSIFT_HOST_DEVICE constexpr std::uint32_t visits(std::uint32_t position) const { return next - position; }
+  /// Queries that saw the token at `position` and fed the columns, its own included: no bytes are stored for them.
+  KVSIFT_HOST_DEVICE constexpr std::uint32_t visits(std::uint32_t position) const {
+    return next - (position > fed_from ? position : fed_from);
+  }
   /// Observations of that token, a whole prompt being one.
   KVSIFT_HOST_DEVICE constexpr std::uint32_t observations(std::uint32_t position) const {
     return next - (position > observed_from ? position : observed_from);

@@ -129,18 +129,28 @@ KVSIFT_HOST_DEVICE void dispose(G const& g, Disposal const& disposal, row_view<C
   }
 }
 
-/// Brings rows that decide together down to limit - room slots, one victim after the other. Nothing happens where they
-/// hold no more. sums [2, capacity] as with_candidates asks, words [2 x threads]. Payload: a disposed_payload.
+/// How far rows are cut that hold more than limit - room slots.
+struct cut_depth {
+  std::uint32_t room = 0;   ///< down to limit - room
+  std::uint32_t piece = 0;  ///< not 0: by as many slots as the piece brought
+
+  KVSIFT_HOST_DEVICE std::uint32_t target(std::uint32_t held, std::uint32_t limit) const {
+    if (std::uint64_t{held} + room <= limit) return held;
+    return piece != 0 ? held - piece : limit > room ? limit - room : 0;
+  }
+};
+
+/// Brings rows that decide together down to as many slots as `depth` says, one victim after the other. Nothing happens where
+/// they hold no more. sums [2, capacity] as with_candidates asks, words [2 x threads]. Payload: a disposed_payload.
 /// Per victim: the columns that the rule reads, once or twice; one slot moved.
 template <class Payload, cooperative_group G, class Columns, class Rule, class Disposal>
 KVSIFT_HOST_DEVICE void cut_rows(G const& g, deciding_rows<Columns> const& rows, Rule const& rule, Disposal const& disposal,
-                                 std::uint32_t room, float* sums, std::uint32_t* words) {
+                                 cut_depth depth, float* sums, std::uint32_t* words) {
+  std::uint32_t const target = depth.target(rows(0).state->held, rows(0).state->limit);
   for (;;) {
-    auto const first = rows(0);
-    std::uint32_t const held = first.state->held;
-    std::uint32_t const limit = first.state->limit;
+    std::uint32_t const held = rows(0).state->held;
     g.sync();
-    if (held == 0 || held + room <= limit) return;
+    if (held <= target) return;
     std::uint32_t chosen = held;
     detail::with_candidates(g, rows, rule, sums, words, [&](auto const& c) { chosen = choose_one(g, c, words); });
     if (chosen >= held) return;  // everything is guarded: the plan refuses such policies

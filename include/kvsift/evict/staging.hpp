@@ -44,7 +44,7 @@ struct staging_rows {
     cache_shape const& shape = planes.shape;
     row_view<Columns> row = planes.row(first + h);
     std::size_t const stride = std::size_t{shape.kv_heads} * shape.head_dim;
-    std::size_t const begin = row.sequence * piece.tokens * stride + std::size_t{row.head} * shape.head_dim;
+    std::size_t const begin = piece.first(row.sequence) * stride + std::size_t{row.head} * shape.head_dim;
     row.keys = {reinterpret_cast<std::byte*>(const_cast<float*>(piece.keys + begin)), stride * sizeof(float)};
     row.values = {reinterpret_cast<std::byte*>(const_cast<float*>(piece.values + begin)), stride * sizeof(float)};
     row.layer = layer;
@@ -114,7 +114,7 @@ struct stage_task {
       return;
     }
     std::size_t const queries = std::size_t{shape.query_heads()} * shape.head_dim;
-    std::size_t const begin = row.sequence * tokens * queries + std::size_t{row.head} * shape.group * shape.head_dim;
+    std::size_t const begin = staging.piece.first(row.sequence) * queries + std::size_t{row.head} * shape.group * shape.head_dim;
     attend_piece<plain<float>>(g, shape, stored, row, cache.rotary, 0, tokens, staging.piece.queries + begin, out + begin, about,
                                cache.scratch(block));
   }

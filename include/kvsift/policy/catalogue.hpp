@@ -48,7 +48,8 @@ inline void derive_excluded(policy_fields& f, std::uint32_t budget) {
   f.otherwise("budget", budget);
   std::uint32_t const b = f["budget"];
   f.otherwise("newest", std::min(10u, b - 1));
-  f.otherwise("excluded", three_tenths(b) > 9 ? three_tenths(b) - 9 : 0u);
+  bool const reference = f.has("profile") && f.word("profile") == "reference";  // the newest count among the excluded
+  f.otherwise("excluded", reference ? std::min(three_tenths(b) + 1, b) : three_tenths(b) > 9 ? three_tenths(b) - 9 : 0u);
 }
 inline void derive_deviation(policy_fields& f, std::uint32_t budget) {
   derive_excluded(f, budget);
@@ -58,8 +59,23 @@ inline void derive_streaming(policy_fields& f, std::uint32_t budget) {
   f.otherwise("sinks", 4u);
   if (f.has("recent")) return;
   std::uint32_t const b = f.has("budget") ? f["budget"] : budget;
-  if (b <= f["sinks"]) refuse_field("budget", std::to_string(b), "streaming_llm needs more than its " + std::to_string(f["sinks"]) + " sinks");
+  if (b <= f["sinks"]) refuse_field("budget", std::to_string(b), f.policy + " needs more than its " + std::to_string(f["sinks"]) + " sinks");
   f.set("recent", b - f["sinks"]);
+}
+/// EasyKV: pieces of 8 where they fit; a tenth of the budget is the recent window, or with the piece the slots out of scope.
+inline void derive_strided(policy_fields& f, std::uint32_t budget) {
+  f.otherwise("budget", budget);
+  std::uint32_t const b = f["budget"];
+  f.otherwise("stride", std::clamp(b / 4, 1u, 8u));
+  f.otherwise("sinks", std::min(4u, b / 4));
+  f.otherwise("score", "mean");
+  f.otherwise("scope", f.has("recent") ? "window" : "deviation");
+  std::uint32_t const tenth = b / 10, s = f["stride"];
+  if (f.word("scope") == "window") return f.otherwise("recent", std::max(1u, tenth));
+  f.otherwise("newest", std::min(10u, b / 4));
+  bool const reference = f.has("profile") && f.word("profile") == "reference";
+  std::uint32_t const beyond = tenth + s > 10 ? tenth + s - 10 : 0;
+  f.otherwise("excluded", reference ? std::min(tenth + s + f["sinks"], b + 1 - std::min(b, s)) : b < 40 ? 0u : beyond);
 }
 
 inline void derive_snapkv(policy_fields& f, std::uint32_t budget) {
@@ -104,13 +120,48 @@ inline any_policy make_lsh(policy_fields const& f) {
   return to_any(lsh(f["budget"], f["sinks"], f["recent"], signature{bits, f.seed(), f.projection}, f.word("compare") == "query"));
 }
 
-inline any_policy make_streaming(policy_fields const& f) {
+/// Sinks + recent of a policy that has no other budget. Throws bad_argument.
+inline void check_parts(policy_fields const& f, char const* name, std::uint32_t least_sinks) {
   std::uint64_t const slots = std::uint64_t{f["sinks"]} + f["recent"];
-  if (f["recent"] == 0) refuse_field("recent", "0", "streaming_llm keeps at least 1");
+  if (f["recent"] == 0) refuse_field("recent", "0", std::string(name) + " keeps at least 1");
+  if (f["sinks"] < least_sinks) refuse_field("sinks", std::to_string(f["sinks"]), std::string(name) + " keeps at least " + std::to_string(least_sinks));
   if (slots > most_slots || (f.has("budget") && f["budget"] != slots))
     refuse_field(f.has("budget") ? "budget" : "recent", std::to_string(f[f.has("budget") ? "budget" : "recent"]),
-                 "streaming_llm keeps sinks + recent = " + std::to_string(slots) + " slots; leave the budget out or make them agree");
+                 std::string(name) + " keeps sinks + recent = " + std::to_string(slots) + " slots; leave the budget out or make them agree");
+}
+
+inline any_policy make_streaming(policy_fields const& f) {
+  check_parts(f, "streaming_llm", 0);
   return to_any(streaming_llm(f["sinks"], f["recent"]));
+}
+
+inline any_policy make_reservoir(policy_fields const& f) {
+  check_parts(f, "reservoir", 1);
+  return to_any(reservoir(f["sinks"], f["recent"], f.seed(), f.draws));
+}
+
+inline any_policy make_roco(policy_fields const& f) {
+  if (f.word("profile") == "reference") return to_any(reference_roco(f["budget"], f["excluded"], f["newest"], f["sinks"]));
+  return to_any(roco(f["budget"], f["excluded"], f["newest"], f["sinks"]));
+}
+
+inline any_policy make_strided(policy_fields const& f) {
+  bool const window = f.word("scope") == "window", reference = f.word("profile") == "reference";
+  for (char const* const field : {"recent", "excluded", "newest"}) {
+    bool const own = window == (std::string_view(field) == "recent");
+    if (f.has(field) && !own) refuse_field(field, std::to_string(f[field]), "the scope '" + f.word("scope") + "' has no such field; remove it");
+    if (!f.has(field) && own && field != std::string_view("newest"))
+      throw bad_argument("policy field '" + std::string(field) + "' is missing; the scope '" + f.word("scope") + "' of strided requires it");
+  }
+  std::uint32_t const newest = f.has("newest") ? f["newest"] : 10;
+  auto const with_scope = [&](auto score) {
+    std::uint32_t const budget = f["budget"], stride = f["stride"], sinks = f["sinks"];
+    if (window && reference) return to_any(reference_strided(budget, stride, score, protect{sinks, f["recent"]}));
+    if (window) return to_any(strided(budget, stride, score, protect{sinks, f["recent"]}));
+    if (reference) return to_any(reference_strided(budget, stride, score, protect{}, forced_then_varying{f["excluded"], newest, sinks}));
+    return to_any(strided(budget, stride, score, protect{sinks, newest}, most_varying{f["excluded"]}));
+  };
+  return f.word("score") == "mean" ? with_scope(mean_attention{}) : with_scope(accumulated_attention{});
 }
 
 }  // namespace detail
@@ -134,7 +185,7 @@ inline constexpr catalogue_entry catalogue[] = {
      [](policy_fields& f, std::uint32_t budget) { f.otherwise("budget", budget); },
      "the lowest attention of the newest query", "a(newest query)", "after attention", "4", "arXiv 2401.06104"},
     {"roco", "", "budget excluded newest=10 sinks=0 profile=fixed",
-     [](policy_fields const& f) { return to_any(roco(f["budget"], f["excluded"], f["newest"], f["sinks"])); }, detail::derive_excluded,
+     detail::make_roco, detail::derive_excluded,
      "the lowest mean outside the most varying", "S1 / c; scope max(0, S2 / c - (S1 / c)^2)", "after attention", "8", "arXiv 2402.06262"},
     {"deviation_scope", "", "budget excluded score newest=10 sinks=0",
      [](policy_fields const& f) {
@@ -143,6 +194,13 @@ inline constexpr catalogue_entry catalogue[] = {
      },
      detail::derive_deviation,
      "the lowest sum or mean outside the most varying", "S1 or S1 / c; scope as roco", "after attention", "8", "arXiv 2402.06262"},
+    {"strided", "h2o_head_std_avg", "budget stride sinks=4 score scope recent? excluded? newest? profile=fixed", detail::make_strided,
+     detail::derive_strided,
+     "as many slots as a piece brought, then one a step", "S1 or S1 / c; all slots, or scope as roco", "after attention",
+     "4 (scope deviation: 8)", "arXiv 2402.06262"},
+    {"reservoir", "", "sinks recent budget? seed=0", detail::make_reservoir, detail::derive_streaming,
+     "the oldest recent token, or a start token it displaces", "a(newest query), draw(seed, token, layer, head)", "after attention", "4",
+     "kv-cache-sampling"},
     {"recent_global", "", "budget sinks",
      [](policy_fields const& f) { return to_any(recent_global(f["budget"], f["sinks"])); }, detail::derive_sinks,
      "the oldest outside the sinks", "position", "before append", "0", "cold-compress"},
@@ -201,6 +259,13 @@ void for_each_field(catalogue_entry const& entry, F const& f) {
   }
 }
 
+/// Whether sinks + recent are the budget of a policy, which may then be left out.
+inline bool budget_is_sum(catalogue_entry const& entry) {
+  bool found = false;
+  for_each_field(entry, [&](std::string_view field, char mark, std::string_view) { found = found || (field == "budget" && mark == '?'); });
+  return found;
+}
+
 inline bool has_field(catalogue_entry const& entry, std::string_view name) {
   bool found = false;
   for_each_field(entry, [&](std::string_view field, char, std::string_view) { found = found || field == name; });
@@ -237,6 +302,7 @@ inline void check_room(any_rule const& rule, policy_fields const& f, std::uint32
   add(f.has("recent") ? "recent" : "newest", g.newest);
   add("excluded", rule.scope.excluded());
   add("pinned", g.pinned);
+  if (includes(rule.when, moment::piece_end)) add("stride", rule.stride);
   refuse_field(f.layers.empty() ? "budget" : "layers", std::to_string(limit),
                sum + " leave no slot that may go; raise the budget or protect less");
 }
@@ -292,7 +358,7 @@ inline catalogue_policy join_phases(catalogue_policy const& prompt, catalogue_po
                        " for decode; give both the same");
   catalogue_policy joined = decode;
   joined.value.budget = prompt.value.budget;
-  joined.value.rules.first = restrict_to(prompt.value, moment::prompt_end);
+  joined.value.rules.first = restrict_to(prompt.value, moment::prompt_end | moment::piece_end);
   joined.value.rules.rest.first = restrict_to(decode.value, moment::before_append | moment::after_attention);
   joined.value.columns();  // refuses one column with two parameters
   return joined;

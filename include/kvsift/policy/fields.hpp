@@ -13,6 +13,7 @@
 
 #include <kvsift/core/check.hpp>
 #include <kvsift/core/span.hpp>
+#include <kvsift/score/reservoir.hpp>
 
 // What a user may state of a policy: the fields of a policy file, of --set, of a configuration. Host only.
 namespace kvsift {
@@ -35,6 +36,7 @@ inline constexpr field_description field_table[] = {
     {"recent", field_kind::number, 0, most_slots, ""},
     {"newest", field_kind::number, 0, most_slots, ""},
     {"excluded", field_kind::number, 0, most_slots, ""},
+    {"stride", field_kind::number, 1, most_slots, ""},
     {"history", field_kind::number, 1, 65536, ""},
     {"window", field_kind::number, 1, most_slots, ""},
     {"kernel", field_kind::number, 1, 65535, ""},
@@ -47,7 +49,8 @@ inline constexpr field_description field_table[] = {
     {"pool", field_kind::word, 0, 0, "max|avg"},
     {"group", field_kind::word, 0, 0, "mean|max|sum"},
     {"compare", field_kind::word, 0, 0, "key|query"},
-    {"profile", field_kind::word, 0, 0, "fixed"},
+    {"scope", field_kind::word, 0, 0, "window|deviation"},
+    {"profile", field_kind::word, 0, 0, "fixed|reference"},
 };
 
 using field_value = std::variant<std::uint64_t, bool, std::string, double>;
@@ -129,6 +132,7 @@ class policy_fields {
   std::vector<std::uint32_t> layers;      ///< slots per head of each layer; empty: `budget` everywhere
   span<float const> projection{};         ///< [head_dim, projection_bits] of signatures, the caller's; empty: drawn from the seed
   std::uint32_t projection_bits = 0;
+  supplied_draws draws{};                 ///< of policies that draw, the caller's; none: counted from the seed
 
   policy_fields() = default;
   explicit policy_fields(std::string name) : policy(std::move(name)) {}

@@ -33,6 +33,10 @@ struct policy_facts {
   moment moments{};               ///< every moment at which some rule acts
   bool shared = false;             ///< some rule's heads decide together
   bool neighbours = false;         ///< some rule of decode looks at neighbouring slots: not legal
+  std::uint32_t stride = 0;        ///< tokens of the pieces that a long prompt is taken in; 0: it is taken whole
+  bool silent = false;             ///< see rule
+  bool whole_and_pieces = false;   ///< rules ask for both: not legal
+  bool draws = false;              ///< some rule's score takes draws that may be supplied
   bool summed = false;             ///< some rule's values are written to an array before a decision
   arriving looks_at{};             ///< the most that some rule's score looks at of an arriving token
   bool looks_too_late = false;     ///< it is asked at a moment when none arrives
@@ -66,6 +70,11 @@ constexpr void gather(rule_list<First, Rest...> const& rules, policy_facts& fact
   } else if (later && rules.first.needs() > facts.decode_limit) {
     facts.decode_limit = rules.first.needs();
   }
+  if (includes(rules.first.when, moment::piece_end) && facts.stride == 0) {
+    facts.stride = rules.first.stride;
+    facts.silent = rules.first.silent;
+  }
+  facts.draws = facts.draws || (rules.first.when != moment{} && takes_draws(rules.first.score));
   gather(rules.rest, facts);
 }
 
@@ -87,6 +96,7 @@ struct policy {
   constexpr policy_facts facts() const {
     policy_facts f;
     detail::gather(rules, f);
+    f.whole_and_pieces = includes(f.moments, moment::prompt_end) && f.stride != 0;
     return f;
   }
   friend constexpr bool operator==(policy const&, policy const&) = default;
