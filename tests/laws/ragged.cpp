@@ -27,7 +27,6 @@ heads_of_their_own random_heads(std::uint64_t seed) {
   support::draws d(seed + 77);
   for (kvsift::any_rule* const rule : {&c.s.policy.first, &c.s.policy.second}) rule->who = kvsift::unit::per_head;
   std::vector<u32> pieces{c.s.pieces[0]};
-  if (c.s.shape.sequences > 1 && c.s.policy.at(kvsift::moment::prompt_end) == nullptr) pieces = {1};
   while (pieces.size() < 25) pieces.push_back(1);
   c.s.pieces = pieces;
   for (u32 i = 0; i < c.s.shape.layers * c.s.shape.kv_heads; ++i)

@@ -3,7 +3,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -126,6 +128,58 @@ TEST_CASE("sums, means, last rows and deviations: sixty steps at a budget of for
   victims.resize(14);
   CHECK(listed(victims) == listed(recorded));
   agrees(vectors, "V5_decode_B40_T60_recency_ideal", decode(oracle::streaming_llm(0, 40), 60, hashed_weight));
+}
+
+TEST_CASE("as published: forced slots rank last, pieces that evict nothing are not observed") {
+  support::json const vectors = support::parse_json(support::read_file(support::test_data() / "easykv_vectors.json"));
+  using oracle::score;
+  auto const table = [&rows = vectors["table1"]](int t, int j) { return rows[std::to_string(t)][static_cast<std::size_t>(j)].value; };
+  oracle::deviation_scope const roco(score::mean, 4, 0, 10, 2, oracle::scope_profile::forced);
+  agrees(vectors, "V3b_roco_table1_B4_k3_P10", decode(roco, 8, table));
+
+  auto const in_pieces = [&](char const* name, std::unique_ptr<oracle::rule> inner, bool silent) {
+    CAPTURE(name);
+    oracle::strided const rule(std::move(inner), 8, silent);
+    oracle::slot_list slots;
+    std::vector<std::string> gone, expected;
+    for (int token = 0; token < 160; ++token) {
+      oracle::slot arriving;
+      arriving.position = token;
+      slots.push_back(arriving);
+      if (token >= 88 || !silent) rule.observe(slots, normalised(slots, hashed_weight, token));
+      if (token < 88 || token % 8 != 7) continue;
+      oracle::choice const c = rule.cut(slots, {}, 8);
+      gone.push_back(listed(c.positions));
+      oracle::remove(slots, c.positions);
+    }
+    for (char const* const mode : {"_enc", "_ppl"}) {
+      support::json const& recorded = vectors["V6_prefill_L160_b0.5_s8_" + std::string(name) + mode];
+      expected.clear();
+      for (support::json const& piece : recorded["evictions"].items) expected.push_back(listed(piece.whole_numbers()));
+      CHECK(gone == expected);
+      CHECK(listed(oracle::positions_of(slots)) == listed(recorded["survivors"].whole_numbers()));
+    }
+  };
+  auto const window = [] { return std::make_unique<oracle::column_attention>(score::accumulated, 88, 4, 8); };
+  auto const scope = [](oracle::scope_profile p) {
+    return std::make_unique<oracle::deviation_scope>(score::mean, 88, 4, 10, p == oracle::scope_profile::fixed ? 6 : 20, p);
+  };
+  in_pieces("h2o_head_keep0", window(), true);
+  in_pieces("h2o_head_keep1", window(), false);
+  in_pieces("roco_keep0", scope(oracle::scope_profile::forced), true);
+  in_pieces("roco_keep1", scope(oracle::scope_profile::fixed), false);
+  in_pieces("roco_keep1", scope(oracle::scope_profile::forced), false);
+}
+
+TEST_CASE("reservoir: three heads of a cache of two and three") {
+  auto const decide = [](std::vector<double> const& row, double draw) {
+    oracle::slot_list slots = prompt_of(6);
+    for (std::size_t i = 0; i < 6; ++i) slots[i].last = row[i];
+    return listed(oracle::reservoir(2, 3).drawn(slots, draw).positions);
+  };
+  CHECK(decide({.40, .10, .30, .05, .05, .10}, 0.639427) == "2");
+  CHECK(decide({.20, .30, .04, .16, .10, .20}, 0.025011) == "0");
+  CHECK(decide({.15, .15, .30, .10, .10, .20}, 0.275029) == "0");
 }
 
 TEST_CASE("heavy_hitter: a prompt of four and rows given by position") {

@@ -81,6 +81,14 @@ class rule {
   /// true: nothing goes in decode, heads grow.
   virtual bool grows() const { return false; }
 
+  /// Tokens of the pieces that a long prompt comes in; 0: it comes whole.
+  virtual int stride() const { return 0; }
+  /// true: a piece that evicts nothing is not observed.
+  virtual bool silent() const { return false; }
+  /// true: a decision takes a draw in [0, 1) and is drawn().
+  virtual bool draws() const { return false; }
+  virtual choice drawn(slot_list const& slots, double) const { return victim(slots, 0); }
+
   /// What goes when the prompt `map` is longer than the limit; every row was observed.
   virtual choice cut(slot_list const& slots, attention_map const& map, int count) const = 0;
   /// The same for all heads at once, `count` a head or as they compete for them.

@@ -33,6 +33,7 @@ inline oracle::trace read_trace(std::filesystem::path const& path) {
     t.bits = static_cast<int>(found->second.shape.at(1));
     t.projection = found->second.numbers;
   }
+  if (auto const found = tensors.find("uniforms"); found != tensors.end()) t.uniforms = found->second.numbers;
   return t;
 }
 
@@ -43,6 +44,7 @@ inline std::string trace_bytes(oracle::trace const& t) {
                                         {"keys", {{n(t.tokens), n(t.kv_heads), n(t.dim)}, t.keys}},
                                         {"values", {{n(t.tokens), n(t.kv_heads), n(t.dim)}, t.values}}};
   if (t.bits != 0) tensors["projection"] = {{n(t.dim), n(t.bits)}, t.projection};
+  if (!t.uniforms.empty()) tensors["uniforms"] = {{n(t.tokens), n(t.kv_heads)}, t.uniforms};
   return to_safetensors(tensors);
 }
 
