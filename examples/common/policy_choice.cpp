@@ -24,12 +24,6 @@ std::optional<std::uint32_t> whole(std::string_view text) {
   return static_cast<std::uint32_t>(value);
 }
 
-bool in_catalogue(std::string const& name) {
-  for (kvsift::catalogue_entry const& e : kvsift::catalogue)
-    if (name == e.name || (*e.alias != '\0' && name == e.alias)) return true;
-  return false;
-}
-
 void apply(std::string const& set, stated_policy& stated) {
   std::size_t const equals = set.find('=');
   if (equals == 0 || equals == std::string::npos || equals + 1 == set.size())
@@ -99,7 +93,7 @@ std::uint32_t slots_of(std::string const& budget, std::uint64_t base) {
 }
 
 policy_choice choose_policy(policy_request const& asked) {
-  bool const named = in_catalogue(asked.policy);
+  bool const named = kvsift::is_policy_name(asked.policy);
   if (!named && !std::filesystem::exists(asked.policy)) {
     bool const path = asked.policy.find_first_of("/.") != std::string::npos;
     throw usage_error("--policy is '" + asked.policy + "'; " +
