@@ -127,4 +127,15 @@ policy_choice choose_policy(policy_request const& asked) {
   return choice;
 }
 
+policy_choice load_policy(std::string const& file, std::span<float const> projection, std::uint32_t bits) {
+  stated_policy stated = read_policy(file, load_policy_object(file));
+  stated.fields.projection = {projection.data(), projection.size()};
+  stated.fields.projection_bits = bits;
+  try {
+    return {std::filesystem::path(file).stem().string(), stated.storage, make_policy(stated)};
+  } catch (kvsift::bad_argument const& wrong) {
+    throw bad_file(file, wrong.what());
+  }
+}
+
 }  // namespace programs

@@ -1,6 +1,7 @@
 #pragma once
 // Which policy a run uses: a name or a file, with what the command line says about it.
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -33,5 +34,9 @@ std::uint32_t slots_of(std::string const& budget, std::uint64_t base);
 // The policy that is asked for. A bare name takes the defaults of the originals for its budget; a file states every field
 // that its policy requires. Throws usage_error, bad_file or bad_argument: one line that names argument or field.
 policy_choice choose_policy(policy_request const& asked);
+
+// The policy that a file states in full. projection [head_dim, bits]: that of its signatures, of which `bits` must then be
+// true; empty: drawn from the seed. It must live as long as the policy. Throws bad_file.
+policy_choice load_policy(std::string const& file, std::span<float const> projection = {}, std::uint32_t bits = 0);
 
 }  // namespace programs

@@ -66,7 +66,8 @@ inline void derive_streaming(policy_fields& f, std::uint32_t budget) {
 inline any_policy make_lsh(policy_fields const& f) {
   std::uint32_t const given = f.projection_bits;
   std::uint32_t const bits = f.has("bits") ? f["bits"] : given != 0 ? given : 16;
-  if (given != 0 && bits != given) refuse_field("bits", std::to_string(bits), "the projection has " + std::to_string(given) + "; leave bits out or make them agree");
+  if (given != 0 && bits != given)
+    refuse_field("bits", std::to_string(bits), "the projection has " + std::to_string(given) + "; leave bits out or make them agree");
   return to_any(lsh(f["budget"], f["sinks"], f["recent"], signature{bits, f.seed(), f.projection}, f.word("compare") == "query"));
 }
 
