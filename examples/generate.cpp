@@ -9,12 +9,11 @@
 #include <string>
 #include <vector>
 
-#include <CLI/CLI.hpp>
-
 #include <common/generation_report.hpp>
 #include <common/output_file.hpp>
 #include <common/retention_map.hpp>
 #include <common/shared_options.hpp>
+#include <common/trace_recorder.hpp>
 #include <reference_model/model/metrics.hpp>
 #include <reference_model/model/sampler.hpp>
 
@@ -33,27 +32,25 @@ struct arguments {
   std::uint32_t record_layer = 0;
 };
 
-void add_options(CLI::App& app, arguments& a) {
-  add_shared_options(app, a.shared, false);
-  CLI::Option* const prompt = app.add_option("--prompt", a.prompt, "Text to continue")->capture_default_str();
-  app.add_option("--prompt-file", a.prompt_file, "File with the text to continue")->excludes(prompt);
-  CLI::Option* const tokens =
-      app.add_option("--tokens", a.tokens, "Positions to run through, the prompt's included")->check(whole_number());
-  app.add_option("--new-tokens", a.new_tokens, "Tokens to generate, the prompt's not included (256)")->check(whole_number())->excludes(tokens);
-  app.add_option("--temperature", a.how.temperature, "0: always the likeliest token; 1: as the model says")->capture_default_str();
-  app.add_option("--top-k", a.how.top_k, "Draw among the K likeliest tokens; 0: among all")->check(whole_number())->capture_default_str();
-  app.add_option("--top-p", a.how.top_p, "Draw among the likeliest tokens that make up P; 1: among all")->capture_default_str();
-  CLI::Option* const ngram =
-      app.add_option("--no-repeat-ngram", a.how.no_repeat_ngram, "No N tokens in a row twice; 0: allowed")->check(whole_number())->capture_default_str();
-  app.add_flag("--allow-repeats", a.allow_repeats, "The same as --no-repeat-ngram 0")->excludes(ngram);
-  CLI::Option* const ignore = app.add_flag("--ignore-eos", a.ignore_ends, "Go on behind the end of a text, on a new line");
-  app.add_flag("--never-eos", a.never_ends, "Never draw the end of a text")->excludes(ignore);
-  CLI::Option* const only = app.add_flag("--text-only", a.text_only, "Print the text and nothing else");
-  app.add_flag("--json", a.as_json, "Print one JSON object in place of text and summary")->excludes(only);
-  CLI::Option* const record = app.add_option("--record", a.record, "Write a trace of one layer for replay (.safetensors)");
-  app.add_option("--record-layer", a.record_layer, "The layer of --record")->check(whole_number())->needs(record)->capture_default_str();
-  app.add_option("--retention-map", a.retention_map, "Write an SVG picture of what was kept, layer x position");
-  describe(app, "generate --policy roco --budget 128 --prompt \"Once upon a time\" --tokens 512 --retention-map map.svg\n"
+void add_options(command_line& line, arguments& a) {
+  add_shared_options(line, a.shared, false);
+  option const prompt = line.add("--prompt", a.prompt, "Text to continue").shows_default();
+  line.add("--prompt-file", a.prompt_file, "File with the text to continue").excludes(prompt);
+  option const tokens = line.add("--tokens", a.tokens, "Positions to run through, the prompt's included");
+  line.add("--new-tokens", a.new_tokens, "Tokens to generate, the prompt's not included (256)").excludes(tokens);
+  line.add("--temperature", a.how.temperature, "0: always the likeliest token; 1: as the model says").shows_default();
+  line.add("--top-k", a.how.top_k, "Draw among the K likeliest tokens; 0: among all").shows_default();
+  line.add("--top-p", a.how.top_p, "Draw among the likeliest tokens that make up P; 1: among all").shows_default();
+  option const ngram = line.add("--no-repeat-ngram", a.how.no_repeat_ngram, "No N tokens in a row twice; 0: allowed").shows_default();
+  line.add("--allow-repeats", a.allow_repeats, "The same as --no-repeat-ngram 0").excludes(ngram);
+  option const ignore = line.add("--ignore-eos", a.ignore_ends, "Go on behind the end of a text, on a new line");
+  line.add("--never-eos", a.never_ends, "Never draw the end of a text").excludes(ignore);
+  option const only = line.add("--text-only", a.text_only, "Print the text and nothing else");
+  line.add("--json", a.as_json, "Print one JSON object in place of text and summary").excludes(only);
+  option const record = line.add("--record", a.record, "Write a trace of one layer for replay (.safetensors)");
+  line.add("--record-layer", a.record_layer, "The layer of --record").needs(record).shows_default();
+  line.add("--retention-map", a.retention_map, "Write an SVG picture of what was kept, layer x position");
+  line.example("generate --policy roco --budget 128 --prompt \"Once upon a time\" --tokens 512 --retention-map map.svg\n"
                 "Text goes to standard output as it is made; the summary to standard error. --out writes generate.json and\n"
                 "retention_map.svg.");
 }
@@ -181,10 +178,10 @@ int generate(arguments const& a) {
     map_file->commit();
   }
   if (json_file) {
-    json_file->write(json_line(r.object(text)));
+    json_file->write(r.json(text));
     json_file->commit();
   }
-  if (a.as_json) print_now(json_line(r.object(text)));
+  if (a.as_json) print_now(r.json(text));
   else if (!a.text_only) std::fputs(r.summary().c_str(), stderr);
   return 0;
 }
@@ -193,10 +190,10 @@ int generate(arguments const& a) {
 
 int main(int argc, char** argv) {
   return run_main("generate", [&] {
-    CLI::App app{"Streams text from a model whose KV cache is held to a budget."};
+    command_line line("Streams text from a model whose KV cache is held to a budget.");
     arguments a;
-    add_options(app, a);
-    if (auto const status = parse_arguments(app, argc, argv)) return *status;
+    add_options(line, a);
+    if (auto const status = line.parse(argc, argv)) return *status;
     return generate(a);
   });
 }

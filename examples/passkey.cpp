@@ -26,13 +26,13 @@ struct arguments {
   bool as_json = false;
 };
 
-void add_options(CLI::App& app, arguments& a) {
-  add_shared_options(app, a.shared, true);
-  app.add_option("--length", a.length, "Tokens of a prompt and its answer, at most")->check(whole_number())->capture_default_str();
-  app.add_option("--prompts", a.prompts, "Prompts for each policy and budget, the same for all")->check(whole_number())->capture_default_str();
-  app.add_option("--depths", a.depths, "Places of the key, from the begin to the end of the prompt")->check(whole_number())->capture_default_str();
-  app.add_flag("--json", a.as_json, "Print one JSON object a policy and budget, with tokens, target and answer of each prompt");
-  describe(app, "passkey --policy roco,streaming_llm --budget 100%,50%,25%,12% --prompts 100 --out results\n"
+void add_options(command_line& line, arguments& a) {
+  add_shared_options(line, a.shared, true);
+  line.add("--length", a.length, "Tokens of a prompt and its answer, at most").shows_default();
+  line.add("--prompts", a.prompts, "Prompts for each policy and budget, the same for all").shows_default();
+  line.add("--depths", a.depths, "Places of the key, from the begin to the end of the prompt").shows_default();
+  line.add("--json", a.as_json, "Print one JSON object a policy and budget, with tokens, target and answer of each prompt");
+  line.example("passkey --policy roco,streaming_llm --budget 100%,50%,25%,12% --prompts 100 --out results\n"
                 "--out writes passkey.csv, passkey.svg and passkey.jsonl. P% is of the length.");
 }
 
@@ -77,23 +77,21 @@ std::string answer(loaded_model const& m, session& run, passkey_prompt const& pr
 std::string budget_text(outcome const& o) { return o.choice.bounded() ? std::to_string(o.choice.slots()) : "-"; }
 
 std::string as_json(arguments const& a, outcome const& o, std::vector<passkey_prompt> const& prompts) {
-  ordered_json j;
-  j["policy"] = o.choice.name;
-  j["budget"] = o.choice.bounded() ? ordered_json(o.choice.slots()) : ordered_json(nullptr);
-  j["positions"] = o.plan.in_cache ? "in_cache" : "original";
-  j["storage"] = o.choice.storage;
-  j["length"] = a.length;
-  j["seed"] = a.shared.seed;
-  std::size_t right = 0;
-  ordered_json each = ordered_json::array();
-  for (std::size_t i = 0; i < prompts.size(); ++i) {
-    right += o.right(i, prompts) ? 1u : 0u;
-    each.push_back({{"depth", prompts[i].depth}, {"target", prompts[i].target}, {"answer", o.answers[i]},
-                    {"correct", o.right(i, prompts)}, {"tokens", prompts[i].tokens}});
-  }
-  j["accuracy"] = static_cast<double>(right) / static_cast<double>(prompts.size());
-  j["prompts"] = std::move(each);
-  return json_line(j);
+  std::vector<json_value> each;
+  for (std::size_t i = 0; i < prompts.size(); ++i)
+    each.push_back(json_object({{"depth", prompts[i].depth},
+                                {"target", prompts[i].target},
+                                {"answer", o.answers[i]},
+                                {"correct", o.right(i, prompts)},
+                                {"tokens", prompts[i].tokens}}));
+  return json_line({{"policy", o.choice.name},
+                    {"budget", o.choice.bounded() ? json_value(o.choice.slots()) : nullptr},
+                    {"positions", o.plan.in_cache ? "in_cache" : "original"},
+                    {"storage", o.choice.storage},
+                    {"length", a.length},
+                    {"seed", a.shared.seed},
+                    {"accuracy", accuracy(o, prompts, 0, 1)},
+                    {"prompts", each}});
 }
 
 std::string depth_text(std::vector<passkey_prompt> const& prompts, std::size_t depth) {
@@ -209,10 +207,10 @@ int passkey(arguments const& a) {
 
 int main(int argc, char** argv) {
   return run_main("passkey", [&] {
-    CLI::App app{"Hides a number in a long prompt and asks for it."};
+    command_line line("Hides a number in a long prompt and asks for it.");
     arguments a;
-    add_options(app, a);
-    if (auto const status = parse_arguments(app, argc, argv)) return *status;
+    add_options(line, a);
+    if (auto const status = line.parse(argc, argv)) return *status;
     return passkey(a);
   });
 }

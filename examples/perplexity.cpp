@@ -30,17 +30,15 @@ struct arguments {
   bool as_json = false;
 };
 
-void add_options(CLI::App& app, arguments& a) {
-  add_shared_options(app, a.shared, true);
-  app.add_option("--text", a.text, "Text file (UTF-8)")->required();
-  app.add_option("--tokens", a.tokens, "Of the text the first N tokens, BOS included (all)")->check(whole_number());
-  app.add_option("--window", a.window, "Tokens of a window, its BOS included; each starts with an empty cache (the model's positions)")
-      ->check(whole_number());
-  app.add_option("--from", a.from, "First token of a window that counts")->check(whole_number())->capture_default_str();
-  app.add_option("--prefill", a.prefill, "Tokens of a window that are fed at once, and cut to the budget")
-      ->check(whole_number())->capture_default_str();
-  app.add_flag("--json", a.as_json, "Print one JSON object a policy and budget, in place of the table");
-  describe(app, "perplexity --text stories.txt --policy full,roco,streaming_llm --budget 50%,25% --out results\n"
+void add_options(command_line& line, arguments& a) {
+  add_shared_options(line, a.shared, true);
+  line.add("--text", a.text, "Text file (UTF-8)").required();
+  line.add("--tokens", a.tokens, "Of the text the first N tokens, BOS included (all)");
+  line.add("--window", a.window, "Tokens of a window, its BOS included; each starts with an empty cache (the model's positions)");
+  line.add("--from", a.from, "First token of a window that counts").shows_default();
+  line.add("--prefill", a.prefill, "Tokens of a window that are fed at once, and cut to the budget").shows_default();
+  line.add("--json", a.as_json, "Print one JSON object a policy and budget, in place of the table");
+  line.example("perplexity --text stories.txt --policy full,roco,streaming_llm --budget 50%,25% --out results\n"
                 "--out writes perplexity.csv, perplexity.svg and perplexity.jsonl. P% is of the window.");
 }
 
@@ -107,20 +105,18 @@ void score(loaded_model const& m, arguments const& a, windowed_text const& text,
 }
 
 std::string as_json(arguments const& a, windowed_text const& text, outcome const& o) {
-  ordered_json j;
-  j["policy"] = o.choice.name;
-  j["budget"] = o.choice.bounded() ? ordered_json(o.choice.slots()) : ordered_json(nullptr);
-  j["positions"] = o.plan.in_cache ? "in_cache" : "original";
-  j["storage"] = o.choice.storage;
-  j["from"] = a.from;
-  j["scored"] = o.scored;
-  j["mean_nll"] = o.mean_nll;
-  j["perplexity"] = std::exp(o.mean_nll);
-  j["cache_bytes"] = o.memory.cache();
-  j["windows"] = text.begins.size() - 1;
-  j["tokens"] = text.tokens;
-  j["nll"] = o.nll;
-  return json_line(j);
+  return json_line({{"policy", o.choice.name},
+                    {"budget", o.choice.bounded() ? json_value(o.choice.slots()) : nullptr},
+                    {"positions", o.plan.in_cache ? "in_cache" : "original"},
+                    {"storage", o.choice.storage},
+                    {"from", a.from},
+                    {"scored", o.scored},
+                    {"mean_nll", o.mean_nll},
+                    {"perplexity", std::exp(o.mean_nll)},
+                    {"cache_bytes", o.memory.cache()},
+                    {"windows", text.begins.size() - 1},
+                    {"tokens", text.tokens},
+                    {"nll", o.nll}});
 }
 
 table as_table(windowed_text const& text, std::vector<outcome> const& all) {
@@ -206,10 +202,10 @@ int perplexity(arguments const& a) {
 
 int main(int argc, char** argv) {
   return run_main("perplexity", [&] {
-    CLI::App app{"How well a model predicts a text when its KV cache is held to a budget."};
+    command_line line("How well a model predicts a text when its KV cache is held to a budget.");
     arguments a;
-    add_options(app, a);
-    if (auto const status = parse_arguments(app, argc, argv)) return *status;
+    add_options(line, a);
+    if (auto const status = line.parse(argc, argv)) return *status;
     return perplexity(a);
   });
 }

@@ -69,15 +69,15 @@ class running_cache {
     for (std::uint32_t l = 0; l < shape().layers; ++l)
       kvsift::attend(on, cache_[l], random_.next(out_.size()), out_.data());
   }
-  // The whole of a decode step: every layer writes its token and attends, then one slot of every head goes.
+  // The whole of a decode step: every layer writes its token and attends, and one slot of each of its heads goes.
   template <class Executor>
   void step(Executor const& on) {
     std::size_t const elements = std::size_t{shape().layer_rows()} * shape().head_dim;
     for (std::uint32_t l = 0; l < shape().layers; ++l) {
       kvsift::arrivals const token{random_.next(out_.size()), random_.next(elements), random_.next(elements), 1};
       kvsift::step(on, cache_[l], token, out_.data());
+      kvsift::evict(on, cache_[l]);
     }
-    kvsift::evict(on, cache_);
   }
   // A decode step without its attention: tokens are written, columns are fed from `masses`, one slot of every head goes.
   template <class Executor>

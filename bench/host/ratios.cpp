@@ -114,18 +114,17 @@ void print(std::vector<row> const& rows) {
 
 void print_json(std::vector<row> const& rows) {
   for (row const& r : rows) {
-    programs::ordered_json line;
-    line["goal"] = r.target.name;
-    line["ratio"] = r.target.what;
-    line["budget"] = r.budget;
-    line["threads"] = r.threads;
-    line["must"] = r.target.must;
-    line["should"] = r.target.should;
-    line["lower"] = r.lower;
-    line["median"] = r.median;
-    line["upper"] = r.upper;
-    line["ms"] = r.milliseconds;
-    std::fputs(programs::json_line(line).c_str(), stdout);
+    std::string const line = programs::json_line({{"goal", r.target.name},
+                                                  {"ratio", r.target.what},
+                                                  {"budget", r.budget},
+                                                  {"threads", r.threads},
+                                                  {"must", r.target.must},
+                                                  {"should", r.target.should},
+                                                  {"lower", r.lower},
+                                                  {"median", r.median},
+                                                  {"upper", r.upper},
+                                                  {"ms", r.milliseconds}});
+    std::fputs(line.c_str(), stdout);
   }
 }
 
@@ -136,15 +135,15 @@ int main(int argc, char** argv) {
     settings ask;
     bool json = false;
     bool names = false;
-    CLI::App app("Decode steps against their limits: 32 heads, fp32, random data beyond every cache of the processor");
-    app.add_option("--budgets", ask.budgets, "Slots a head")->delimiter(',')->check(CLI::Range(64, 65536))->capture_default_str();
-    app.add_option("--threads", ask.threads, "Threads")->delimiter(',')->check(CLI::Range(1, 1024))->capture_default_str();
-    app.add_option("--head-dim", ask.head_dim, "Elements of a key")->check(CLI::Range(8, 1024))->capture_default_str();
-    app.add_option("--rounds", ask.rounds, "Pairs of samples")->check(CLI::Range(3, 10000))->capture_default_str();
-    app.add_flag("--processor-time", ask.processor_time, "Time of the processor instead of the clock's: one thread on a busy machine");
-    app.add_flag("--json", json, "One object a line");
-    app.add_flag("--benchmark_list_tests{true}", names, "Name the goals and measure nothing");
-    if (auto const done = programs::parse_arguments(app, argc, argv)) return *done;
+    programs::command_line line("Decode steps against their limits: 32 heads, fp32, random data beyond every cache of the processor");
+    line.add("--budgets", ask.budgets, {64, 65536}, "Slots a head").shows_default();
+    line.add("--threads", ask.threads, {1, 1024}, "Threads").shows_default();
+    line.add("--head-dim", ask.head_dim, {8, 1024}, "Elements of a key").shows_default();
+    line.add("--rounds", ask.rounds, {3, 10000}, "Pairs of samples").shows_default();
+    line.add("--processor-time", ask.processor_time, "Time of the processor instead of the clock's: one thread on a busy machine");
+    line.add("--json", json, "One object a line");
+    line.add("--benchmark_list_tests{true}", names, "Name the goals and measure nothing");
+    if (auto const done = line.parse(argc, argv)) return *done;
     if (names) {
       for (goal const& g : {roco_to_floor, roco_to_attention, sum_to_attention, bf16_to_fp32, allocations})
         std::printf("%s: %s\n", g.name, g.what);

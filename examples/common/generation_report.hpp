@@ -85,7 +85,7 @@ struct generation_report {
   }
 
   std::string summary() const;
-  ordered_json object(std::string const& text) const;
+  std::string json(std::string const& text) const;
 
  private:
   reference_model::config const& config_;
@@ -125,26 +125,27 @@ inline std::string generation_report::summary() const {
   return text + line("quality", quality);
 }
 
-// Every figure of the summary, and what it was made from.
-inline ordered_json generation_report::object(std::string const& text) const {
-  ordered_json o;
-  o["text"] = text;
-  o["tokens"] = tokens;
-  o["prompt_tokens"] = prompt_tokens;
-  o["nll"] = nll;
-  o["policy"] = policy;
-  o["budget"] = bounded ? ordered_json(slots) : ordered_json(nullptr);
-  o["positions"] = in_cache ? "in_cache" : "original";
-  o["storage"] = storage;
-  o["seen"] = seen;
-  o["held"] = held;
-  o["bytes"] = {{"cache", memory.cache()}, {"bookkeeping", memory.bookkeeping}, {"workspace", memory.workspace}, {"full", full_bytes}};
-  o["perplexity"] = std::exp(mean_nll());
-  o["perplexity_full"] = std::exp(full_mean_nll);
-  o["same_likeliest"] = same_likeliest;
-  o["prompt_seconds"] = prompt_seconds;
-  o["step_seconds"] = step_seconds;
-  return o;
+// Every figure of the summary, and what it was made from: one line.
+inline std::string generation_report::json(std::string const& text) const {
+  return json_line({{"text", text},
+                    {"tokens", tokens},
+                    {"prompt_tokens", prompt_tokens},
+                    {"nll", nll},
+                    {"policy", policy},
+                    {"budget", bounded ? json_value(slots) : nullptr},
+                    {"positions", in_cache ? "in_cache" : "original"},
+                    {"storage", storage},
+                    {"seen", seen},
+                    {"held", held},
+                    {"bytes", json_object({{"cache", memory.cache()},
+                                           {"bookkeeping", memory.bookkeeping},
+                                           {"workspace", memory.workspace},
+                                           {"full", full_bytes}})},
+                    {"perplexity", std::exp(mean_nll())},
+                    {"perplexity_full", std::exp(full_mean_nll)},
+                    {"same_likeliest", same_likeliest},
+                    {"prompt_seconds", prompt_seconds},
+                    {"step_seconds", step_seconds}});
 }
 
 inline std::string draw_map(retention_record const& record, generation_report const& r) {

@@ -24,12 +24,6 @@ std::optional<std::uint32_t> whole(std::string_view text) {
   return static_cast<std::uint32_t>(value);
 }
 
-bool in_catalogue(std::string const& name) {
-  for (kvsift::catalogue_entry const& e : kvsift::catalogue)
-    if (name == e.name || (*e.alias != '\0' && name == e.alias)) return true;
-  return false;
-}
-
 void apply(std::string const& set, stated_policy& stated) {
   std::size_t const equals = set.find('=');
   if (equals == 0 || equals == std::string::npos || equals + 1 == set.size())
@@ -99,7 +93,7 @@ std::uint32_t slots_of(std::string const& budget, std::uint64_t base) {
 }
 
 policy_choice choose_policy(policy_request const& asked) {
-  bool const named = in_catalogue(asked.policy);
+  bool const named = kvsift::is_policy_name(asked.policy);
   if (!named && !std::filesystem::exists(asked.policy)) {
     bool const path = asked.policy.find_first_of("/.") != std::string::npos;
     throw usage_error("--policy is '" + asked.policy + "'; " +
@@ -119,7 +113,8 @@ policy_choice choose_policy(policy_request const& asked) {
     std::uint32_t derived = 0;  // what a bare name derives its defaults from
     if (named) {
       choice.name = kvsift::find_policy(asked.policy).name;
-      bool const enough = choice.name == "full" || stated.fields.has("budget") || (kvsift::budget_is_sum(kvsift::find_policy(asked.policy)) && stated.fields.has("recent"));
+      bool const enough = choice.name == "full" || stated.fields.has("budget") ||
+                          (kvsift::budget_is_sum(kvsift::find_policy(asked.policy)) && stated.fields.has("recent"));
       if (!enough) throw usage_error("--policy is " + choice.name + ", which needs a budget; give --budget N or P%");
       derived = stated.fields.has("budget") ? stated.fields["budget"] : 1;
     } else {
@@ -131,6 +126,20 @@ policy_choice choose_policy(policy_request const& asked) {
     throw usage_error(source + ": " + wrong.what());
   }
   return choice;
+}
+
+policy_choice load_policy(std::string const& file) { return load_policy(file, {}); }
+
+policy_choice load_policy(std::string const& file, trace const& given) {
+  stated_policy stated = read_policy(file, load_policy_object(file));
+  stated.fields.projection = {given.projection.data(), given.projection.size()};
+  stated.fields.projection_bits = given.bits;
+  if (!given.uniforms.empty()) stated.fields.draws = {given.uniforms.data(), given.tokens, 1, given.kv_heads};
+  try {
+    return {std::filesystem::path(file).stem().string(), stated.storage, make_policy(stated)};
+  } catch (kvsift::bad_argument const& wrong) {
+    throw bad_file(file, wrong.what());
+  }
 }
 
 }  // namespace programs

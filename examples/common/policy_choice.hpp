@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include <common/trace_file.hpp>
 #include <kvsift/policy/catalogue.hpp>
 
 namespace programs {
@@ -39,5 +40,10 @@ std::uint32_t slots_of(std::string const& budget, std::uint64_t base);
 // The policy that is asked for. A bare name takes the defaults of the originals for its budget; a file states every field
 // that its policy requires. Throws usage_error, bad_file or bad_argument: one line that names argument or field.
 policy_choice choose_policy(policy_request const& asked);
+
+// The policy that a file states in full, with the projection and the draws that a trace brings, if any: others come from the
+// seed. `given` must live as long as the policy. Throws bad_file.
+policy_choice load_policy(std::string const& file, trace const& given);
+policy_choice load_policy(std::string const& file);
 
 }  // namespace programs

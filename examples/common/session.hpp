@@ -9,10 +9,11 @@
 #include <vector>
 
 #include <common/policy_choice.hpp>
-#include <common/trace_recorder.hpp>
 #include <reference_model/model/weights.hpp>
 
 namespace programs {
+
+class trace_recorder;
 
 struct session_options {
   std::uint32_t capacity = 0;       // tokens that will be fed: the slots of a policy without a limit

@@ -5,6 +5,7 @@
 #include <span>
 
 #include <common/session.hpp>
+#include <common/trace_recorder.hpp>
 #include <kvsift/evict/verbs.hpp>
 #include <kvsift/exec/parallel_executor.hpp>
 #include <kvsift/payload/plain.hpp>

@@ -36,29 +36,23 @@ void require_memory(policy_choice const& choice, reference_model::config const& 
 
 }  // namespace
 
-void add_shared_options(CLI::App& app, shared_options& o, bool many) {
+void add_shared_options(command_line& line, shared_options& o, bool many) {
   std::string const several = many ? "; repeat it or separate by commas for several" : "";
-  app.add_option("--model", o.model, "Model folder, .safetensors file or llama2.c checkpoint (the shipped checkpoint)");
-  app.add_option("--tokenizer", o.tokenizer, "'bytes' or a llama2.c tokenizer.bin (the model's own)");
-  CLI::Option* const policy =
-      app.add_option("--policy", o.policies, "Name, alias or JSON file of the eviction policy (full)" + several)->allow_extra_args(false);
-  app.add_option("--set", o.sets, "FIELD=VALUE of the policy; repeatable, overrides the file")->allow_extra_args(false);
-  CLI::Option* const budget =
-      app.add_option("--budget", o.budgets, "Slots a KV head may keep, as N or P% of the run's tokens" + several)->allow_extra_args(false);
+  line.help_column(26);
+  line.add("--model", o.model, "Model folder, .safetensors file or llama2.c checkpoint (the shipped checkpoint)");
+  line.add("--tokenizer", o.tokenizer, "'bytes' or a llama2.c tokenizer.bin (the model's own)");
+  option const policy = line.add("--policy", o.policies, "Name, alias or JSON file of the eviction policy (full)" + several);
+  line.add("--set", o.sets, "FIELD=VALUE of the policy; repeatable, overrides the file");
+  option const budget = line.add("--budget", o.budgets, "Slots a KV head may keep, as N or P% of the run's tokens" + several);
   if (many) {
-    policy->delimiter(',');
-    budget->delimiter(',');
+    policy.separated_by_commas();
+    budget.separated_by_commas();
   }
-  app.add_option("--positions", o.positions, "original or in_cache: where survivors stand (original while the model has positions for it)");
-  app.add_option("--executor", o.executor, "serial, parallel or parallel:N threads")->capture_default_str();
-  app.add_option("--pin", o.pin, "A:B, positions A to B - 1 are never evicted");
-  app.add_option("--seed", o.seed, "Seed of everything that is drawn")->check(whole_number())->capture_default_str();
-  app.add_option("--out", o.out, "Folder for tables, pictures and JSON; made when missing");
-}
-
-void describe(CLI::App& app, std::string const& example) {
-  app.get_formatter()->column_width(26);
-  app.footer("Example:\n  " + example);
+  line.add("--positions", o.positions, "original or in_cache: where survivors stand (original while the model has positions for it)");
+  line.add("--executor", o.executor, "serial, parallel or parallel:N threads").shows_default();
+  line.add("--pin", o.pin, "A:B, positions A to B - 1 are never evicted");
+  line.add("--seed", o.seed, "Seed of everything that is drawn").shows_default();
+  line.add("--out", o.out, "Folder for tables, pictures and JSON; made when missing");
 }
 
 std::string const& require_text(std::string const& text, std::string const& what) {

@@ -23,10 +23,7 @@ struct shared_options {
 };
 
 // `many`: the program takes several policies and budgets in one run, repeated or separated by commas.
-void add_shared_options(CLI::App& app, shared_options& o, bool many);
-
-// Ends --help with an example.
-void describe(CLI::App& app, std::string const& example);
+void add_shared_options(command_line& line, shared_options& o, bool many);
 
 // `text`, refused unless it is UTF-8 and holds something. `what` names argument or file.
 std::string const& require_text(std::string const& text, std::string const& what);

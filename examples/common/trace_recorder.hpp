@@ -1,43 +1,36 @@
 #pragma once
-// What one layer was given, as a trace that `replay` reads.
+// What one layer is given while a session runs.
 #include <cstdint>
 #include <string>
-#include <vector>
 
+#include <common/trace_file.hpp>
 #include <kvsift/evict/staging.hpp>
-#include <reference_model/io/write_safetensors.hpp>
 #include <reference_model/model/config.hpp>
 
 namespace programs {
 
-// Collects queries [T, Hq, D], keys and values [T, Hkv, D] of one layer, encoded as the cache was given them.
 class trace_recorder {
  public:
   trace_recorder(std::uint32_t layer, reference_model::config const& c)
-      : layer_(layer), heads_(c.heads), kv_heads_(c.kv_heads), head_dim_(c.head_dim) {}
+      : layer_(layer), seen_{.query_heads = c.heads, .kv_heads = c.kv_heads, .dim = c.head_dim} {}
 
   std::uint32_t layer() const { return layer_; }
 
   void saw(kvsift::arrivals const& piece) {
-    std::size_t const queries = std::size_t{piece.tokens} * heads_ * head_dim_;
-    std::size_t const keys = std::size_t{piece.tokens} * kv_heads_ * head_dim_;
-    queries_.insert(queries_.end(), piece.queries, piece.queries + queries);
-    keys_.insert(keys_.end(), piece.keys, piece.keys + keys);
-    values_.insert(values_.end(), piece.values, piece.values + keys);
-    tokens_ += piece.tokens;
+    std::size_t const queries = std::size_t{piece.tokens} * seen_.query_heads * seen_.dim;
+    std::size_t const keys = std::size_t{piece.tokens} * seen_.kv_heads * seen_.dim;
+    seen_.queries.insert(seen_.queries.end(), piece.queries, piece.queries + queries);
+    seen_.keys.insert(seen_.keys.end(), piece.keys, piece.keys + keys);
+    seen_.values.insert(seen_.values.end(), piece.values, piece.values + keys);
+    seen_.tokens += piece.tokens;
   }
 
   // Writes the trace, whole or not at all. Throws bad_file.
-  void write(std::string const& path) const {
-    reference_model::write_safetensors(path, {{"queries", {tokens_, heads_, head_dim_}, queries_.data()},
-                                              {"keys", {tokens_, kv_heads_, head_dim_}, keys_.data()},
-                                              {"values", {tokens_, kv_heads_, head_dim_}, values_.data()}});
-  }
+  void write(std::string const& path) const { save_trace(path, seen_); }
 
  private:
-  std::uint32_t layer_, heads_, kv_heads_, head_dim_;
-  std::uint64_t tokens_ = 0;
-  std::vector<float> queries_, keys_, values_;
+  std::uint32_t layer_;
+  trace seen_;
 };
 
 }  // namespace programs

@@ -102,7 +102,8 @@ namespace detail {
 /// A part of a policy, asked of one slot of a row, while `token` waits.
 template <class Part, class Columns>
 float ask(Part const& part, kvsift::row_view<Columns> const& row, u32 slot, kvsift::arrival const& token = {}) {
-  kvsift::narrowed_row<kvsift::columns_of<Part>, Columns> const seen{row.positions, row.context(row.state->held), std::addressof(row), token};
+  kvsift::narrowed_row<kvsift::columns_of<Part>, Columns> const seen{row.positions, row.context(row.state->held), std::addressof(row),
+                                                                            token};
   if constexpr (kvsift::prepared_score<Part>) {
     float value = 0;
     u32 words[2];

@@ -190,8 +190,8 @@ TEST_CASE("codes, projections and moments that do not fit a score that looks at 
   std::string const late =
       "a rule's moment is prompt_end or after_attention; its score looks at an arriving token, ask it at before_append";
   CHECK(refusal(shape, kvsift::policy{kvsift::uniform_budget{8}, kvsift::over_budget(kvsift::hamming{}, kvsift::protect{})}) == late);
-  CHECK(refusal(shape, kvsift::to_any(kvsift::policy{kvsift::uniform_budget{8}, kvsift::at_prompt_end(kvsift::hamming{}, kvsift::protect{})})) ==
-        late);
+  auto const at_the_end = kvsift::policy{kvsift::uniform_budget{8}, kvsift::at_prompt_end(kvsift::hamming{}, kvsift::protect{})};
+  CHECK(refusal(shape, kvsift::to_any(at_the_end)) == late);
 
   float const vector[16] = {};
   kv_tensor by_query{shape, kvsift::lsh(8, 1, 2, {}, true)};

@@ -40,6 +40,27 @@ TEST_CASE("a bare name has its original's defaults, derived from the budget") {
   }
 }
 
+TEST_CASE("names of the originals: aliases with fields of their own, and one that means two things") {
+  CHECK(by_name("scissorhands", 100) == to_any(heavy_hitter(100, 4, 10, 400, true)));
+  CHECK(by_name("h2o_head_std_avg", 100) == to_any(roco(100, 21, 10)));
+  CHECK(make_policy(bare("scissorhands").set("budget", 9u).set("sinks", 1u).set("recent", 2u)).value ==
+        to_any(heavy_hitter(9, 1, 2, 400, true)));
+  CHECK(make_policy(bare("scissorhands").set("budget", 9u).set("sinks", 1u).set("recent", 2u).set("history", 7u)).value ==
+        to_any(heavy_hitter(9, 1, 2, 7, true)));
+  CHECK_THROWS_WITH(make_policy(bare("h2o")),
+                    "policy 'h2o' means two things; write accumulated_attention (EasyKV's h2o_head) or heavy_hitter (cold-compress's h2o)");
+  for (catalogue_alias const& a : aliases) {
+    CHECK(is_policy_name(a.name));
+    for_each_field(std::string_view(a.fields), [&](std::string_view field, char mark, std::string_view) {
+      CHECK(mark == '=');
+      CHECK(has_field(find_policy(a.policy), field));
+    });
+  }
+  CHECK(is_policy_name("h2o"));
+  CHECK_FALSE(is_policy_name(""));
+  CHECK_FALSE(is_policy_name("h2"));
+}
+
 TEST_CASE("what is stated stands, whatever the defaults") {
   CHECK(make_policy(with_defaults(bare("roco").set("excluded", 3u), 100)).value == to_any(roco(100, 3, 10)));
   CHECK(make_policy(with_defaults(bare("roco").set("budget", 50u), 100)).value == to_any(roco(50, 6, 10)));

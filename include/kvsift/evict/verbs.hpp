@@ -196,6 +196,14 @@ void make_room(Executor const& on, kv_tensor<Policy, Payload, Position, Disposal
   });
 }
 
+/// The same for one layer: call it for each, when it has attended. On a CPU the columns are then still in the processor's
+/// cache; a GPU would rather be asked once for all.
+template <executor Executor, cache_layer Layer>
+void evict(Executor const& on, Layer rows) {
+  require(rows.layer < rows.cache.shape().layers, "layer", rows.layer, "the cache has fewer layers");
+  detail::cut_layers(on, rows.cache, moment::after_attention, rows.layer, 1, 0);
+}
+
 /// Writes a piece of tokens into one layer, attends to it causally, and feeds the policy's columns.
 ///
 ///   out[t] = softmax(q[t] . k / sqrt(head_dim)) v over the slots held and the piece up to t

@@ -116,7 +116,8 @@ inline any_policy make_ada_snapkv(policy_fields const& f) {
 inline any_policy make_lsh(policy_fields const& f) {
   std::uint32_t const given = f.projection_bits;
   std::uint32_t const bits = f.has("bits") ? f["bits"] : given != 0 ? given : 16;
-  if (given != 0 && bits != given) refuse_field("bits", std::to_string(bits), "the projection has " + std::to_string(given) + "; leave bits out or make them agree");
+  if (given != 0 && bits != given)
+    refuse_field("bits", std::to_string(bits), "the projection has " + std::to_string(given) + "; leave bits out or make them agree");
   return to_any(lsh(f["budget"], f["sinks"], f["recent"], signature{bits, f.seed(), f.projection}, f.word("compare") == "query"));
 }
 
@@ -230,6 +231,28 @@ inline constexpr catalogue_entry catalogue[] = {
      "arXiv 2412.16187"},
 };
 
+/// A name under which an original's setting of a policy is known: the policy, and the fields that the name stands for.
+struct catalogue_alias {
+  char const* name;
+  char const* policy;
+  char const* fields;  ///< `f=value`, separated by blanks
+};
+
+inline constexpr catalogue_alias aliases[] = {
+    {"scissorhands", "heavy_hitter", "history=400 threshold=true"},  // cold-compress's setting of arXiv 2305.17118
+    {"h2o_head_std_avg", "roco", ""},                                // EasyKV before it was called roco
+};
+
+/// A name that two originals give to different policies.
+struct ambiguous_name {
+  char const* name;
+  char const* meant;
+};
+
+inline constexpr ambiguous_name ambiguous_names[] = {
+    {"h2o", "accumulated_attention (EasyKV's h2o_head) or heavy_hitter (cold-compress's h2o)"},
+};
+
 /// Every name and alias, for messages.
 inline std::string catalogue_names() {
   std::string names;
@@ -237,26 +260,45 @@ inline std::string catalogue_names() {
     names += (names.empty() ? "" : ", ") + std::string(e.name);
     if (*e.alias != '\0') names += " (" + std::string(e.alias) + ")";
   }
+  for (catalogue_alias const& a : aliases) names += ", " + std::string(a.name);
   return names;
+}
+
+/// Whether find_policy knows what to say of a name.
+constexpr bool is_policy_name(std::string_view name) {
+  bool known = false;
+  for (catalogue_entry const& e : catalogue) known = known || name == e.name || (*e.alias != '\0' && name == e.alias);
+  for (catalogue_alias const& a : aliases) known = known || name == a.name;
+  for (ambiguous_name const& a : ambiguous_names) known = known || name == a.name;
+  return known;
 }
 
 /// The entry of a name or alias. Throws bad_argument naming what there is.
 inline catalogue_entry const& find_policy(std::string_view name) {
   for (catalogue_entry const& e : catalogue)
     if (name == e.name || (*e.alias != '\0' && name == e.alias)) return e;
+  for (catalogue_alias const& a : aliases)
+    if (name == a.name) return find_policy(a.policy);
+  for (ambiguous_name const& a : ambiguous_names)
+    if (name == a.name) throw bad_argument("policy '" + std::string(name) + "' means two things; write " + a.meant);
   throw bad_argument("policy '" + std::string(name) + "' is unknown; there are " + catalogue_names());
 }
 
-/// Calls f(field, mark, default) for each field of an entry; mark is '\0' (required), '=' or '?'.
+/// Calls f(field, mark, default) for each field of a list; mark is '\0' (required), '=' or '?'.
 template <class F>
-void for_each_field(catalogue_entry const& entry, F const& f) {
-  std::string_view rest = entry.fields;
+void for_each_field(std::string_view list, F const& f) {
+  std::string_view rest = list;
   while (!rest.empty()) {
     std::string_view const item = rest.substr(0, rest.find(' '));
     std::size_t const end = std::min(item.find_first_of("=?"), item.size());
     f(item.substr(0, end), end < item.size() ? item[end] : '\0', end < item.size() ? item.substr(end + 1) : std::string_view());
     rest.remove_prefix(std::min(item.size() + 1, rest.size()));
   }
+}
+
+template <class F>
+void for_each_field(catalogue_entry const& entry, F const& f) {
+  for_each_field(std::string_view(entry.fields), f);
 }
 
 /// Whether sinks + recent are the budget of a policy, which may then be left out.
@@ -272,8 +314,18 @@ inline bool has_field(catalogue_entry const& entry, std::string_view name) {
   return found;
 }
 
+/// States the fields that an alias stands for, where they are not stated.
+inline void state_alias(policy_fields& f) {
+  for (catalogue_alias const& a : aliases)
+    if (f.policy == a.name)
+      for_each_field(std::string_view(a.fields), [&](std::string_view field, char, std::string_view value) {
+        f.otherwise(field, parse_field(*find_field(field), value));
+      });
+}
+
 /// Fills in what a bare name leaves open, from the budget in slots.
 inline policy_fields with_defaults(policy_fields f, std::uint32_t budget) {
+  state_alias(f);
   find_policy(f.policy).derive(f, budget);
   return f;
 }
@@ -313,6 +365,7 @@ inline void check_room(any_rule const& rule, policy_fields const& f, std::uint32
 /// leave no slot that may go; the message names field, value, limit and remedy.
 inline catalogue_policy make_policy(policy_fields f) {
   catalogue_entry const& entry = find_policy(f.policy);
+  state_alias(f);
   std::string known;
   for_each_field(entry, [&](std::string_view field, char mark, std::string_view value) {
     known += (known.empty() ? "" : ", ") + std::string(field);
