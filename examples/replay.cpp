@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include <common/allocator.hpp>
 #include <common/arguments.hpp>
 #include <common/policy_choice.hpp>
 #include <common/trace_file.hpp>
@@ -24,6 +25,8 @@ using namespace programs;
 using reference_model::bad_file;
 using cache_type = kvsift::kv_tensor<kvsift::any_policy>;
 using positions = std::vector<std::uint32_t>;
+
+kvsift::cache_shape shape_of(trace const& t) { return {1, t.kv_heads, t.query_heads / t.kv_heads, t.dim, 1}; }
 
 positions held(cache_type const& cache, std::uint32_t head) {
   auto const row = cache.view().row(head);
@@ -42,8 +45,11 @@ void print_positions(std::ostream& out, positions const& p) {
 template <class Executor>
 void run(Executor const& on, std::uint32_t threads, trace const& t, kvsift::catalogue_policy const& policy,
          std::uint32_t prompt, std::ostream& out, std::vector<float>& outputs) {
-  kvsift::cache_shape const shape{1, t.kv_heads, t.query_heads / t.kv_heads, t.dim, 1};
-  cache_type cache{shape, policy.value, {.capacity = policy.bounded ? 0 : t.tokens, .max_piece = prompt, .promised = t.tokens - prompt, .group_threads = threads}};
+  kvsift::cache_options const options{.capacity = policy.bounded ? 0 : t.tokens,
+                                      .max_piece = prompt,
+                                      .promised = t.tokens - prompt,
+                                      .group_threads = threads};
+  cache_type cache{shape_of(t), policy.value, options};
   std::size_t const q = std::size_t{t.query_heads} * t.dim, k = std::size_t{t.kv_heads} * t.dim;
   outputs.resize(q * t.tokens);
   std::vector<positions> before(t.kv_heads);
@@ -62,9 +68,10 @@ void run(Executor const& on, std::uint32_t threads, trace const& t, kvsift::cata
       print_positions(out, gone);
     }
   };
+  auto const slots_of = [&](std::uint32_t limit) { return limit == kvsift::no_limit ? t.tokens : limit; };
   for (std::uint32_t first = 0, piece = 0; first < prompt; first += piece) feed(first, piece = cache.next_piece(0, prompt - first));
   for (std::uint32_t h = 0; h < t.kv_heads; ++h)  // of heads that competed, what each was given
-    out << "{\"event\":\"budget\",\"head\":" << h << ",\"slots\":" << (policy.bounded ? cache.view().row(h).state->limit : t.tokens) << "}\n";
+    out << "{\"event\":\"budget\",\"head\":" << h << ",\"slots\":" << slots_of(cache.view().row(h).state->limit) << "}\n";
   for (std::uint32_t token = prompt; token < t.tokens; ++token) feed(token, 1);
   for (std::uint32_t h = 0; h < t.kv_heads; ++h) {
     out << "{\"event\":\"final\",\"head\":" << h << ",\"positions\":";
@@ -102,16 +109,22 @@ int replay(arguments const& a) {
     if (t.uniforms.empty()) throw bad_file(a.trace, "tensor 'uniforms' is missing; the policy draws and takes its draws from the trace");
     choice = load_policy(a.policy, t);
   }
+  kvsift::catalogue_policy policy;
+  try {
+    policy = allocated(choice.made, choice.allocator, shape_of(t));
+  } catch (kvsift::bad_argument const& e) {
+    throw bad_file(a.policy, e.what());
+  }
   std::uint32_t const prompt = whole("--prompt", a.prompt, 1, t.tokens);
   std::ostringstream decisions;  // nothing is printed before everything is known to be right
   std::vector<float> outputs;
   if (a.executor == "serial") {
-    run(kvsift::serial_executor{}, 1, t, choice.made, prompt, decisions, outputs);
+    run(kvsift::serial_executor{}, 1, t, policy, prompt, decisions, outputs);
   } else if (a.executor == "parallel") {
-    run(kvsift::parallel_executor{}, 1, t, choice.made, prompt, decisions, outputs);
+    run(kvsift::parallel_executor{}, 1, t, policy, prompt, decisions, outputs);
   } else if (a.executor.rfind("block:", 0) == 0) {
     std::uint32_t const threads = whole("--executor block:", a.executor.substr(6), 1, 1024);
-    run(support::thread_group_executor{threads}, threads, t, choice.made, prompt, decisions, outputs);
+    run(support::thread_group_executor{threads}, threads, t, policy, prompt, decisions, outputs);
   } else if (a.executor == "cuda") {
     throw kvsift::bad_argument("--executor is cuda; this build has no CUDA; configure with -DKVSIFT_CUDA=ON or use serial");
   } else {

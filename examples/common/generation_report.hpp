@@ -118,9 +118,9 @@ inline std::string generation_report::summary() const {
                             " % of a full cache (" + human_bytes(static_cast<double>(full_bytes)) + ")");
   text += line("speed", (step_seconds.empty() ? "" : fixed(tokens_per_second(), 0) + " tokens/s generating, ") +
                             fixed(static_cast<double>(prompt_tokens) / prompt_seconds, 0) + " tokens/s through the prompt");
-  std::string quality = "perplexity " + fixed(std::exp(mean_nll()), 2) + " of the text generated";
+  std::string quality = "perplexity " + fixed(std::exp(mean_nll()), 2) + " of the text it drew";
   if (full_mean_nll == full_mean_nll)
-    quality += "; under a full cache " + fixed(std::exp(full_mean_nll), 2) + ", and the same likeliest token in " +
+    quality += "; " + fixed(std::exp(full_mean_nll), 2) + " to a full cache, which had the same likeliest token in " +
                fixed(100 * same_likeliest, 1) + " % of the steps";
   return text + line("quality", quality);
 }

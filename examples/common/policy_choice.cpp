@@ -122,6 +122,9 @@ policy_choice choose_policy(policy_request const& asked) {
     }
     choice.storage = stated.storage;
     choice.made = make_policy(stated, derived);
+    choice.allocator = stated.allocator;
+    if (choice.allocator.name != "uniform" && !choice.made.bounded)
+      throw usage_error(source + ": allocator '" + choice.allocator.name + "' has no budget to divide; give a policy that keeps one");
   } catch (kvsift::bad_argument const& wrong) {
     throw usage_error(source + ": " + wrong.what());
   }
@@ -136,7 +139,7 @@ policy_choice load_policy(std::string const& file, trace const& given) {
   stated.fields.projection_bits = given.bits;
   if (!given.uniforms.empty()) stated.fields.draws = {given.uniforms.data(), given.tokens, 1, given.kv_heads};
   try {
-    return {std::filesystem::path(file).stem().string(), stated.storage, make_policy(stated)};
+    return {std::filesystem::path(file).stem().string(), stated.storage, make_policy(stated), stated.allocator};
   } catch (kvsift::bad_argument const& wrong) {
     throw bad_file(file, wrong.what());
   }

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include <common/allocator.hpp>
 #include <common/trace_file.hpp>
 #include <kvsift/policy/catalogue.hpp>
 
@@ -23,13 +24,14 @@ struct policy_request {
 struct policy_choice {
   std::string name;              // for tables: the policy's name, or the file's without folder and .json
   std::string storage = "fp32";  // how K and V are stored: fp32, fp16 or bf16
-  kvsift::catalogue_policy made;
+  kvsift::catalogue_policy made{};  // every head alike
+  allocator_request allocator{};    // how a session divides it
 
-  bool bounded() const { return made.bounded; }
+  bool bounded() const { return made.bounded && allocator.name != "duo_attention"; }
   std::uint32_t slots() const { return made.slots; }  // per KV head; 0 if not bounded
   // Slots per KV head that `tokens` need of which the first `prompt` arrive as one piece, the newest token's among them.
   std::uint64_t needed(std::uint64_t prompt, std::uint64_t tokens) const {
-    if (!made.bounded) return tokens;
+    if (!bounded()) return tokens;
     return made.grows() ? made.slots + tokens - std::min(prompt, tokens) : std::uint64_t{made.slots} + 1;
   }
 };

@@ -3,10 +3,12 @@
 #include <cstdint>
 #include <limits>
 #include <optional>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include <common/allocator.hpp>
 #include <kvsift/policy/catalogue.hpp>
 #include <reference_model/io/bad_file.hpp>
 #include <reference_model/io/json_text.hpp>
@@ -21,6 +23,7 @@ struct stated_policy {
   kvsift::policy_fields fields;                         ///< policy empty: both phases have their own
   std::optional<kvsift::policy_fields> prompt, decode;  ///< what acts over a prompt that is too long, and from token to token
   std::string storage = "fp32";                         ///< fp32, fp16 or bf16
+  allocator_request allocator;
 };
 
 namespace detail {
@@ -75,6 +78,43 @@ inline kvsift::policy_fields phase(std::string const& file, std::string const& n
   return fields;
 }
 
+inline double real(std::string const& file, std::string const& field, json const& value, double least, double most) {
+  if (!value.is_number() || !(value.get<double>() >= least && value.get<double>() <= most)) {
+    std::ostringstream range;
+    range << "give a number from " << least << " to " << most;
+    refuse(file, field, value, range.str());
+  }
+  return value.get<double>();
+}
+
+inline allocator_request read_allocator(std::string const& file, json const& value) {
+  allocator_request a;
+  std::string const names = "uniform, pyramid, headkv, cokv or duo_attention";
+  if (!value.is_object() && !value.is_string()) refuse(file, "allocator", value, "give " + names + ", or an object with that as its name");
+  json const object = value.is_object() ? value : json{{"name", value}};
+  if (!object.contains("name")) refuse(file, "allocator", value, "give it a name: " + names);
+  a.name = word(file, "allocator.name", object["name"]);
+  bool const tabled = a.name == "headkv" || a.name == "cokv" || a.name == "duo_attention";
+  if (!tabled && a.name != "uniform" && a.name != "pyramid") refuse(file, "allocator.name", object["name"], "give " + names);
+  for (auto const& [field, v] : object.items()) {
+    std::string const path = "allocator." + field;
+    if (field == "name") continue;
+    if (field == "scores" && tabled) a.scores = word(file, path, v);
+    else if (field == "task" && a.name == "cokv") a.task = slots(file, path, v);
+    else if (field == "beta" && (a.name == "headkv" || a.name == "pyramid")) a.beta = real(file, path, v, 1, 1e6);
+    else if (field == "temperature" && a.name == "headkv") a.temperature = real(file, path, v, 0.01, 100);
+    else if (field == "border" && a.name == "cokv") a.border = slots(file, path, v);
+    else if (field == "sparsity" && a.name == "duo_attention") a.sparsity = real(file, path, v, 0, 1);
+    else if (field == "profile" && a.name != "uniform" && a.name != "duo_attention") {
+      std::string const profile = word(file, path, v);
+      if (profile != "exact" && profile != "published") refuse(file, path, v, "give exact or published");
+      a.published = profile == "published";
+    } else throw bad_file(file, "policy field '" + path + "' is not one of " + a.name + "; remove it");
+  }
+  if (tabled && a.scores.empty()) throw bad_file(file, "policy field 'allocator.scores' is missing; " + a.name + " requires a file of head scores");
+  return a;
+}
+
 /// A phase's own fields, and what is stated for the whole.
 inline kvsift::policy_fields within(kvsift::policy_fields phase, kvsift::policy_fields const& whole) {
   if (whole.has("budget")) phase.otherwise("budget", whole["budget"]);
@@ -102,7 +142,7 @@ inline stated_policy read_policy(std::string const& file, json const& object) {
       s.storage = detail::word(file, field, value);
       if (s.storage != "fp32" && s.storage != "fp16" && s.storage != "bf16") detail::refuse(file, field, value, "give fp32, fp16 or bf16");
     } else if (field == "allocator") {
-      if (detail::word(file, field, value) != "uniform") detail::refuse(file, field, value, "give uniform");
+      s.allocator = detail::read_allocator(file, value);
     } else if (field == "layers") {
       if (!value.is_array() || value.empty()) detail::refuse(file, field, value, "give a list with the slots per head of each layer");
       for (json const& layer : value) s.fields.layers.push_back(detail::slots(file, field, layer));
@@ -116,6 +156,8 @@ inline stated_policy read_policy(std::string const& file, json const& object) {
       detail::state(file, field, value, s.fields);
     }
   }
+  if (s.allocator.name != "uniform" && !s.fields.layers.empty())
+    throw bad_file(file, "policy field 'layers' stands beside allocator '" + s.allocator.name + "'; keep one of them");
   bool const both = s.prompt && s.decode;
   if (both && !s.fields.policy.empty())
     throw bad_file(file, "policy field 'policy' is '" + s.fields.policy + "'; 'prompt' and 'decode' leave nothing to it, remove one of the three");

@@ -4,6 +4,7 @@
 #include <memory>
 #include <span>
 
+#include <common/allocator.hpp>
 #include <common/session.hpp>
 #include <common/trace_recorder.hpp>
 #include <kvsift/evict/verbs.hpp>
@@ -61,7 +62,8 @@ class engine_of final : public session::engine {
       : on_(threads_of(o.executor)),
         decoder_(model, o.longest_piece,
                  o.every_logits ? reference_model::logits_of::every_token : reference_model::logits_of::last_token),
-        watched_{cache_type(shape_of(model.config), choice.made.value, {.capacity = o.capacity, .max_piece = o.longest_piece}, position),
+        watched_{cache_type(shape_of(model.config), allocated(choice.made, choice.allocator, shape_of(model.config)).value,
+                            {.capacity = o.capacity, .max_piece = o.longest_piece}, position),
                  recorder} {}
 
   float const* forward(std::uint32_t const* tokens, std::uint32_t const* positions, std::uint32_t n) override {

@@ -34,6 +34,14 @@ void require_memory(policy_choice const& choice, reference_model::config const& 
                     fixed(most, 0));
 }
 
+// How many slots the head that may keep most is above the mean.
+std::uint64_t above_mean(policy_choice const& choice, reference_model::config const& c, std::uint64_t first_piece) {
+  if (!choice.bounded()) return 0;
+  std::uint64_t most = allocated(choice.made, choice.allocator, {c.layers, c.kv_heads, c.group(), c.head_dim, 1}).slots;
+  if (choice.made.value.budget.measured()) most = std::max(most, first_piece);  // it cannot win more than there is
+  return most - choice.slots();
+}
+
 }  // namespace
 
 void add_shared_options(command_line& line, shared_options& o, bool many) {
@@ -94,6 +102,9 @@ std::vector<policy_choice> choose_all(shared_options const& o, std::uint64_t bas
       if (choice.bounded() || first) all.push_back(std::move(choice));
     }
   }
+  bool const bounded = std::any_of(all.begin(), all.end(), [](policy_choice const& choice) { return choice.bounded(); });
+  if (!o.budgets.empty() && !bounded)
+    throw usage_error("--budget is " + o.budgets.front() + "; --policy " + all.front().name + " keeps everything, give one that evicts");
   return all;
 }
 
@@ -124,7 +135,7 @@ position_plan plan_positions(shared_options const& o, policy_choice const& choic
   bool const fits = tokens <= limit;
   std::uint64_t const first_piece = prompt <= limit ? prompt : choice.slots();
   std::uint64_t const needed = choice.needed(first_piece, tokens);
-  bool const bounded = choice.bounded() && needed <= limit;
+  bool const bounded = choice.bounded() && needed + above_mean(choice, c, first_piece) <= limit;
   if (!fits && o.positions == "original") {
     throw usage_error("the run has " + std::to_string(tokens) + " positions; the model has " + std::to_string(limit) +
                       ", use --positions in_cache with a bounded policy, or fewer tokens");

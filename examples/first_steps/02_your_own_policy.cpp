@@ -9,7 +9,7 @@
 struct settled_attention {  // between the sum and the mean
   static constexpr auto columns() { return kvsift::column_set<kvsift::attention_sum>{}; }
   KVSIFT_HOST_DEVICE float operator()(auto const& row, std::uint32_t slot) const {
-    return row.template get<kvsift::attention_sum>()[slot] / std::sqrt(static_cast<float>(row.visits(slot)));
+    return row.template get<kvsift::attention_sum>()[slot] / std::sqrt(row.float_visits(slot));
   }
   friend constexpr bool operator==(settled_attention const&, settled_attention const&) = default;
 };

@@ -13,4 +13,5 @@
 #include <kvsift/policy/named.hpp>
 #include <kvsift/position/in_cache.hpp>
 #include <kvsift/position/original.hpp>
+#include <kvsift/score/value_weighted.hpp>
 #include <kvsift/version.hpp>

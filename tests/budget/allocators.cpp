@@ -41,7 +41,7 @@ std::vector<int> row(slots_type const& s, std::size_t first, std::size_t count) 
   return {s.begin() + static_cast<std::ptrdiff_t>(first), s.begin() + static_cast<std::ptrdiff_t>(first + count)};
 }
 
-support::json const& vectors() {
+support::json const& recorded() {
   static support::json const all = support::parse_json(support::read_file(support::test_data() / "budget_vectors.json"));
   return all;
 }
@@ -158,7 +158,7 @@ TEST_CASE("every allocator sums to exactly what it promised") {
 
 TEST_CASE("pyramid, as published") {
   int seen = 0;
-  for (auto const& [name, v] : vectors().fields) {
+  for (auto const& [name, v] : recorded().fields) {
     int c = 0, w = 0, layers = 0, n = 0;
     if (std::sscanf(name.c_str(), "V2.C%d_w%d_L%d_n%d", &c, &w, &layers, &n) != 4) continue;
     CAPTURE(name);
@@ -178,7 +178,7 @@ TEST_CASE("HeadKV, as published: the toy") {
   cache_shape const toy{2, 4, 1, 8, 1};
   std::vector<double> const means{0, .1, .4, 0, .2, .1, .1, .1};
   int seen = 0;
-  for (auto const& [name, v] : vectors().fields) {
+  for (auto const& [name, v] : recorded().fields) {
     if (name.rfind("V4.toy_beta", 0) != 0) continue;
     CAPTURE(name);
     double const beta = std::stod(name.substr(11));
@@ -191,14 +191,15 @@ TEST_CASE("HeadKV, as published: the toy") {
 }
 
 TEST_CASE("HeadKV, as published: the scores of two models") {
-  for (auto const& [model, file] : {std::pair{"llama3", "llama3_8b_instruct_r2_mean.tsv"}, {"mistral", "mistral_7b_instruct_v02_r2_mean.tsv"}}) {
+  for (auto const& [model, file] :
+       {std::pair{"llama3", "llama3_8b_instruct_r2_mean.tsv"}, {"mistral", "mistral_7b_instruct_v02_r2_mean.tsv"}}) {
     auto const path = shared_file("data/head_scores/headkv") / file;
     NEEDS_SHARED(path);
     std::vector<double> const scores = headkv_scores(path);
     cache_shape const query_heads{32, 32, 1, 8, 1}, grouped{32, 8, 4, 8, 1};
     std::string const prefix = std::string("V4.") + model + "_";
     int seen = 0;
-    for (auto const& [name, v] : vectors().fields) {
+    for (auto const& [name, v] : recorded().fields) {
       int c = 0;
       double beta = 0;
       if (name.rfind(prefix + "C", 0) != 0 || std::sscanf(name.c_str() + prefix.size(), "C%d_beta%lf", &c, &beta) != 2) continue;
@@ -212,18 +213,19 @@ TEST_CASE("HeadKV, as published: the scores of two models") {
     }
     CHECK(seen == 4);
     // KVCache-Factory splits the whole budget, window included, and adds the window again.
-    support::json const& all = vectors()[prefix + "KVCF_C128_beta1.01"];
+    support::json const& all = recorded()[prefix + "KVCF_C128_beta1.01"];
     slots_type const whole = headkv_slots(query_heads, scores, {128, 0}, 1.01, 1, profile::published);
     CHECK(static_cast<long long>(sum(whole)) == all["sum"].whole());
     CHECK(*std::max_element(whole.begin(), whole.end()) == all["max"].whole());
-    support::json const& by_kv_head = vectors()[prefix + "KVCF_kvhead"];
+    support::json const& by_kv_head = recorded()[prefix + "KVCF_kvhead"];
     slots_type const reduced = headkv_slots(grouped, scores, {128, 0}, 1.01, 1, profile::published);
     CHECK(static_cast<long long>(sum(reduced)) == by_kv_head["sum"].whole());
     CHECK(support::listed(row(reduced, 15 * 8, 8)) == support::listed(by_kv_head["row15"].whole_numbers()));
     // CoKV's form of it cuts off fractions of the same shares: ours are as close to them, and lose nothing.
     slots_type const exact = less(headkv_slots(grouped, scores, {128, 8}, 1.01), 8);
-    std::vector<int> const cut = vectors()[prefix + "CoKVgroup_C128_beta1.01"]["row15"].whole_numbers();
-    for (std::size_t i = 0; i < 8; ++i) CHECK((exact[15 * 8 + i] == static_cast<u32>(cut[i]) || exact[15 * 8 + i] == static_cast<u32>(cut[i]) + 1));
+    std::vector<int> const cut = recorded()[prefix + "CoKVgroup_C128_beta1.01"]["row15"].whole_numbers();
+    for (std::size_t i = 0; i < 8; ++i)
+      CHECK((exact[15 * 8 + i] == static_cast<u32>(cut[i]) || exact[15 * 8 + i] == static_cast<u32>(cut[i]) + 1));
   }
 }
 
@@ -232,14 +234,14 @@ TEST_CASE("CoKV, as published") {
   std::vector<double> const values{.10, -.05, .25, 0};
   for (u32 k : {1u, 2u, 3u}) {
     slots_type const got = less(cokv_slots(toy, values, {128, 8}, k, profile::published), 8);
-    CHECK(support::listed(row(got, 0, 4)) == support::listed(vectors()["V5.toy_k" + std::to_string(k)]["cap"].whole_numbers()));
+    CHECK(support::listed(row(got, 0, 4)) == support::listed(recorded()["V5.toy_k" + std::to_string(k)]["cap"].whole_numbers()));
     CHECK(sum(cokv_slots(toy, values, {128, 8}, k)) == 4 * 128);
   }
 }
 
 TEST_CASE("CoKV, as published: the values of two models") {
   int seen = 0;
-  for (auto const& [name, v] : vectors().fields) {
+  for (auto const& [name, v] : recorded().fields) {
     char model[16], task[32];
     int c = 0, k = 0;
     if (std::sscanf(name.c_str(), "V5.%15[a-z]_%31[a-z]_C%d_k%d", model, task, &c, &k) != 4) continue;
@@ -266,7 +268,7 @@ TEST_CASE("CoKV, as published: the values of two models") {
 TEST_CASE("DuoAttention: which heads retrieve") {
   std::vector<double> const gates{1.2, .9, .1, -.3, .5, 1.0, 0, .7};
   int seen = 0;
-  for (auto const& [name, v] : vectors().fields) {
+  for (auto const& [name, v] : recorded().fields) {
     if (name.rfind("V8.sparsity", 0) != 0) continue;
     CAPTURE(name);
     std::vector<bool> const got = retrieval_heads(gates, std::stod(name.substr(11)));

@@ -38,6 +38,7 @@ TEST_CASE("columns") {
   is_a_column(kvsift::last_attention{});
   is_a_column(kvsift::window_attention{});
   is_a_column(kvsift::key_square_norm{});
+  is_a_column(kvsift::value_norm{});
   is_a_column(kvsift::observations{});
   is_a_column(kvsift::observations{5, false});
   is_a_column(kvsift::observations{70, true});
@@ -54,6 +55,9 @@ TEST_CASE("columns") {
 TEST_CASE("budgets") {
   limits_hold(kvsift::uniform_budget{5}, {2, 2, 1, 4, 1});
   limits_hold(kvsift::layer_budgets{{9, 3, 30}}, {3, 2, 1, 4, 1});
+  limits_hold(kvsift::head_budgets{{9, 3, 30, 4}}, {2, 2, 1, 4, 1});
+  limits_hold(kvsift::pyramid_budget{12, 4, 5}, {3, 2, 1, 4, 1});
+  limits_hold(kvsift::ratio_budget{0.25, 40}, {1, 2, 1, 4, 1});
   limits_hold(hostile::staircase{}, {2, 3, 1, 4, 1});
 }
 

@@ -31,6 +31,12 @@ void host_use() {
   use(archived);
   kv_tensor typed{shape, heavy_hitter(64, 4, 10, 8, true), options};
   use(typed);
+  kv_tensor competing{shape, ada_snapkv(64, 8), options};
+  use(competing);
+  observation_window const window{nullptr, nullptr, 8, 4, group_reduction::max};
+  attention_mass(serial_executor{}, shape, window, nullptr, 8, nullptr, attention_mass_bytes(shape, window));
+  kv_tensor by_head{shape, policy{head_budgets{headkv_slots(shape, {1.0}, {64, 8})}, over_budget(mean_attention{}, protect{})}, options};
+  use(by_head);
   kv_tensor shared{shape, tova(64, true), options};
   use(shared);
 }

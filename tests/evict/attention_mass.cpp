@@ -62,7 +62,8 @@ struct prompt {
         for (u32 p = 0; p <= token; ++p) {
           double dot = 0;
           for (int i = 0; i < trace.dim; ++i)
-            dot += static_cast<double>(trace.query(static_cast<int>(token), q)[i]) * static_cast<double>(trace.key(static_cast<int>(p), q / trace.group())[i]);
+            dot += static_cast<double>(trace.query(static_cast<int>(token), q)[i]) *
+                   static_cast<double>(trace.key(static_cast<int>(p), q / trace.group())[i]);
           sum += std::exp(dot / std::sqrt(static_cast<double>(trace.dim)));
         }
         all.push_back(static_cast<float>(std::log(sum)));
@@ -103,7 +104,8 @@ TEST_CASE("the mass of a window is its definition, the same bits for any number 
         for (int h = 0; h < p.trace.kv_heads; ++h) {
           std::vector<double> const want = p.mass(h, reduce);
           for (u32 j = 0; j < p.tokens; ++j)
-            CHECK(std::fabs(static_cast<double>(mass[static_cast<std::size_t>(h) * (p.tokens + 3) + j]) - want[j]) < 2e-5 * (want[j] + 0.1));
+            CHECK(std::fabs(static_cast<double>(mass[static_cast<std::size_t>(h) * (p.tokens + 3) + j]) - want[j]) <
+                  2e-5 * (want[j] + 0.1));
         }
         for (u32 const threads : {3u, 8u}) CHECK(mass_of(support::thread_group_executor{threads}, threads, p, given) == mass);
       }

@@ -119,7 +119,8 @@ TEST_CASE("heads that compete: the sum stays, guarded slots stay, no row runs in
       decode.when = form == 1 ? kvsift::moment::before_append : kvsift::moment::after_attention;
       decode.score = form == 1 ? kvsift::any_score{kvsift::oldest_first{}} : kvsift::any_score{kvsift::newest_query_attention{}};
     }
-    auto policy = kvsift::to_any(kvsift::policy{kvsift::competing_budget{kvsift::uniform_budget{limit}, kvsift::competing_shares{floor}}, prompt, decode});
+    auto policy = kvsift::to_any(
+        kvsift::policy{kvsift::competing_budget{kvsift::uniform_budget{limit}, kvsift::competing_shares{floor}}, prompt, decode});
     s.pieces = {d.chance(0.2) ? limit : limit + static_cast<u32>(d.between(1, 25))};
     for (int t = 0; t < 8; ++t) s.pieces.push_back(1);
     kvsift::cache_options options = s.options(3);
@@ -182,13 +183,16 @@ TEST_CASE("competition is refused where it cannot be held") {
   using namespace kvsift;
   cache_shape const shape{1, 2, 1, 4, 1};
   auto const compete = at_prompt_end(window_mass{4}, protect{.newest = 4}, pick::keepers, unit::competing);
-  CHECK_THROWS_WITH((kv_tensor{shape, policy{uniform_budget{16}, compete}}), doctest::Contains("measured budget is 0; heads compete under a measured budget"));
+  CHECK_THROWS_WITH((kv_tensor{shape, policy{uniform_budget{16}, compete}}),
+                    doctest::Contains("measured budget is 0; heads compete under a measured budget"));
   competing_budget const measured{uniform_budget{16}, competing_shares{0.0}};
-  CHECK_THROWS_WITH((kv_tensor{shape, policy{measured, over_budget(mean_attention{}, protect{})}}), doctest::Contains("measured budget is 1"));
+  CHECK_THROWS_WITH((kv_tensor{shape, policy{measured, over_budget(mean_attention{}, protect{})}}),
+                    doctest::Contains("measured budget is 1"));
   auto later = compete;
   later.when = moment::prompt_end | moment::after_attention;
   CHECK_THROWS_WITH((kv_tensor{shape, policy{measured, later}}), doctest::Contains("heads compete at prompt_end, by score alone"));
   CHECK_THROWS_WITH((kv_tensor{shape, policy{measured, compete, over_budget(mean_attention{}, protect{.newest = 8})}}),
-                    "least slots of a head is 4; a head that wins nothing needs room for what decode protects; raise the budget, the window or the floor");
+                    "least slots of a head is 4; a head that wins nothing needs room for what decode protects; raise the budget, the "
+                    "window or the floor");
   CHECK_NOTHROW((kv_tensor{shape, policy{measured, compete, over_budget(mean_attention{}, protect{.newest = 4})}}));
 }

@@ -33,7 +33,7 @@ template <class Position = kvsift::original_positions, class Policy>
 result run(u32 threads, Policy const& policy, course const& c) {
   support::thread_group_executor const on{threads};
   kvsift::kv_tensor<Policy, kvsift::fp32_payload, Position> cache{
-      c.shape, policy, {.max_piece = c.prompt, .order = c.order, .group_threads = threads}};
+      c.shape, policy, {.max_piece = c.prompt, .promised = c.tokens, .order = c.order, .group_threads = threads}};
   support::marked_vectors const data{5, c.shape};
   result r;
   for (u32 seen = 0, tokens = c.prompt; seen < c.prompt + c.tokens; seen += tokens, tokens = 1) {
@@ -86,6 +86,33 @@ TEST_CASE("the codes of a key and of queries are computed together, and compared
 
 TEST_CASE("heads decide together, ranks come down, keys are turned on reading") {
   agrees_on_every_size<kvsift::in_cache_positions>(kvsift::tova(5, true, 1), {.shape = {1, 2, 1, 10, 1}});
+}
+
+TEST_CASE("heads compete for the slots of their layer, and their rows are laid out anew") {
+  using namespace kvsift;
+  agrees_on_every_size(ada_snapkv(5, 2, 3, pooling::avg, 0.2, group_reduction::max), {.shape = {1, 3, 2, 9, 1}, .prompt = 12});
+  agrees_on_every_size(to_any(ada_snapkv(5, 2, 3)), {.shape = {1, 3, 1, 5, 2}, .prompt = 12, .tokens = 2});
+}
+
+TEST_CASE("a window of queries tells its mass") {
+  using namespace kvsift;
+  cache_shape const shape{1, 2, 2, 9, 1};
+  support::marked_vectors const data{7, shape};
+  support::marked_vectors::piece const p = data.make_piece(0, 0, 12);
+  observation_window const given{p.queries.data() + std::size_t{8} * 4 * 9, p.keys.data(), 12, 4, group_reduction::max};
+  std::vector<float> const log_sums(4 * 4, 2.0f);
+  for (bool const known : {false, true}) {
+    observation_window w = given;
+    if (known) w.lse = log_sums.data();
+    std::vector<float> want;
+    for (u32 const threads : {1u, 32u, 33u}) {
+      host_memory const workspace(attention_mass_bytes(shape, w, threads));
+      std::vector<float> mass(2 * 12);
+      attention_mass(support::thread_group_executor{threads}, shape, w, mass.data(), 12, workspace.data(), workspace.size(), threads);
+      if (threads == 1) want = mass;
+      CHECK(mass == want);
+    }
+  }
 }
 
 TEST_CASE("an engine's masses feed the columns of a prompt and of a token") {

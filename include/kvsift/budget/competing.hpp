@@ -44,7 +44,8 @@ struct competing_shares {
     selection_cut const cut = select_lowest(g, key, tie, heads * scores.slots, all, words);
     for (std::uint32_t h = 0; h < heads; ++h) {
       std::uint32_t mine = 0;
-      for (std::uint32_t i = g.thread_rank(); i < scores.slots; i += g.num_threads()) mine += cut.holds(scores(h, i), i * heads + h) ? 1u : 0u;
+      for (std::uint32_t i = g.thread_rank(); i < scores.slots; i += g.num_threads())
+        mine += cut.holds(scores(h, i), i * heads + h) ? 1u : 0u;
       std::uint32_t const won = group_sum(g, words, mine);
       if (g.thread_rank() == 0) scores.tally(h) = won;
     }

@@ -26,9 +26,7 @@ namespace detail {
 inline void check_share(head_share const& s) {
   require(s.window < s.slots, "window", s.window, "must leave room below the budget; give a shorter window");
 }
-inline std::uint32_t most_of(head_share const& s) {
-  return s.longest == 0 ? 0x7ffffffeu : std::max(s.slots, s.longest) - s.window;
-}
+inline std::uint32_t most_of(head_share const& s) { return s.longest == 0 ? 0x7ffffffeu : std::max(s.slots, s.longest) - s.window; }
 inline std::vector<std::uint32_t> above(std::uint32_t window, std::vector<std::uint32_t> slots) {
   for (std::uint32_t& s : slots) s += window;
   return slots;
@@ -51,7 +49,8 @@ inline std::vector<double> normalised(std::vector<double> weights) {
 inline std::vector<std::uint32_t> headkv_slots(cache_shape const& shape, std::vector<double> const& scores, head_share const& share,
                                                double beta = 1.5, double temperature = 1, profile rounding = profile::exact) {
   detail::check_share(share);
-  require(scores.size() == std::size_t{shape.layers} * shape.query_heads(), "head scores", scores.size(), "give one for each query head of each layer");
+  require(scores.size() == std::size_t{shape.layers} * shape.query_heads(), "head scores", scores.size(),
+          "give one for each query head of each layer");
   require(beta >= 1, "beta", beta, "give at least 1");
   for (double const s : scores) require(s >= 0 && std::isfinite(s), "head score", s, "give finite scores that are not negative");
   std::vector<double> x = detail::normalised(scores);
@@ -63,7 +62,8 @@ inline std::vector<std::uint32_t> headkv_slots(cache_shape const& shape, std::ve
   std::vector<double> of_kv_head(x.size() / shape.group, 0.0);
   for (std::size_t i = 0; i < x.size(); ++i) of_kv_head[i / shape.group] += x[i];
   if (rounding == profile::exact)
-    return detail::above(share.window, apportion(of_kv_head, static_cast<std::uint64_t>(b) * of_kv_head.size(), b - pool, detail::most_of(share)));
+    return detail::above(share.window,
+                         apportion(of_kv_head, static_cast<std::uint64_t>(b) * of_kv_head.size(), b - pool, detail::most_of(share)));
   for (double& s : x) s = std::nearbyint(s * pool * static_cast<double>(x.size()) + (b - pool));
   std::vector<std::uint32_t> slots;
   for (std::size_t i = 0; i < x.size(); i += shape.group) {
@@ -81,7 +81,8 @@ inline std::vector<std::uint32_t> cokv_slots(cache_shape const& shape, std::vect
                                              std::uint32_t border = 20, profile rounding = profile::exact) {
   detail::check_share(share);
   require(share.window >= 1, "window", share.window, "a head without value keeps its window alone; give at least 1");
-  require(values.size() == std::size_t{shape.layers} * shape.kv_heads, "head values", values.size(), "give one for each KV head of each layer");
+  require(values.size() == std::size_t{shape.layers} * shape.kv_heads, "head values", values.size(),
+          "give one for each KV head of each layer");
   require(border >= 1 && border < values.size(), "border", border, "give the rank of a head among all of them, from 1");
   for (double const v : values) require(std::isfinite(v), "head value", v, "give finite values");
   std::vector<double> sorted = values;

@@ -16,14 +16,16 @@ namespace kvsift {
 ///
 /// `published`: the step is a whole number, rounded down, as in the original, whose layers sum to more.
 struct pyramid_budget {
-  std::uint32_t slots = 0;      ///< the mean of the layers
-  std::uint32_t window = 0;     ///< that every layer keeps anyway
-  std::uint32_t beta = 20;      ///< how steep
-  std::uint32_t longest = 0;    ///< tokens of the longest prompt, beyond which a budget is of no use; 0: no bound
+  std::uint32_t slots = 0;    ///< the mean of the layers
+  std::uint32_t window = 0;   ///< that every layer keeps anyway
+  std::uint32_t beta = 20;    ///< how steep
+  std::uint32_t longest = 0;  ///< tokens of the longest prompt, beyond which a budget is of no use; 0: no bound
   profile rounding = profile::exact;
 
   /// Throws bad_argument for a window that fills the budget, or a beta of 0.
-  std::uint32_t limit(cache_shape const& shape, std::uint32_t layer, std::uint32_t /*head*/) const { return by_layer(shape.layers).at(layer); }
+  std::uint32_t limit(cache_shape const& shape, std::uint32_t layer, std::uint32_t /*head*/) const {
+    return by_layer(shape.layers).at(layer);
+  }
   /// The budgets of all layers.
   std::vector<std::uint32_t> by_layer(std::uint32_t layers) const {
     require(window < slots, "window", window, "must leave room below the budget; give a shorter window");
@@ -38,7 +40,8 @@ struct pyramid_budget {
     if (rounding == profile::published) {
       std::int64_t const step = layers > 1 ? (high - low) / (layers - 1) : 0;
       std::vector<std::uint32_t> falling;
-      for (std::uint32_t l = 0; l < layers; ++l) falling.push_back(static_cast<std::uint32_t>(layers > 1 ? high - l * step + window : slots));
+      for (std::uint32_t l = 0; l < layers; ++l)
+        falling.push_back(static_cast<std::uint32_t>(layers > 1 ? high - l * step + window : slots));
       return falling;
     }
     std::vector<double> line;

@@ -9,8 +9,8 @@ namespace kvsift {
 
 /// A part of the tokens that a run will have, the same for every head: floor(kept x tokens) slots, at least `least`.
 struct ratio_budget {
-  double kept = 1;             ///< of the tokens, above 0 and at most 1: what stays, not what goes
-  std::uint32_t tokens = 0;    ///< of the prompt, or of the whole run
+  double kept = 1;           ///< of the tokens, above 0 and at most 1: what stays, not what goes
+  std::uint32_t tokens = 0;  ///< of the prompt, or of the whole run
   std::uint32_t least = 1;
 
   /// Throws bad_argument for a part outside 0 .. 1.

@@ -11,8 +11,7 @@ namespace kvsift {
 /// Whole numbers in place of the shares x, summing to exactly `total`, which is what x sums to: the whole parts, and the
 /// units still missing go one each to the largest remainders, the lower index first among equals. Shares are taken to a
 /// millionth, so that rounding in their computation decides nothing. No result exceeds `most`. Host only, O(n log n).
-inline std::vector<std::uint32_t> largest_remainders(std::vector<double> const& x, std::uint64_t total,
-                                                     std::uint32_t most = 0xffffffffu) {
+inline std::vector<std::uint32_t> largest_remainders(std::vector<double> const& x, std::uint64_t total, std::uint32_t most = 0xffffffffu) {
   constexpr std::uint64_t million = 1000000;
   std::vector<std::uint32_t> whole;
   std::vector<std::uint64_t> rest;

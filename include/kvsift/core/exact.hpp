@@ -21,6 +21,13 @@ KVSIFT_HOST_DEVICE KVSIFT_INLINE float rounded_square(float x) {
 }
 
 /// The product of two numbers that are not negative, rounded once, that no compiler fuses with a later addition.
+KVSIFT_HOST_DEVICE KVSIFT_INLINE float rounded_product(float x, float y) {
+#if defined(__CUDA_ARCH__)
+  return __fmul_rn(x, y);
+#else
+  return __builtin_bit_cast(float, __builtin_bit_cast(std::uint32_t, x * y) & 0x7fffffffu);
+#endif
+}
 KVSIFT_HOST_DEVICE KVSIFT_INLINE double rounded_product(double x, double y) {
 #if defined(__CUDA_ARCH__)
   return __dmul_rn(x, y);

@@ -30,14 +30,15 @@ inline constexpr std::uint32_t mass_tile = 256;  ///< keys at a time, where the 
 
 /// What a block works with. With a null base it only counts.
 struct mass_scratch {
-  float* queries = nullptr;    ///< [window x group, head_dim], scaled
-  float* logits = nullptr;     ///< [window x group, pitch]
-  float* partial = nullptr;    ///< [8]
+  float* queries = nullptr;  ///< [window x group, head_dim], scaled
+  float* logits = nullptr;   ///< [window x group, pitch]
+  float* partial = nullptr;  ///< [8]
   std::uint32_t* words = nullptr;
   std::size_t pitch = 0;
   std::size_t bytes = 0;
 
-  KVSIFT_HOST_DEVICE static mass_scratch carve(std::byte* base, cache_shape const& shape, observation_window const& w, std::uint32_t threads) {
+  KVSIFT_HOST_DEVICE static mass_scratch carve(std::byte* base, cache_shape const& shape, observation_window const& w,
+                                               std::uint32_t threads) {
     mass_scratch s;
     s.pitch = w.lse != nullptr && w.tokens > mass_tile ? mass_tile : (std::size_t{w.tokens} + 7) / 8 * 8;
     std::size_t const heads = std::size_t{w.window} * shape.group;
@@ -115,7 +116,9 @@ struct attention_mass_task {
   KVSIFT_HOST_DEVICE float reduced(detail::mass_scratch const& scratch, std::uint32_t first, std::uint32_t i) const {
     std::uint32_t const past = given.tokens - given.window;
     std::uint32_t const from = first + i > past ? first + i - past : 0;  // earlier queries do not see it
-    auto const at = [&](std::uint32_t query, std::uint32_t h) { return scratch.logits[(std::size_t{query} * shape.group + h) * scratch.pitch + i]; };
+    auto const at = [&](std::uint32_t query, std::uint32_t h) {
+      return scratch.logits[(std::size_t{query} * shape.group + h) * scratch.pitch + i];
+    };
     float result = 0;
     if (given.reduce == group_reduction::mean) {
       for (std::uint32_t q = from; q < given.window; ++q) {
@@ -157,8 +160,7 @@ void attention_mass(Executor const& on, cache_shape const& shape, observation_wi
   require(pitch >= given.tokens, "pitch", pitch, "give rows at least as long as the prompt");
   std::size_t const needed = attention_mass_bytes(shape, given, group_threads);
   require(workspace_bytes >= needed, "workspace_bytes", workspace_bytes, "give what attention_mass_bytes says");
-  on.launch(shape.layer_rows(),
-            attention_mass_task{shape, given, mass, pitch, workspace, needed / shape.layer_rows(), group_threads});
+  on.launch(shape.layer_rows(), attention_mass_task{shape, given, mass, pitch, workspace, needed / shape.layer_rows(), group_threads});
 }
 
 }  // namespace kvsift

@@ -50,7 +50,8 @@ namespace detail {
 
 /// Refuses policies whose rules are asked where they cannot answer.
 inline void check_moments(policy_facts const& facts, bool measured) {
-  require(!facts.neighbours, "rules with a pooled score in decode", 1, "slots lie in position order at prompt_end only; ask such a score there");
+  require(!facts.neighbours, "rules with a pooled score in decode", 1,
+          "slots lie in position order at prompt_end only; ask such a score there");
   require(!facts.competing_elsewhere, "rules with competing heads in decode or under a ranked scope", 1,
           "heads compete at prompt_end, by score alone");
   if (facts.whole_and_pieces)
@@ -105,7 +106,8 @@ slot_plan plan_slots(cache_shape const& shape, Policy const& policy, cache_optio
       most = std::max(most, limit);
       if (limit != no_limit) bounded = std::max(bounded, limit);
     }
-    require(!(facts.shared || measured) || least == most, "budget", least, "heads that decide together need the same one in all heads of a layer");
+    require(!(facts.shared || measured) || least == most, "budget", least,
+            "heads that decide together need the same one in all heads of a layer");
     if (measured) beyond = std::max(beyond, detail::check_measured(policy.budget, facts, shape, most, options.max_piece) - most);
     plan.least.push_back(least);
     plan.most.push_back(most);
@@ -115,9 +117,10 @@ slot_plan plan_slots(cache_shape const& shape, Policy const& policy, cache_optio
   std::uint32_t const newest = std::max(includes(facts.moments, moment::after_attention) ? 1u : 0u, facts.stride);
   bool const evicts = includes(facts.moments, moment::before_append | moment::after_attention);
   bool const rules = facts.moments != moment{};
-  std::uint64_t const grown = std::uint64_t{bounded} + std::max(newest, evicts ? 0u : options.promised);
-  require(grown < 0x7fffffffu, "limit + promised", grown, "give less than 2^31 slots");
-  require((rules && !unlimited) || options.capacity >= 1, "capacity", options.capacity, "a policy without a limit needs the slots to allocate per head");
+  std::uint64_t const grown = std::uint64_t{bounded} + std::max(facts.stride, evicts ? 0u : options.promised);
+  require((evicts && facts.stride == 0) || grown < 0x7fffffffu, "limit + promised", grown, "give less than 2^31 slots");
+  require((rules && !unlimited) || options.capacity >= 1, "capacity", options.capacity,
+          "a policy without a limit needs the slots to allocate per head");
   auto const room = [&](std::uint32_t limit) {
     if (limit == no_limit) return std::max(options.capacity, bounded + newest);
     if (!rules) return options.capacity;

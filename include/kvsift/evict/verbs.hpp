@@ -201,7 +201,7 @@ void make_room(Executor const& on, kv_tensor<Policy, Payload, Position, Disposal
 template <executor Executor, cache_layer Layer>
 void evict(Executor const& on, Layer rows) {
   require(rows.layer < rows.cache.shape().layers, "layer", rows.layer, "the cache has fewer layers");
-  detail::cut_layers(on, rows.cache, moment::after_attention, rows.layer, 1, 0);
+  detail::cut_layers(on, rows.cache, moment::after_attention, rows.layer, 1, {});
 }
 
 /// Writes a piece of tokens into one layer, attends to it causally, and feeds the policy's columns.
@@ -227,7 +227,8 @@ void step(Executor const& on, Layer rows, arrivals const& piece, float* out) {
   cache_shape const& shape = cache.shape();
   std::uint32_t const held = cache.held(rows.layer);
   moment const moments = cache.policy().facts().moments;
-  bool const grows = held != 0 && !includes(moments, moment::before_append | moment::after_attention);  // check_piece saw that there is room
+  // Where nothing acts in decode, check_piece saw that there is room.
+  bool const grows = held != 0 && !includes(moments, moment::before_append | moment::after_attention);
   bool const fits = grows || held + piece.tokens <= std::min(cache.slots().least[rows.layer], cache.slots().least_room[rows.layer]);
   if (std::uint32_t const stride = cache.policy().facts().stride; stride != 0 && (piece.tokens > 1 || piece.of_prompt)) {
     detail::in_parts(shape, piece, out, [&](std::uint32_t left) { return cache.next_piece(rows.layer, left); },
@@ -293,7 +294,8 @@ void compress(Executor const& on, Layer rows, float const* keys, float const* va
     bool feeds = false, sums = false;
     stored.for_each([&]<class C>(C const& column, std::size_t) {
       bool const fed = C::feeds_on_attention && column.width() != 0;
-      constexpr bool own_mass = std::is_same_v<C, attention_square_sum> || std::is_same_v<C, last_attention> || std::is_same_v<C, window_attention>;
+      constexpr bool own_mass =
+          std::is_same_v<C, attention_square_sum> || std::is_same_v<C, last_attention> || std::is_same_v<C, window_attention>;
       feeds = feeds || fed;
       sums = sums || (fed && !own_mass);
     });

@@ -96,9 +96,11 @@ struct snapkv_fields {
       : budget(f["budget"]), window(f["window"]), kernel(f["kernel"]),
         pool(f.word("pool") == "max" ? pooling::max : pooling::avg),
         reduce(f.word("group") == "mean" ? group_reduction::mean : f.word("group") == "max" ? group_reduction::max : group_reduction::sum) {
-    if (kernel % 2 == 0) refuse_field("kernel", std::to_string(kernel), "a slot has as many neighbours before it as behind; give an odd number");
+    if (kernel % 2 == 0)
+      refuse_field("kernel", std::to_string(kernel), "a slot has as many neighbours before it as behind; give an odd number");
     if (window >= budget)
-      refuse_field("window", std::to_string(window), "must leave room below the budget of " + std::to_string(budget) + "; give a shorter window");
+      refuse_field("window", std::to_string(window),
+                   "must leave room below the budget of " + std::to_string(budget) + "; give a shorter window");
   }
 };
 
@@ -195,7 +197,7 @@ inline constexpr catalogue_entry catalogue[] = {
      },
      detail::derive_deviation,
      "the lowest sum or mean outside the most varying", "S1 or S1 / c; scope as roco", "after attention", "8", "arXiv 2402.06262"},
-    {"strided", "h2o_head_std_avg", "budget stride sinks=4 score scope recent? excluded? newest? profile=fixed", detail::make_strided,
+    {"strided", "", "budget stride sinks=4 score scope recent? excluded? newest? profile=fixed", detail::make_strided,
      detail::derive_strided,
      "as many slots as a piece brought, then one a step", "S1 or S1 / c; all slots, or scope as roco", "after attention",
      "4 (scope deviation: 8)", "arXiv 2402.06262"},

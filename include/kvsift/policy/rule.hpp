@@ -59,7 +59,10 @@ struct ask_for_draws {
   }
 };
 template <class Score>
-inline constexpr bool looks_at_neighbours = requires { Score::needs_slots_in_order; };
+inline constexpr bool looks_at_neighbours = [] {
+  if constexpr (requires { Score::needs_slots_in_order; }) return bool{Score::needs_slots_in_order};
+  return false;
+}();
 
 }  // namespace detail
 

@@ -23,7 +23,7 @@ struct pooled {
   pooling pool = pooling::max;
   std::uint32_t outside = 0;
 
-  static constexpr bool needs_slots_in_order = true;
+  static constexpr bool needs_slots_in_order = true;  // see needs_slots_in_order of policy/rule.hpp
   constexpr auto columns() const { return source.columns(); }
   KVSIFT_HOST_DEVICE float operator()(auto const& row, std::uint32_t slot) const {
     std::uint32_t const reach = kernel / 2;
