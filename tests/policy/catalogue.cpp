@@ -61,6 +61,48 @@ TEST_CASE("names of the originals: aliases with fields of their own, and one tha
   CHECK_FALSE(is_policy_name("h2"));
 }
 
+TEST_CASE("strided and reservoir: defaults, both scopes, both profiles") {
+  CHECK(by_name("strided", 88) == to_any(strided(88, 8, mean_attention{}, protect{4, 10}, most_varying{6})));
+  CHECK(make_policy(with_defaults(bare("strided").set("profile", "reference"), 88)).value ==
+        to_any(reference_strided(88, 8, mean_attention{}, protect{}, forced_then_varying{20, 10, 4})));
+  CHECK(make_policy(with_defaults(bare("strided").set("scope", "window").set("score", "accumulated"), 88)).value ==
+        to_any(strided(88, 8, accumulated_attention{}, protect{4, 8})));
+  CHECK(make_policy(with_defaults(bare("roco").set("profile", "reference"), 40)).value == to_any(reference_roco(40, 13, 10)));
+  CHECK(by_name("reservoir", 100) == to_any(reservoir(4, 96)));
+  for (std::uint32_t budget = 1; budget < 60; ++budget)
+    for (char const* const profile : {"fixed", "reference"})
+      for (char const* const scope : {"window", "deviation"})
+        CHECK_NOTHROW(make_policy(with_defaults(bare("strided").set("profile", profile).set("scope", scope), budget)));
+
+  auto const stated = [] { return bare("strided").set("budget", 20u).set("stride", 4u).set("sinks", 1u).set("score", "mean"); };
+  CHECK(make_policy(stated().set("scope", "window").set("recent", 16u)).slots == 20);
+  CHECK_THROWS_WITH(make_policy(stated().set("scope", "window").set("recent", 17u)),
+                    "policy field 'budget' is 20; sinks 1 + recent 17 + stride 4 leave no slot that may go; raise the budget or protect less");
+  CHECK_THROWS_WITH(make_policy(stated().set("scope", "deviation").set("excluded", 7u)),
+                    "policy field 'budget' is 20; sinks 1 + newest 10 + excluded 7 + stride 4 leave no slot that may go; raise the budget or protect less");
+  CHECK_THROWS_WITH(make_policy(bare("strided").set("budget", 3u).set("stride", 4u).set("sinks", 0u).set("score", "mean").set("scope", "window").set("recent", 0u)),
+                    "policy field 'budget' is 3; stride 4 leave no slot that may go; raise the budget or protect less");
+  CHECK_THROWS_WITH(make_policy(stated().set("scope", "window")), "policy field 'recent' is missing; the scope 'window' of strided requires it");
+  CHECK_THROWS_WITH(make_policy(stated().set("scope", "deviation").set("excluded", 0u).set("recent", 2u)),
+                    "policy field 'recent' is 2; the scope 'deviation' has no such field; remove it");
+  CHECK_THROWS_WITH(make_policy(bare("reservoir").set("recent", 3u)), "policy field 'sinks' is missing; reservoir requires it");
+  CHECK_THROWS_WITH(make_policy(bare("reservoir").set("recent", 3u).set("sinks", 0u)), "policy field 'sinks' is 0; reservoir keeps at least 1");
+  CHECK_THROWS_WITH(make_policy(bare("reservoir").set("recent", 0u).set("sinks", 3u)), "policy field 'recent' is 0; reservoir keeps at least 1");
+}
+
+TEST_CASE("a prompt in pieces joins another policy's decode, and no prompt is taken whole and in pieces") {
+  any_policy const joined = join_phases(make_policy(with_defaults(bare("strided"), 64)), make_policy(with_defaults(bare("key_norm"), 64))).value;
+  CHECK(joined.facts().moments == (moment::piece_end | moment::before_append));
+  CHECK(joined.facts().stride == 8);
+  kv_tensor<any_policy> const cache{cache_shape{}, joined};
+  CHECK(cache.capacity() == 72);
+  CHECK(cache.next_piece(0, 64) == 64);
+  CHECK(cache.next_piece(0, 65) == 57);
+  auto const both = policy{uniform_budget{9}, at_prompt_end(oldest_first{}, protect{}), in_pieces(2, oldest_first{}, protect{})};
+  CHECK_THROWS_WITH((kv_tensor{cache_shape{}, both}),
+                    "rules are asked at prompt_end and at piece_end; a prompt is taken whole or in pieces, ask one of the two");
+}
+
 TEST_CASE("what is stated stands, whatever the defaults") {
   CHECK(make_policy(with_defaults(bare("roco").set("excluded", 3u), 100)).value == to_any(roco(100, 3, 10)));
   CHECK(make_policy(with_defaults(bare("roco").set("budget", 50u), 100)).value == to_any(roco(50, 6, 10)));
