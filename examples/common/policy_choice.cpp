@@ -4,6 +4,7 @@
 #include <cmath>
 #include <filesystem>
 #include <string_view>
+#include <variant>
 
 #include <common/errors.hpp>
 #include <common/policy_file.hpp>
@@ -69,6 +70,35 @@ void pin(kvsift::policy_fields& fields, std::string const& text) {
   fields.pinned = *to - *from;
 }
 
+// The moments of --bound. Where only generated tokens are bounded the prompt stays, and the budget is theirs.
+void bind(policy_request const& asked, policy_choice& choice) {
+  using kvsift::moment;
+  std::string const& bound = asked.bound;
+  if (bound.empty() || bound == "both" || bound == "auto") return;
+  bool const prompt = bound == "prompt" || bound == "encoding";
+  if (!prompt && bound != "generated" && bound != "decoding")
+    throw usage_error("--bound is '" + bound + "'; give prompt, generated or both (EasyKV's encoding, decoding, auto)");
+  if (!choice.bounded()) return;
+  kvsift::any_policy& p = choice.made.value;
+  moment const kept = prompt ? moment::prompt_end | moment::piece_end : moment::before_append | moment::after_attention | moment::before_piece;
+  for (kvsift::any_rule* const rule : {&p.rules.first, &p.rules.rest.first}) rule->when = rule->when & kept;
+  if (p.facts().moments == moment{})
+    throw usage_error("--bound is '" + bound + "'; " + choice.name + " has no rule for it, give another policy or --bound both");
+  if (prompt) return;
+  if (!asked.pin.empty()) throw usage_error("--bound is '" + bound + "', under which the whole prompt stays; leave --pin out");
+  auto const* const even = std::get_if<kvsift::uniform_budget>(&p.budget.limits());
+  if (even == nullptr || p.budget.measured() || choice.allocator.name != "uniform")
+    throw usage_error("--bound is '" + bound + "', under which every head keeps the prompt and the same budget; give a policy with one budget");
+  std::uint64_t const slots = std::uint64_t{even->slots} + asked.prompt;
+  if (slots > kvsift::most_slots) throw usage_error("the prompt and --budget are " + std::to_string(slots) + " slots; give fewer");
+  for (kvsift::any_rule* const rule : {&p.rules.first, &p.rules.rest.first}) {
+    rule->guards.pinned_from = 0;
+    rule->guards.pinned = static_cast<std::uint32_t>(asked.prompt);
+  }
+  choice.made.slots = static_cast<std::uint32_t>(slots);
+  p.budget = p.budget.with_limits(kvsift::uniform_budget{choice.made.slots});
+}
+
 }  // namespace
 
 std::uint32_t slots_of(std::string const& budget, std::uint64_t base) {
@@ -125,6 +155,7 @@ policy_choice choose_policy(policy_request const& asked) {
     choice.allocator = stated.allocator;
     if (choice.allocator.name != "uniform" && !choice.made.bounded)
       throw usage_error(source + ": allocator '" + choice.allocator.name + "' has no budget to divide; give a policy that keeps one");
+    bind(asked, choice);
   } catch (kvsift::bad_argument const& wrong) {
     throw usage_error(source + ": " + wrong.what());
   }

@@ -43,6 +43,8 @@ TEST_CASE("a bare name has its original's defaults, derived from the budget") {
 TEST_CASE("names of the originals: aliases with fields of their own, and one that means two things") {
   CHECK(by_name("scissorhands", 100) == to_any(heavy_hitter(100, 4, 10, 400, true)));
   CHECK(by_name("h2o_head_std_avg", 100) == to_any(roco(100, 21, 10)));
+  CHECK(by_name("h2o_head_avg", 100) == to_any(mean_attention_policy(100, 30)));
+  CHECK(by_name("h2o_head_std", 100) == to_any(accumulated_deviation(100, 21, 10)));
   CHECK(make_policy(bare("scissorhands").set("budget", 9u).set("sinks", 1u).set("recent", 2u)).value ==
         to_any(heavy_hitter(9, 1, 2, 400, true)));
   CHECK(make_policy(bare("scissorhands").set("budget", 9u).set("sinks", 1u).set("recent", 2u).set("history", 7u)).value ==
