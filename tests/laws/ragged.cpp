@@ -107,7 +107,7 @@ TEST_CASE("heads that compete: the sum stays, guarded slots stay, no row runs in
     s.shape.kv_heads = s.data.shape.kv_heads = static_cast<u32>(d.between(1, 4));
     kvsift::any_rule prompt;
     prompt.when = kvsift::moment::prompt_end;
-    prompt.score = support::detail::random_score(d, limit, true, 1, false);
+    prompt.score = support::detail::random_score(d, limit, kvsift::moment::prompt_end, 1, false);
     prompt.guards = kvsift::protect{static_cast<u32>(d.between(0, 2)), static_cast<u32>(d.between(0, 3))};
     prompt.ranked = d.chance(0.5) ? kvsift::pick::keepers : kvsift::pick::victims;
     prompt.who = kvsift::unit::competing;
