@@ -158,7 +158,8 @@ TEST_CASE("every allocator sums to exactly what it promised") {
 
 TEST_CASE("pyramid, as published") {
   int seen = 0;
-  for (auto const& [name, v] : recorded().fields) {
+  for (auto const& [key, v] : recorded().fields) {
+    std::string const name = key;  // clang 14 captures no binding
     int c = 0, w = 0, layers = 0, n = 0;
     if (std::sscanf(name.c_str(), "V2.C%d_w%d_L%d_n%d", &c, &w, &layers, &n) != 4) continue;
     CAPTURE(name);
@@ -178,7 +179,8 @@ TEST_CASE("HeadKV, as published: the toy") {
   cache_shape const toy{2, 4, 1, 8, 1};
   std::vector<double> const means{0, .1, .4, 0, .2, .1, .1, .1};
   int seen = 0;
-  for (auto const& [name, v] : recorded().fields) {
+  for (auto const& [key, v] : recorded().fields) {
+    std::string const name = key;  // clang 14 captures no binding
     if (name.rfind("V4.toy_beta", 0) != 0) continue;
     CAPTURE(name);
     double const beta = std::stod(name.substr(11));
@@ -199,7 +201,8 @@ TEST_CASE("HeadKV, as published: the scores of two models") {
     cache_shape const query_heads{32, 32, 1, 8, 1}, grouped{32, 8, 4, 8, 1};
     std::string const prefix = std::string("V4.") + model + "_";
     int seen = 0;
-    for (auto const& [name, v] : recorded().fields) {
+    for (auto const& [key, v] : recorded().fields) {
+    std::string const name = key;  // clang 14 captures no binding
       int c = 0;
       double beta = 0;
       if (name.rfind(prefix + "C", 0) != 0 || std::sscanf(name.c_str() + prefix.size(), "C%d_beta%lf", &c, &beta) != 2) continue;
@@ -241,7 +244,8 @@ TEST_CASE("CoKV, as published") {
 
 TEST_CASE("CoKV, as published: the values of two models") {
   int seen = 0;
-  for (auto const& [name, v] : recorded().fields) {
+  for (auto const& [key, v] : recorded().fields) {
+    std::string const name = key;  // clang 14 captures no binding
     char model[16], task[32];
     int c = 0, k = 0;
     if (std::sscanf(name.c_str(), "V5.%15[a-z]_%31[a-z]_C%d_k%d", model, task, &c, &k) != 4) continue;
@@ -268,7 +272,8 @@ TEST_CASE("CoKV, as published: the values of two models") {
 TEST_CASE("DuoAttention: which heads retrieve") {
   std::vector<double> const gates{1.2, .9, .1, -.3, .5, 1.0, 0, .7};
   int seen = 0;
-  for (auto const& [name, v] : recorded().fields) {
+  for (auto const& [key, v] : recorded().fields) {
+    std::string const name = key;  // clang 14 captures no binding
     if (name.rfind("V8.sparsity", 0) != 0) continue;
     CAPTURE(name);
     std::vector<bool> const got = retrieval_heads(gates, std::stod(name.substr(11)));

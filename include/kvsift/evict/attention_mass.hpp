@@ -149,8 +149,8 @@ inline std::size_t attention_mass_bytes(cache_shape const& shape, observation_wi
 ///   mass [sequences, kv_heads, pitch]
 ///
 /// What compress takes as masses.window, for engines whose attention does not tell. K is read once; nothing of size
-/// tokens x tokens is made. Sums go in the order of the queries: the same bits for any number of threads, and the bits of
-/// the column that step feeds, unless lse is given (then as near as that is). One launch, no allocation, capturable.
+/// tokens x tokens is made. Sums go in the order of the queries: the same bits for any number of threads; the mass of
+/// the column that step feeds, to rounding (a compiler may fuse one and not the other). One launch, no allocation, capturable.
 /// workspace: attention_mass_bytes(shape, given, group_threads) bytes on a 64-byte boundary.
 template <executor Executor>
 void attention_mass(Executor const& on, cache_shape const& shape, observation_window const& given, float* mass, std::size_t pitch,
