@@ -50,7 +50,8 @@ void apply_budget(std::uint32_t slots, policy_request const& asked, stated_polic
     if (!own || !kvsift::budget_is_sum(kvsift::find_policy(f->policy)) || !f->has("recent") || recent_set) continue;
     f->otherwise("sinks", 4u);
     if (slots <= (*f)["sinks"])
-      throw usage_error("--budget is " + std::to_string(slots) + "; " + f->policy + " needs more than its " + std::to_string((*f)["sinks"]) + " sinks");
+      throw usage_error("--budget is " + std::to_string(slots) + "; " + f->policy + " needs more than its " +
+                        std::to_string((*f)["sinks"]) + " sinks");
     f->set("recent", slots - (*f)["sinks"]);
   }
 }
@@ -80,7 +81,8 @@ void bind(policy_request const& asked, policy_choice& choice) {
     throw usage_error("--bound is '" + bound + "'; give prompt, generated or both (EasyKV's encoding, decoding, auto)");
   if (!choice.bounded()) return;
   kvsift::any_policy& p = choice.made.value;
-  moment const kept = prompt ? moment::prompt_end | moment::piece_end : moment::before_append | moment::after_attention | moment::before_piece;
+  moment const kept = prompt ? moment::prompt_end | moment::piece_end
+                             : moment::before_append | moment::after_attention | moment::before_piece;
   for (kvsift::any_rule* const rule : {&p.rules.first, &p.rules.rest.first}) rule->when = rule->when & kept;
   if (p.facts().moments == moment{})
     throw usage_error("--bound is '" + bound + "'; " + choice.name + " has no rule for it, give another policy or --bound both");
@@ -88,7 +90,7 @@ void bind(policy_request const& asked, policy_choice& choice) {
   if (!asked.pin.empty()) throw usage_error("--bound is '" + bound + "', under which the whole prompt stays; leave --pin out");
   auto const* const even = std::get_if<kvsift::uniform_budget>(&p.budget.limits());
   if (even == nullptr || p.budget.measured() || choice.allocator.name != "uniform")
-    throw usage_error("--bound is '" + bound + "', under which every head keeps the prompt and the same budget; give a policy with one budget");
+    throw usage_error("--bound is '" + bound + "', under which every head keeps the prompt and the same budget; give a policy with one");
   std::uint64_t const slots = std::uint64_t{even->slots} + asked.prompt;
   if (slots > kvsift::most_slots) throw usage_error("the prompt and --budget are " + std::to_string(slots) + " slots; give fewer");
   for (kvsift::any_rule* const rule : {&p.rules.first, &p.rules.rest.first}) {

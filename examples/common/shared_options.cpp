@@ -67,14 +67,16 @@ void add_shared_options(command_line& line, shared_options& o, bool many) {
   }
   line.add("--positions", o.positions, "original or in_cache: where survivors stand (original while the model has positions for it)");
   line.add("--executor", o.executor, "serial, parallel or parallel:N threads").shows_default();
-  line.add("--bound", o.bound, "What the budget bounds: prompt (and the cache grows after it), generated (and the prompt stays) or both").shows_default();
+  line.add("--bound", o.bound, "What the budget bounds: prompt (the cache grows after it), generated (the prompt stays) or both")
+      .shows_default();
   line.add("--pin", o.pin, "A:B, positions A to B - 1 are never evicted");
   line.add("--seed", o.seed, "Seed of everything that is drawn").shows_default();
   line.add("--out", o.out, "Folder for tables, pictures and JSON; made when missing");
 }
 
 void add_prompt_options(command_line& line, shared_options& o) {
-  line.add("--prefill", o.prefill, "How the prompt is fed: whole; fit: what fits the budget, the rest token by token; chunk:N").shows_default();
+  line.add("--prefill", o.prefill, "How the prompt is fed: whole; fit: what fits the budget, the rest token by token; chunk:N")
+      .shows_default();
   line.add("--decode-first-token", o.decode_first_token, "Feed the last token of the prompt alone, to the cache that the prompt left");
 }
 

@@ -1,5 +1,5 @@
-// The library against the recorded decisions of EasyKV, where rows are given by weights: keys are unit vectors, and a query's
-// component for a key is the logarithm of its weight.
+// The library against the recorded decisions of EasyKV, where rows are given by weights: keys are unit vectors, and a
+// query's component for a key is the logarithm of its weight.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -42,7 +42,8 @@ decided run(any_policy const& policy, u32 tokens, u32 prompt, weight const& w) {
   for (u32 first = 0, n = 1; first < tokens; first += n) {
     n = first < prompt ? cache.next_piece(0, prompt - first) : 1;
     std::size_t const at = std::size_t{first} * tokens;
-    step(serial_executor{}, cache[0], {queries.data() + at, keys.data() + at, keys.data() + at, n, first < prompt}, out.data());
+    step(serial_executor{}, cache[0], {queries.data() + at, keys.data() + at, keys.data() + at, n, first < prompt},
+         out.data());
     evict(serial_executor{}, cache);
     for (u32 t = first; t < first + n; ++t) had.push_back(t);
     now.assign(row.positions, row.positions + row.state->held);
@@ -68,7 +69,8 @@ double hashed(u32 t, u32 j) {
 }
 
 support::json const& vectors() {
-  static support::json const all = support::parse_json(support::read_file(support::test_data() / "easykv_vectors.json"));
+  static support::json const all =
+      support::parse_json(support::read_file(support::test_data() / "easykv_vectors.json"));
   return all;
 }
 
@@ -111,7 +113,8 @@ TEST_CASE("a prompt in pieces evicts what EasyKV evicts: profile fixed") {
 
 TEST_CASE("a prompt in pieces evicts what EasyKV evicts: profile reference") {
   compresses("h2o_head_keep0", to_any(reference_strided(88, 8, accumulated_attention{}, protect{4, 8})));
-  compresses("roco_keep0", to_any(reference_strided(88, 8, mean_attention{}, protect{}, forced_then_varying{20, 10, 4})));
+  compresses("roco_keep0",
+             to_any(reference_strided(88, 8, mean_attention{}, protect{}, forced_then_varying{20, 10, 4})));
   compresses("tova_keep0", to_any(reference_strided(88, 8, newest_query_attention{}, protect{4, 8})));
   compresses("recency_keep0", to_any(reference_strided(88, 8, oldest_first{}, protect{4})));
 }
@@ -130,7 +133,8 @@ TEST_CASE("decode evicts what EasyKV evicts") {
     decodes(run + "mas_window" + arithmetic, to_any(mean_attention_policy(40, 12)), 60, hashed);
     decodes(run + "roco" + arithmetic, to_any(roco(40, 3, 10)), 60, hashed);
     decodes(run + "roco" + arithmetic, to_any(reference_roco(40, 13, 10)), 60, hashed);
-    decodes(run + "tova" + arithmetic, to_any(policy{uniform_budget{40}, over_budget(newest_query_attention{}, protect{})}), 60, hashed);
+    decodes(run + "tova" + arithmetic,
+            to_any(policy{uniform_budget{40}, over_budget(newest_query_attention{}, protect{})}), 60, hashed);
     decodes(run + "recency" + arithmetic, to_any(streaming_llm(0, 40)), 60, hashed);
   }
 }

@@ -53,7 +53,9 @@ TEST_CASE("streaming_llm gives way in its window, and refuses what not even that
   CHECK(streaming(9, 1) == "0 1 7 8");
   CHECK(streaming(9, 2) == "0 1 8");
   CHECK(streaming(9, 3) == "0 1");
-  CHECK_THROWS_WITH(streaming(9, 4), "tokens is 4; exceeds what the sinks, excluded and pinned slots leave of the limit; announce fewer at once");
+  CHECK_THROWS_WITH(
+      streaming(9, 4),
+      "tokens is 4; exceeds what the sinks, excluded and pinned slots leave of the limit; announce fewer at once");
   kv_tensor full_cache{cache_shape{}, full(), {.capacity = 4}};
   CHECK_THROWS_WITH(make_room(on, full_cache, 1), "tokens is 1; cannot get room: no rule of the policy makes any");
 }
@@ -84,7 +86,8 @@ TEST_CASE("reservoir: draws decide who stays, and the last token's attention who
   }();
   kv_tensor cache{cache_shape{1, 3, 1, 8, 1}, reservoir(2, 3, 0, {draws.data(), 6, 1, 3})};
   std::vector<float> masses(3 * 16);
-  float const rows[3][6] = {{.40f, .10f, .30f, .05f, .05f, .10f}, {.20f, .30f, .04f, .16f, .10f, .20f}, {.15f, .15f, .30f, .10f, .10f, .20f}};
+  float const rows[3][6] = {
+      {.40f, .10f, .30f, .05f, .05f, .10f}, {.20f, .30f, .04f, .16f, .10f, .20f}, {.15f, .15f, .30f, .10f, .10f, .20f}};
   for (std::size_t h = 0; h < 3; ++h) std::copy(rows[h], rows[h] + 6, masses.begin() + static_cast<long>(16 * h));
   feed(cache, 6, masses);
   CHECK(held(cache, 0) == "0 1 3 4 5");
@@ -96,7 +99,8 @@ TEST_CASE("reservoir: draws decide who stays, and the last token's attention who
   CHECK(held(cache, 2) == "1 2 5");
 }
 
-TEST_CASE("reservoir: the window is never broken, and a candidate is taken in as often as the newest query attends to it") {
+TEST_CASE(
+    "reservoir: the window is never broken, and a candidate is taken in as often as the newest query attends to it") {
   u32 const sinks = 2, recent = 3, heads = 4, tokens = 3000;
   for (layout const order : {layout::slots, layout::dense}) {
     kv_tensor cache{cache_shape{1, heads, 1, 8, 1}, reservoir(sinks, recent, 5), {.order = order}};
@@ -111,7 +115,9 @@ TEST_CASE("reservoir: the window is never broken, and a candidate is taken in as
       if (t < sinks + recent) continue;
       for (u32 h = 0; h < heads; ++h) {
         auto const row = cache.view().row(h);
-        auto const has = [&](u32 position) { return std::find(row.positions, row.positions + row.state->held, position) != row.positions + row.state->held; };
+        auto const has = [&](u32 position) {
+          return std::find(row.positions, row.positions + row.state->held, position) != row.positions + row.state->held;
+        };
         for (u32 i = 0; i < recent; ++i) broken += has(t - i) ? 0u : 1u;
         taken += has(t - recent) ? 1u : 0u;
         ++decisions;

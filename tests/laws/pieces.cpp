@@ -34,9 +34,11 @@ std::set<u32> positions(support::row_content const& row) {
   return {list.begin(), list.end()};
 }
 
-/// One piece after the other as next_piece names them; `each` is called with tokens seen and what the cache held before.
+/// One piece after the other as next_piece names them; `each` is called with tokens seen and what the cache held
+/// before.
 template <class F>
-void in_named_pieces(support::any_executor const& on, laws::engine& cache, laws::scenario const& s, u32 prompt, std::vector<float>& out, F const& each) {
+void in_named_pieces(support::any_executor const& on, laws::engine& cache, laws::scenario const& s, u32 prompt,
+                     std::vector<float>& out, F const& each) {
   for (u32 seen = 0; seen < prompt;) {
     support::snapshot const before = cache.look();
     u32 const tokens = kvsift::next_piece(s.policy.first.stride, s.policy.limit, before[0].held, prompt - seen);
@@ -55,13 +57,16 @@ void in_named_pieces(support::any_executor const& on, laws::engine& cache, laws:
 
 }  // namespace
 
-TEST_CASE("after a piece that does not fit a head holds what it held before; guarded slots stay; decode fills up to the limit") {
+TEST_CASE(
+    "after a piece that does not fit a head holds what it held before; guarded slots stay; decode fills up to the "
+    "limit") {
   support::for_each_seed(150, [](std::uint64_t seed) {
     laws::scenario const s = random_pieces(seed);
     INFO(s.text());
     auto const cache = laws::make_engine(s.shape, s.policy.value(), s.options());
     u32 const limit = s.policy.limit, stride = s.policy.first.stride, prompt = s.pieces[0];
-    CHECK(cache->capacity() == limit + std::max(stride, includes(s.policy.second.when, kvsift::moment::before_append) ? stride : 1u));
+    CHECK(cache->capacity() ==
+          limit + std::max(stride, includes(s.policy.second.when, kvsift::moment::before_append) ? stride : 1u));
     std::vector<float> out;
     in_named_pieces({}, *cache, s, prompt, out, [&](u32 seen, u32 tokens, support::snapshot const& before) {
       bool const fits = before[0].held + tokens <= limit;
@@ -113,9 +118,11 @@ TEST_CASE("threads and blocks take pieces bit for bit as one thread does") {
     laws::scenario const s = random_pieces(seed);
     INFO(s.text());
     laws::history const want = laws::run({}, *laws::make_engine(s.shape, s.policy.value(), s.options()), s);
-    CHECK(laws::difference(laws::run({pool}, *laws::make_engine(s.shape, s.policy.value(), s.options()), s), want) == "");
+    CHECK(laws::difference(laws::run({pool}, *laws::make_engine(s.shape, s.policy.value(), s.options()), s), want) ==
+          "");
     support::any_executor const block{support::thread_group_executor{3}};
-    CHECK(laws::difference(laws::run(block, *laws::make_engine(s.shape, s.policy.value(), s.options(3)), s), want) == "");
+    CHECK(laws::difference(laws::run(block, *laws::make_engine(s.shape, s.policy.value(), s.options(3)), s), want) ==
+          "");
   });
 }
 
@@ -127,7 +134,8 @@ TEST_CASE("pieces of one token are the tokens, each with an eviction of its own"
     rule.stride = 1;
     rule.silent = false;
     s.policy.second.when = kvsift::moment{};
-    if (s.policy.value().columns().get<kvsift::observations>().history != 0) return;  // a first piece is one observation
+    if (s.policy.value().columns().get<kvsift::observations>().history != 0)
+      return;  // a first piece is one observation
     INFO(s.text());
     auto const prompt = laws::make_engine(s.shape, s.policy.value(), s.options());
     auto const tokens = laws::make_engine(s.shape, s.policy.value(), s.options());
@@ -137,6 +145,7 @@ TEST_CASE("pieces of one token are the tokens, each with an eviction of its own"
     support::snapshot got = prompt->look(), want = tokens->look();
     for (std::size_t r = 0; r < got.size(); ++r) got[r].observed_from = want[r].observed_from;
     // Slots lie in position order in both or in neither; what they hold is the same, sums up to the order of addition.
-    for (std::size_t r = 0; r < got.size(); ++r) CHECK(support::listed(got[r].positions()) == support::listed(want[r].positions()));
+    for (std::size_t r = 0; r < got.size(); ++r)
+      CHECK(support::listed(got[r].positions()) == support::listed(want[r].positions()));
   });
 }

@@ -22,7 +22,7 @@ struct trace {
   float const* query(int token, int head) const { return &queries[at(token, head, query_heads)]; }
   float const* key(int token, int head) const { return &keys[at(token, head, kv_heads)]; }
   double uniform(int token, int head) const {
-    return static_cast<double>(uniforms.at(static_cast<std::size_t>(token) * static_cast<std::size_t>(kv_heads) + static_cast<std::size_t>(head)));
+    return static_cast<double>(uniforms.at(static_cast<std::size_t>(token * kv_heads + head)));
   }
   float const* value(int token, int head) const { return &values[at(token, head, kv_heads)]; }
 

@@ -189,7 +189,8 @@ void make_room(Executor const& on, kv_tensor<Policy, Payload, Position, Disposal
     if constexpr (detail::acts<decltype(rule)>) {
       auto own = rule;
       std::uint64_t const fixed = own.guards.slots() - own.guards.newest + own.scope.excluded();
-      require(fixed + tokens <= limit, "tokens", tokens, "exceeds what the sinks, excluded and pinned slots leave of the limit; announce fewer at once");
+      require(fixed + tokens <= limit, "tokens", tokens,
+              "exceeds what the sinks, excluded and pinned slots leave of the limit; announce fewer at once");
       own.guards.newest = std::min<std::uint32_t>(own.guards.newest, static_cast<std::uint32_t>(limit - fixed - tokens));
       detail::cut_by(on, cache, own, 0, cache.shape().layers, {.room = tokens});
     }
@@ -241,7 +242,8 @@ void step(Executor const& on, Layer rows, arrivals const& piece, float* out) {
   } else if (held == 0 && includes(moments, moment::prompt_end)) {
     detail::stage(on, cache, rows.layer, piece, {}, out);
   } else {
-    detail::in_parts(shape, piece, out, [](std::uint32_t) { return 1u; }, [&](arrivals const& part, float* part_out) { step(on, rows, part, part_out); });
+    detail::in_parts(shape, piece, out, [](std::uint32_t) { return 1u; },
+                     [&](arrivals const& part, float* part_out) { step(on, rows, part, part_out); });
   }
 }
 

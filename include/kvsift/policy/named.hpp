@@ -5,7 +5,6 @@
 #include <kvsift/budget/competing.hpp>
 #include <kvsift/budget/uniform.hpp>
 #include <kvsift/policy/policy.hpp>
-#include <kvsift/scope/forced_then_varying.hpp>
 #include <kvsift/scope/most_varying.hpp>
 #include <kvsift/score/attention.hpp>
 #include <kvsift/score/hamming.hpp>
