@@ -49,7 +49,9 @@ struct column_set : Columns... {
     return floats;
   }
   /// Writes the tables to memory [table_floats] and lets the columns know where. Host only.
-  void bind(std::uint32_t head_dim, float* memory) { (bind_one(static_cast<Columns&>(*this), head_dim, memory), ...); }
+  void bind([[maybe_unused]] std::uint32_t head_dim, [[maybe_unused]] float* memory) {
+    (bind_one(static_cast<Columns&>(*this), head_dim, memory), ...);
+  }
   /// Bytes that the columns store for one slot.
   KVSIFT_HOST_DEVICE constexpr std::size_t bytes_per_slot() const {
     return (std::size_t{0} + ... + (get<Columns>().width() * sizeof(typename Columns::element)));
