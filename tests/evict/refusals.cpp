@@ -209,11 +209,42 @@ TEST_CASE("heads that decide together and have different limits are refused") {
   CHECK(refusal({1, 2, 1, 8, 1}, policy).find("budget is 4; heads that decide together") == 0);
 }
 
-TEST_CASE("a batch refuses a later piece that goes token by token, and takes it otherwise") {
+TEST_CASE("a batch takes a later piece that goes token by token as it would take the tokens") {
   cache_shape const shape{1, 1, 1, 8, 2};
   tokens t(shape);
   kv_tensor cache{shape, kvsift::accumulated_attention_policy(6, 1), {.max_piece = 6}};
   t.feed(cache, 0, 3);
   t.feed(cache, 3, 2);
-  CHECK(refusal_of(cache, [&] { t.feed(cache, 5, 2); }) == "tokens is 2; a batch takes later pieces token by token");
+  t.feed(cache, 5, 2);
+  kv_tensor other{shape, kvsift::accumulated_attention_policy(6, 1), {.max_piece = 6}};
+  t.feed(other, 0, 3);
+  t.feed(other, 3, 2);
+  t.feed(other, 5, 1);
+  kvsift::evict(kvsift::serial_executor{}, other);
+  t.feed(other, 6, 1);
+  CHECK(support::difference(support::take_snapshot(cache.view()), support::take_snapshot(other.view())) == "");
+}
+
+TEST_CASE("codes, projections and moments that do not fit a score that looks at the arriving token") {
+  cache_shape const shape{1, 1, 2, 8, 1};
+  float const numbers[33] = {};
+  CHECK(refusal(shape, kvsift::lsh(8, 1, 2, kvsift::signature{3})) == "signature.bits is 3; give 4 to 64");
+  CHECK(refusal(shape, kvsift::lsh(8, 1, 2, kvsift::signature{65})) == "signature.bits is 65; give 4 to 64");
+  CHECK(refusal(shape, kvsift::lsh(8, 1, 2, kvsift::signature{4, 0, {numbers, 33}})) ==
+        "numbers of the projection is 33; give head_dim x bits of them");
+  CHECK(refusal(shape, kvsift::lsh(8, 1, 2, kvsift::signature{4, 0, {numbers, 32}})) == "nothing");
+  std::string const late =
+      "a rule's moment is prompt_end or after_attention; its score looks at an arriving token, ask it at before_append";
+  CHECK(refusal(shape, kvsift::policy{kvsift::uniform_budget{8}, kvsift::over_budget(kvsift::hamming{}, kvsift::protect{})}) == late);
+  auto const at_the_end = kvsift::policy{kvsift::uniform_budget{8}, kvsift::at_prompt_end(kvsift::hamming{}, kvsift::protect{})};
+  CHECK(refusal(shape, kvsift::to_any(at_the_end)) == late);
+
+  float const vector[16] = {};
+  kv_tensor by_query{shape, kvsift::lsh(8, 1, 2, {}, true)};
+  CHECK(refusal_of(by_query, [&] { kvsift::append(on, by_query[0], vector, vector); }) ==
+        "queries is 0; the policy compares the arriving token's queries with what is held; give them with its key");
+  kvsift::append(on, by_query[0], vector, vector, vector);
+  kv_tensor by_key{shape, kvsift::lsh(8, 1, 2)};
+  kvsift::append(on, by_key[0], vector, vector);
+  CHECK(by_key.held(0) + by_query.held(0) == 2);
 }

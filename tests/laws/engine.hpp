@@ -11,6 +11,7 @@
 #include <kvsift/policy/any_policy.hpp>
 #include <kvsift/position/in_cache.hpp>
 #include <support/any_executor.hpp>
+#include <support/marked_vectors.hpp>
 #include <support/poison.hpp>
 #include <support/snapshot.hpp>
 
@@ -23,7 +24,7 @@ class engine {
   virtual void step(support::any_executor const& on, std::uint32_t layer, kvsift::arrivals const& piece, float* out) = 0;
   virtual void evict(support::any_executor const& on) = 0;
   virtual void evict(support::any_executor const& on, std::uint32_t layer) = 0;
-  virtual void append(support::any_executor const& on, std::uint32_t layer, float const* keys, float const* values) = 0;
+  virtual void append(support::any_executor const& on, std::uint32_t layer, support::marked_vectors::piece const& token) = 0;
   virtual void observe(support::any_executor const& on, std::uint32_t layer, float const* masses, std::size_t pitch) = 0;
   virtual void compress(support::any_executor const& on, std::uint32_t layer, float const* keys, float const* values,
                         std::uint32_t tokens, kvsift::prompt_masses const& masses) = 0;
@@ -47,8 +48,8 @@ class engine_of final : public engine {
   }
   void evict(support::any_executor const& on) override { kvsift::evict(as<On>(on), cache_); }
   void evict(support::any_executor const& on, std::uint32_t layer) override { kvsift::evict(as<On>(on), cache_[layer]); }
-  void append(support::any_executor const& on, std::uint32_t layer, float const* keys, float const* values) override {
-    kvsift::append(as<On>(on), cache_[layer], keys, values);
+  void append(support::any_executor const& on, std::uint32_t layer, support::marked_vectors::piece const& token) override {
+    kvsift::append(as<On>(on), cache_[layer], token.keys.data(), token.values.data(), token.queries.data());
   }
   void observe(support::any_executor const& on, std::uint32_t layer, float const* masses, std::size_t pitch) override {
     kvsift::observe(as<On>(on), cache_[layer], masses, pitch);

@@ -130,7 +130,6 @@ TEST_CASE("evict of one layer after the other is evict of all") {
 TEST_CASE("a later piece that does not fit is its tokens one by one") {
   support::for_each_seed(60, [](std::uint64_t seed) {
     laws::scenario s = laws::random_scenario(seed);
-    s.shape.sequences = s.data.shape.sequences = 1;
     s.pieces = {std::max(s.policy.limit, s.pieces[0]), 5};
     INFO(s.text());
     auto const whole = laws::make_engine(s.shape, s.policy.value(), s.options());
@@ -141,6 +140,6 @@ TEST_CASE("a later piece that does not fit is its tokens one by one") {
     std::size_t const prompt = out.size();
     for (u32 t = 0; t < 5; ++t) laws::feed({}, *single, s.data, s.pieces[0] + t, 1, out);
     CHECK(support::difference(single->look(), want.after.back()) == "");
-    if (s.shape.layers == 1) CHECK(std::memcmp(out.data() + prompt, want.out.data() + prompt, (out.size() - prompt) * 4) == 0);
+    if (s.shape.layers == 1 && s.shape.sequences == 1) CHECK(std::memcmp(out.data() + prompt, want.out.data() + prompt, (out.size() - prompt) * 4) == 0);
   });
 }

@@ -44,6 +44,18 @@ struct column_set : Columns... {
     if constexpr (has<window_attention>) return get<window_attention>().reduce;
     return group_reduction::mean;
   }
+  /// Floats of the tables that columns share between slots, heads and layers. Throws bad_argument where parameters do not fit.
+  std::size_t table_floats(std::uint32_t head_dim) const {
+    std::size_t floats = 0;
+    for_each([&]<class C>(C const& column, std::size_t) {
+      if constexpr (tabled_column<C>) floats += column.table_floats(head_dim);
+    });
+    return floats;
+  }
+  /// Writes the tables to memory [table_floats] and lets the columns know where. Host only.
+  void bind([[maybe_unused]] std::uint32_t head_dim, [[maybe_unused]] float* memory) {
+    (bind_one(static_cast<Columns&>(*this), head_dim, memory), ...);
+  }
   /// Bytes that the columns store for one slot.
   KVSIFT_HOST_DEVICE constexpr std::size_t bytes_per_slot() const {
     return (std::size_t{0} + ... + (get<Columns>().width() * sizeof(typename Columns::element)));
@@ -55,6 +67,16 @@ struct column_set : Columns... {
     (f(get<Columns>(), index<Columns>()), ...);
   }
   friend constexpr bool operator==(column_set const&, column_set const&) = default;
+
+ private:
+  template <class C>
+  static void bind_one(C& column, std::uint32_t head_dim, float*& memory) {
+    if constexpr (tabled_column<C>) {
+      std::size_t const floats = column.table_floats(head_dim);
+      column.bind(head_dim, memory);
+      memory += floats;
+    }
+  }
 };
 
 namespace detail {

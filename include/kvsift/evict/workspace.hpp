@@ -43,7 +43,7 @@ struct workspace_view {
     cache_bytes unused;
     std::size_t staging = 0;
     w.blocks = memory.take<std::byte>(w.block_bytes * shape.layer_rows());
-    std::size_t const summed = facts.run_time ? shape.rows() : facts.shared ? shape.layers * shape.sequences : 0;
+    std::size_t const summed = facts.summed ? shape.rows() : facts.shared ? shape.layers * shape.sequences : 0;
     w.sums = memory.take<float>(summed * 2 * w.slots);
     w.words = memory.take<std::uint32_t>(std::size_t{shape.rows()} * 2 * w.threads);
     slot_extent const staged = slot_extent::even(one_layer, options.max_piece);
