@@ -34,6 +34,7 @@ struct arguments {
 
 void add_options(command_line& line, arguments& a) {
   add_shared_options(line, a.shared, false);
+  add_prompt_options(line, a.shared);
   option const prompt = line.add("--prompt", a.prompt, "Text to continue").shows_default();
   line.add("--prompt-file", a.prompt_file, "File with the text to continue").excludes(prompt);
   option const tokens = line.add("--tokens", a.tokens, "Positions to run through, the prompt's included");
@@ -108,7 +109,7 @@ int generate(arguments const& a) {
   tokens_type const prompt = m.text->encode(prompt_text);
 
   std::uint64_t const base = positions_to_run(a, prompt.size(), false, c.max_positions);
-  policy_choice const choice = choose_one(a.shared, base);
+  policy_choice const choice = choose_one(a.shared, base, prompt.size());
   bool const streams = choice.bounded() && !choice.made.grows() && choice.slots() < c.max_positions && a.shared.positions != "original";
   std::uint64_t const positions = positions_to_run(a, prompt.size(), streams, c.max_positions);
   position_plan const plan = plan_positions(a.shared, choice, c, positions, prompt.size());
@@ -153,7 +154,7 @@ int generate(arguments const& a) {
 
   write(m.text->decode(prompt));
   clock::time_point last = clock::now();
-  float const* logits = feed_prompt(run, prompt, plan.first_piece, fed);
+  float const* logits = feed_prompt(run, prompt, plan, fed);
   r.prompt_seconds = seconds(clock::now() - last);
   for (;;) {
     last = clock::now();

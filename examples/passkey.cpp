@@ -28,6 +28,7 @@ struct arguments {
 
 void add_options(command_line& line, arguments& a) {
   add_shared_options(line, a.shared, true);
+  add_prompt_options(line, a.shared);
   line.add("--length", a.length, "Tokens of a prompt and its answer, at most").shows_default();
   line.add("--prompts", a.prompts, "Prompts for each policy and budget, the same for all").shows_default();
   line.add("--depths", a.depths, "Places of the key, from the begin to the end of the prompt").shows_default();
@@ -57,9 +58,9 @@ double accuracy(outcome const& o, std::vector<passkey_prompt> const& prompts, st
 }
 
 // The five characters that the model writes next, greedily, without a space in front.
-std::string answer(loaded_model const& m, session& run, passkey_prompt const& prompt, std::uint32_t first_piece) {
+std::string answer(loaded_model const& m, session& run, passkey_prompt const& prompt, position_plan const& plan) {
   run.clear();
-  float const* logits = feed_prompt(run, prompt.tokens, first_piece);
+  float const* logits = feed_prompt(run, prompt.tokens, plan);
   std::uint32_t before = prompt.tokens.back();
   std::string text;
   for (std::size_t i = 0; i < answer_tokens; ++i) {
@@ -160,7 +161,7 @@ int passkey(arguments const& a) {
   }
 
   std::vector<outcome> all;
-  for (policy_choice& choice : choose_all(a.shared, a.length)) {
+  for (policy_choice& choice : choose_all(a.shared, a.length, longest)) {
     outcome o;
     o.plan = plan_positions(a.shared, choice, m.config(), longest + answer_tokens - 1, longest);
     o.choice = std::move(choice);
@@ -183,7 +184,7 @@ int passkey(arguments const& a) {
                 {.capacity = static_cast<std::uint32_t>(o.choice.needed(o.plan.first_piece, longest + answer_tokens)), .longest_piece = o.plan.first_piece,
                  .in_cache = o.plan.in_cache, .executor = a.shared.executor});
     for (passkey_prompt const& prompt : prompts) {
-      o.answers.push_back(answer(m, run, prompt, o.plan.first_piece));
+      o.answers.push_back(answer(m, run, prompt, o.plan));
       shown.at(++done, o.choice.name);
     }
   }

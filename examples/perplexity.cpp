@@ -162,7 +162,7 @@ int perplexity(arguments const& a) {
   windowed_text const text = cut_into_windows(tokens, window, a.from);
 
   std::vector<outcome> all;
-  for (policy_choice& choice : choose_all(a.shared, window)) {
+  for (policy_choice& choice : choose_all(a.shared, window, std::min<std::uint64_t>(a.prefill, text.longest - 1))) {
     outcome o;
     o.plan = plan_positions(a.shared, choice, m.config(), text.longest - 1, std::min<std::uint64_t>(a.prefill, text.longest - 1));
     o.choice = std::move(choice);

@@ -55,7 +55,7 @@ void run(Executor const& on, std::uint32_t threads, trace const& t, kvsift::cata
   std::vector<positions> before(t.kv_heads);
 
   auto const feed = [&](std::uint32_t first, std::uint32_t tokens) {
-    kvsift::step(on, cache.layer(0), {t.queries.data() + first * q, t.keys.data() + first * k, t.values.data() + first * k, tokens},
+    kvsift::step(on, cache.layer(0), {t.queries.data() + first * q, t.keys.data() + first * k, t.values.data() + first * k, tokens, first < prompt},
                  outputs.data() + first * q);
     kvsift::evict(on, cache);
     for (std::uint32_t h = 0; h < t.kv_heads; ++h) {
@@ -69,7 +69,7 @@ void run(Executor const& on, std::uint32_t threads, trace const& t, kvsift::cata
     }
   };
   auto const slots_of = [&](std::uint32_t limit) { return limit == kvsift::no_limit ? t.tokens : limit; };
-  feed(0, prompt);
+  for (std::uint32_t first = 0, piece = 0; first < prompt; first += piece) feed(first, piece = cache.next_piece(0, prompt - first));
   for (std::uint32_t h = 0; h < t.kv_heads; ++h)  // of heads that competed, what each was given
     out << "{\"event\":\"budget\",\"head\":" << h << ",\"slots\":" << slots_of(cache.view().row(h).state->limit) << "}\n";
   for (std::uint32_t token = prompt; token < t.tokens; ++token) feed(token, 1);
@@ -98,9 +98,17 @@ std::uint32_t whole(std::string const& argument, std::string const& text, std::u
 }
 
 int replay(arguments const& a) {
-  policy_choice const choice = load_policy(a.policy);
+  policy_choice choice = load_policy(a.policy);
   if (choice.storage != "fp32") throw bad_file(a.policy, "policy field 'storage' is '" + choice.storage + "'; replay compares fp32 only");
   trace const t = load_trace(a.trace);
+  if (choice.made.value.columns().get<kvsift::signature>().width() != 0) {
+    if (t.bits == 0) throw bad_file(a.trace, "tensor 'projection' is missing; the policy compares signatures and takes it from the trace");
+    choice = load_policy(a.policy, t);
+  }
+  if (choice.made.value.facts().draws) {
+    if (t.uniforms.empty()) throw bad_file(a.trace, "tensor 'uniforms' is missing; the policy draws and takes its draws from the trace");
+    choice = load_policy(a.policy, t);
+  }
   kvsift::catalogue_policy policy;
   try {
     policy = allocated(choice.made, choice.allocator, shape_of(t));

@@ -95,6 +95,8 @@ void declare(char const* payload) {
     one("policy/accumulated_attention", part::policy, sum);
     one("policy/roco", part::policy, roco);
     one("policy/key_norm", part::policy, [](std::uint32_t b) { return kvsift::key_norm(b, 4, 10); });
+    one("policy/lsh_16", part::policy, [](std::uint32_t b) { return kvsift::lsh(b, 4, 10); });
+    one("policy/lsh_64", part::policy, [](std::uint32_t b) { return kvsift::lsh(b, 4, 10, kvsift::signature{64}); });
   }
 }
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <filesystem>
 #include <string_view>
+#include <variant>
 
 #include <common/errors.hpp>
 #include <common/policy_file.hpp>
@@ -24,12 +25,6 @@ std::optional<std::uint32_t> whole(std::string_view text) {
   return static_cast<std::uint32_t>(value);
 }
 
-bool in_catalogue(std::string const& name) {
-  for (kvsift::catalogue_entry const& e : kvsift::catalogue)
-    if (name == e.name || (*e.alias != '\0' && name == e.alias)) return true;
-  return false;
-}
-
 void apply(std::string const& set, stated_policy& stated) {
   std::size_t const equals = set.find('=');
   if (equals == 0 || equals == std::string::npos || equals + 1 == set.size())
@@ -41,7 +36,7 @@ void apply(std::string const& set, stated_policy& stated) {
   }
 }
 
-// `slots` for everyone who has a budget. That of streaming_llm is sinks + recent: its window gives way, unless --set says it.
+// `slots` for everyone who has a budget. Where that is sinks + recent the window gives way, unless --set says it.
 void apply_budget(std::uint32_t slots, policy_request const& asked, stated_policy& stated) {
   bool const recent_set = std::any_of(asked.sets.begin(), asked.sets.end(), [](std::string const& s) {
     return s.rfind("recent=", 0) == 0 || s.find(".recent=") != std::string::npos;
@@ -52,10 +47,11 @@ void apply_budget(std::uint32_t slots, policy_request const& asked, stated_polic
     bool const own = !f->policy.empty();
     if (own && !kvsift::has_field(kvsift::find_policy(f->policy), "budget")) continue;
     f->set("budget", slots);
-    if (!own || kvsift::find_policy(f->policy).name != std::string_view("streaming_llm") || !f->has("recent") || recent_set) continue;
+    if (!own || !kvsift::budget_is_sum(kvsift::find_policy(f->policy)) || !f->has("recent") || recent_set) continue;
     f->otherwise("sinks", 4u);
     if (slots <= (*f)["sinks"])
-      throw usage_error("--budget is " + std::to_string(slots) + "; streaming_llm needs more than its " + std::to_string((*f)["sinks"]) + " sinks");
+      throw usage_error("--budget is " + std::to_string(slots) + "; " + f->policy + " needs more than its " +
+                        std::to_string((*f)["sinks"]) + " sinks");
     f->set("recent", slots - (*f)["sinks"]);
   }
 }
@@ -73,6 +69,36 @@ void pin(kvsift::policy_fields& fields, std::string const& text) {
     throw usage_error("--pin is '" + text + "'; give A:B with A below B, for the positions A to B - 1");
   fields.pinned_from = *from;
   fields.pinned = *to - *from;
+}
+
+// The moments of --bound. Where only generated tokens are bounded the prompt stays, and the budget is theirs.
+void bind(policy_request const& asked, policy_choice& choice) {
+  using kvsift::moment;
+  std::string const& bound = asked.bound;
+  if (bound.empty() || bound == "both" || bound == "auto") return;
+  bool const prompt = bound == "prompt" || bound == "encoding";
+  if (!prompt && bound != "generated" && bound != "decoding")
+    throw usage_error("--bound is '" + bound + "'; give prompt, generated or both (EasyKV's encoding, decoding, auto)");
+  if (!choice.bounded()) return;
+  kvsift::any_policy& p = choice.made.value;
+  moment const kept = prompt ? moment::prompt_end | moment::piece_end
+                             : moment::before_append | moment::after_attention | moment::before_piece;
+  for (kvsift::any_rule* const rule : {&p.rules.first, &p.rules.rest.first}) rule->when = rule->when & kept;
+  if (p.facts().moments == moment{})
+    throw usage_error("--bound is '" + bound + "'; " + choice.name + " has no rule for it, give another policy or --bound both");
+  if (prompt) return;
+  if (!asked.pin.empty()) throw usage_error("--bound is '" + bound + "', under which the whole prompt stays; leave --pin out");
+  auto const* const even = std::get_if<kvsift::uniform_budget>(&p.budget.limits());
+  if (even == nullptr || p.budget.measured() || choice.allocator.name != "uniform")
+    throw usage_error("--bound is '" + bound + "', under which every head keeps the prompt and the same budget; give a policy with one");
+  std::uint64_t const slots = std::uint64_t{even->slots} + asked.prompt;
+  if (slots > kvsift::most_slots) throw usage_error("the prompt and --budget are " + std::to_string(slots) + " slots; give fewer");
+  for (kvsift::any_rule* const rule : {&p.rules.first, &p.rules.rest.first}) {
+    rule->guards.pinned_from = 0;
+    rule->guards.pinned = static_cast<std::uint32_t>(asked.prompt);
+  }
+  choice.made.slots = static_cast<std::uint32_t>(slots);
+  p.budget = p.budget.with_limits(kvsift::uniform_budget{choice.made.slots});
 }
 
 }  // namespace
@@ -99,7 +125,7 @@ std::uint32_t slots_of(std::string const& budget, std::uint64_t base) {
 }
 
 policy_choice choose_policy(policy_request const& asked) {
-  bool const named = in_catalogue(asked.policy);
+  bool const named = kvsift::is_policy_name(asked.policy);
   if (!named && !std::filesystem::exists(asked.policy)) {
     bool const path = asked.policy.find_first_of("/.") != std::string::npos;
     throw usage_error("--policy is '" + asked.policy + "'; " +
@@ -119,7 +145,8 @@ policy_choice choose_policy(policy_request const& asked) {
     std::uint32_t derived = 0;  // what a bare name derives its defaults from
     if (named) {
       choice.name = kvsift::find_policy(asked.policy).name;
-      bool const enough = choice.name == "full" || stated.fields.has("budget") || (choice.name == "streaming_llm" && stated.fields.has("recent"));
+      bool const enough = choice.name == "full" || stated.fields.has("budget") ||
+                          (kvsift::budget_is_sum(kvsift::find_policy(asked.policy)) && stated.fields.has("recent"));
       if (!enough) throw usage_error("--policy is " + choice.name + ", which needs a budget; give --budget N or P%");
       derived = stated.fields.has("budget") ? stated.fields["budget"] : 1;
     } else {
@@ -130,14 +157,20 @@ policy_choice choose_policy(policy_request const& asked) {
     choice.allocator = stated.allocator;
     if (choice.allocator.name != "uniform" && !choice.made.bounded)
       throw usage_error(source + ": allocator '" + choice.allocator.name + "' has no budget to divide; give a policy that keeps one");
+    bind(asked, choice);
   } catch (kvsift::bad_argument const& wrong) {
     throw usage_error(source + ": " + wrong.what());
   }
   return choice;
 }
 
-policy_choice load_policy(std::string const& file) {
-  stated_policy const stated = read_policy(file, load_policy_object(file));
+policy_choice load_policy(std::string const& file) { return load_policy(file, {}); }
+
+policy_choice load_policy(std::string const& file, trace const& given) {
+  stated_policy stated = read_policy(file, load_policy_object(file));
+  stated.fields.projection = {given.projection.data(), given.projection.size()};
+  stated.fields.projection_bits = given.bits;
+  if (!given.uniforms.empty()) stated.fields.draws = {given.uniforms.data(), given.tokens, 1, given.kv_heads};
   try {
     return {std::filesystem::path(file).stem().string(), stated.storage, make_policy(stated), stated.allocator};
   } catch (kvsift::bad_argument const& wrong) {

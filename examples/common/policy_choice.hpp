@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <common/allocator.hpp>
+#include <common/trace_file.hpp>
 #include <kvsift/policy/catalogue.hpp>
 
 namespace programs {
@@ -18,6 +19,8 @@ struct policy_request {
   std::string pin{};              // A:B, positions A to B - 1 stay; "" when not given
   std::uint64_t seed = 1;         // of policies that draw, unless the file or a set says otherwise
   std::uint64_t base = 0;         // the tokens that P% refers to
+  std::string bound{};            // prompt, generated or both (""), or EasyKV's encoding, decoding and auto
+  std::uint64_t prompt = 0;       // tokens of the prompt, which stay when only generated ones are bounded
 };
 
 struct policy_choice {
@@ -31,7 +34,8 @@ struct policy_choice {
   // Slots per KV head that `tokens` need of which the first `prompt` arrive as one piece, the newest token's among them.
   std::uint64_t needed(std::uint64_t prompt, std::uint64_t tokens) const {
     if (!bounded()) return tokens;
-    return made.grows() ? made.slots + tokens - std::min(prompt, tokens) : std::uint64_t{made.slots} + 1;
+    std::uint64_t const piece = made.value.facts().stride;
+    return made.slots + std::max(piece, made.grows() ? tokens - std::min(prompt, tokens) : 1);
   }
 };
 
@@ -42,7 +46,9 @@ std::uint32_t slots_of(std::string const& budget, std::uint64_t base);
 // that its policy requires. Throws usage_error, bad_file or bad_argument: one line that names argument or field.
 policy_choice choose_policy(policy_request const& asked);
 
-// The policy that a file states in full. Throws bad_file.
+// The policy that a file states in full, with the projection and the draws that a trace brings, if any: others come from the
+// seed. `given` must live as long as the policy. Throws bad_file.
+policy_choice load_policy(std::string const& file, trace const& given);
 policy_choice load_policy(std::string const& file);
 
 }  // namespace programs

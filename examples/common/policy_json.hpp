@@ -121,6 +121,9 @@ inline kvsift::policy_fields within(kvsift::policy_fields phase, kvsift::policy_
   phase.pinned_from = whole.pinned_from;
   phase.pinned = whole.pinned;
   phase.layers = whole.layers;
+  phase.projection = whole.projection;
+  phase.projection_bits = whole.projection_bits;
+  phase.draws = whole.draws;
   return phase;
 }
 

@@ -42,6 +42,15 @@ std::uint64_t above_mean(policy_choice const& choice, reference_model::config co
   return most - choice.slots();
 }
 
+// N of "chunk:N".
+std::uint32_t chunk_tokens(std::string const& prefill) {
+  std::string const digits = prefill.substr(6);
+  bool const whole = !digits.empty() && digits.size() <= 9 && digits.find_first_not_of("0123456789") == std::string::npos;
+  std::uint32_t const n = whole ? static_cast<std::uint32_t>(std::stoul(digits)) : 0;
+  if (n < 1) throw usage_error("--prefill is '" + prefill + "'; give chunk:N with N from 1 to 999999999 tokens");
+  return n;
+}
+
 }  // namespace
 
 void add_shared_options(command_line& line, shared_options& o, bool many) {
@@ -58,9 +67,17 @@ void add_shared_options(command_line& line, shared_options& o, bool many) {
   }
   line.add("--positions", o.positions, "original or in_cache: where survivors stand (original while the model has positions for it)");
   line.add("--executor", o.executor, "serial, parallel or parallel:N threads").shows_default();
+  line.add("--bound", o.bound, "What the budget bounds: prompt (the cache grows after it), generated (the prompt stays) or both")
+      .shows_default();
   line.add("--pin", o.pin, "A:B, positions A to B - 1 are never evicted");
   line.add("--seed", o.seed, "Seed of everything that is drawn").shows_default();
   line.add("--out", o.out, "Folder for tables, pictures and JSON; made when missing");
+}
+
+void add_prompt_options(command_line& line, shared_options& o) {
+  line.add("--prefill", o.prefill, "How the prompt is fed: whole; fit: what fits the budget, the rest token by token; chunk:N")
+      .shows_default();
+  line.add("--decode-first-token", o.decode_first_token, "Feed the last token of the prompt alone, to the cache that the prompt left");
 }
 
 std::string const& require_text(std::string const& text, std::string const& what) {
@@ -90,14 +107,14 @@ loaded_model load(shared_options const& o) {
   return m;
 }
 
-std::vector<policy_choice> choose_all(shared_options const& o, std::uint64_t base) {
+std::vector<policy_choice> choose_all(shared_options const& o, std::uint64_t base, std::uint64_t prompt) {
   std::vector<policy_choice> all;
   std::vector<std::string> const policies = o.policies.empty() ? std::vector<std::string>{"full"} : o.policies;
   std::vector<std::string> const budgets = o.budgets.empty() ? std::vector<std::string>{""} : o.budgets;
   for (std::string const& policy : policies) {
     for (std::string const& budget : budgets) {
       if (!o.budgets.empty()) slots_of(budget, base);  // a budget that is none is refused for every policy
-      policy_choice choice = choose_policy({policy, o.sets, budget, o.pin, o.seed, base});
+      policy_choice choice = choose_policy({policy, o.sets, budget, o.pin, o.seed, base, o.bound, prompt});
       bool const first = &budget == &budgets.front();
       if (choice.bounded() || first) all.push_back(std::move(choice));
     }
@@ -108,10 +125,10 @@ std::vector<policy_choice> choose_all(shared_options const& o, std::uint64_t bas
   return all;
 }
 
-policy_choice choose_one(shared_options const& o, std::uint64_t base) {
+policy_choice choose_one(shared_options const& o, std::uint64_t base, std::uint64_t prompt) {
   if (o.policies.size() > 1) throw usage_error("--policy is given twice, " + o.policies[0] + " and " + o.policies[1] + "; give one");
   if (o.budgets.size() > 1) throw usage_error("--budget is given twice, " + o.budgets[0] + " and " + o.budgets[1] + "; give one");
-  return std::move(choose_all(o, base).front());
+  return std::move(choose_all(o, base, prompt).front());
 }
 
 std::vector<std::string> explained_budgets(shared_options const& o, std::uint64_t base) {
@@ -133,7 +150,18 @@ position_plan plan_positions(shared_options const& o, policy_choice const& choic
   if (tokens > most) throw usage_error("the run has " + std::to_string(tokens) + " positions; give fewer tokens, at most " + std::to_string(most));
   std::uint64_t const limit = c.max_positions;
   bool const fits = tokens <= limit;
-  std::uint64_t const first_piece = prompt <= limit ? prompt : choice.slots();
+  std::uint64_t first_piece = prompt <= limit ? prompt : choice.slots(), piece = 1;
+  if (o.prefill == "fit") {
+    if (choice.bounded()) first_piece = std::min<std::uint64_t>(prompt, choice.slots());
+  } else if (o.prefill.rfind("chunk:", 0) == 0) {
+    first_piece = piece = std::min<std::uint64_t>(prompt, chunk_tokens(o.prefill));
+  } else if (o.prefill != "whole") {
+    throw usage_error("--prefill is '" + o.prefill + "'; give whole, fit or chunk:N");
+  }
+  if (o.decode_first_token) {
+    if (o.prefill != "whole") throw usage_error("--decode-first-token takes the whole prompt but one token at once; leave --prefill out");
+    first_piece = std::max<std::uint64_t>(1, std::min(first_piece, prompt - 1));
+  }
   std::uint64_t const needed = choice.needed(first_piece, tokens);
   bool const bounded = choice.bounded() && needed + above_mean(choice, c, first_piece) <= limit;
   if (!fits && o.positions == "original") {
@@ -151,6 +179,7 @@ position_plan plan_positions(shared_options const& o, policy_choice const& choic
   position_plan plan;
   plan.in_cache = o.positions == "in_cache" || !fits;
   plan.first_piece = static_cast<std::uint32_t>(first_piece);
+  plan.piece = static_cast<std::uint32_t>(piece);
   return plan;
 }
 

@@ -18,12 +18,17 @@ struct shared_options {
   std::string model, tokenizer;
   std::vector<std::string> policies, budgets, sets;
   std::string positions;  // "" chooses: original, or in_cache where original would leave the model's positions
-  std::string executor = "serial", pin, out;
+  std::string executor = "serial", pin, out, bound = "both";
+  std::string prefill = "whole";    // whole, fit or chunk:N
+  bool decode_first_token = false;  // the last token of the prompt is fed alone
   std::uint64_t seed = 1;
 };
 
 // `many`: the program takes several policies and budgets in one run, repeated or separated by commas.
 void add_shared_options(command_line& line, shared_options& o, bool many);
+
+// --prefill and --decode-first-token, of programs that feed a prompt.
+void add_prompt_options(command_line& line, shared_options& o);
 
 // `text`, refused unless it is UTF-8 and holds something. `what` names argument or file.
 std::string const& require_text(std::string const& text, std::string const& what);
@@ -42,11 +47,12 @@ struct loaded_model {
 // The model of --model, or the shipped checkpoint ($KVSIFT_CHECKPOINT names another). Throws usage_error or bad_file.
 loaded_model load(shared_options const& o);
 
-// The policies and budgets of a run, each with each. `base`: the tokens that P% refers to. An unbounded policy stands once.
-std::vector<policy_choice> choose_all(shared_options const& o, std::uint64_t base);
+// The policies and budgets of a run, each with each. `base`: the tokens that P% refers to; `prompt`: those that --bound
+// generated keeps. An unbounded policy stands once.
+std::vector<policy_choice> choose_all(shared_options const& o, std::uint64_t base, std::uint64_t prompt);
 
 // The only policy of a run. Throws usage_error when --policy or --budget is given twice.
-policy_choice choose_one(shared_options const& o, std::uint64_t base);
+policy_choice choose_one(shared_options const& o, std::uint64_t base, std::uint64_t prompt);
 
 // "budget 25% of 1000 tokens = 250 slots per KV head", one for each budget given in percent.
 std::vector<std::string> explained_budgets(shared_options const& o, std::uint64_t base);
@@ -54,7 +60,8 @@ std::vector<std::string> explained_budgets(shared_options const& o, std::uint64_
 // How a run is laid over the model's positions.
 struct position_plan {
   bool in_cache = false;
-  std::uint32_t first_piece = 1;  // tokens of the prompt that are fed at once; the rest goes token by token
+  std::uint32_t first_piece = 1;  // tokens of the prompt that are fed at once
+  std::uint32_t piece = 1;        // and of every piece of it that follows
 };
 
 // `tokens` will be fed, the first `prompt` of them known at once. Refuses what the model has no positions for, and a cache
@@ -64,18 +71,17 @@ position_plan plan_positions(shared_options const& o, policy_choice const& choic
 
 // Feeds the prompt as planned and calls `after()` behind every piece; the logits of its last token.
 template <class After>
-float const* feed_prompt(session& run, std::vector<std::uint32_t> const& prompt, std::uint32_t first_piece, After after) {
-  std::size_t fed = std::min<std::size_t>(first_piece, prompt.size());
-  float const* logits = run.feed({prompt.data(), fed});
-  after();
-  for (; fed < prompt.size(); ++fed) {
-    logits = run.feed(prompt[fed]);
+float const* feed_prompt(session& run, std::vector<std::uint32_t> const& prompt, position_plan const& plan, After after) {
+  float const* logits = nullptr;
+  for (std::size_t fed = 0, n = plan.first_piece; fed < prompt.size(); fed += n, n = plan.piece) {
+    n = std::min(n, prompt.size() - fed);
+    logits = run.feed({prompt.data() + fed, n});
     after();
   }
   return logits;
 }
-inline float const* feed_prompt(session& run, std::vector<std::uint32_t> const& prompt, std::uint32_t first_piece) {
-  return feed_prompt(run, prompt, first_piece, [] {});
+inline float const* feed_prompt(session& run, std::vector<std::uint32_t> const& prompt, position_plan const& plan) {
+  return feed_prompt(run, prompt, plan, [] {});
 }
 
 }  // namespace programs

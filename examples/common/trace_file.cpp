@@ -35,6 +35,25 @@ trace load_trace(std::string const& path) {
   file.read("queries", q, t.queries.data());
   file.read("keys", {q[0], k[1], q[2]}, t.keys.data());
   file.read("values", {q[0], k[1], q[2]}, t.values.data());
+  if (auto const found = file.tensors().find("projection"); found != file.tensors().end()) {
+    std::vector<std::uint64_t> const shape = found->second.shape;
+    if (shape.size() != 2 || shape[0] != q[2] || shape[1] < 4 || shape[1] > 64)
+      throw bad_file(path, "tensor 'projection' has shape " + reference_model::shown(shape) + "; give [" + std::to_string(t.dim) +
+                               ", 4 to 64 bits]");
+    t.bits = static_cast<std::uint32_t>(shape[1]);
+    t.projection.resize(shape[0] * shape[1]);
+    file.read("projection", shape, t.projection.data());
+  }
+  if (auto const found = file.tensors().find("uniforms"); found != file.tensors().end()) {
+    std::vector<std::uint64_t> const shape = found->second.shape, expected = {q[0], k[1]};
+    if (shape != expected)
+      throw bad_file(path, "tensor 'uniforms' has shape " + reference_model::shown(shape) + "; give one draw for each token and KV head, " +
+                               reference_model::shown(expected));
+    t.uniforms.resize(q[0] * k[1]);
+    file.read("uniforms", shape, t.uniforms.data());
+    for (float const u : t.uniforms)
+      if (!(u >= 0 && u < 1)) throw bad_file(path, "tensor 'uniforms' holds " + std::to_string(u) + "; give draws from 0 to below 1");
+  }
   return t;
 }
 

@@ -8,11 +8,13 @@ namespace programs {
 
 // queries [T, Hq, D], keys and values [T, Hkv, D], encoded as a cache is given them.
 struct trace {
-  std::uint32_t tokens = 0, query_heads = 0, kv_heads = 0, dim = 0;
+  std::uint32_t tokens = 0, query_heads = 0, kv_heads = 0, dim = 0, bits = 0;
   std::vector<float> queries{}, keys{}, values{};
+  std::vector<float> projection{};  // [D, bits] of signatures, or empty
+  std::vector<float> uniforms{};    // [T, Hkv], the draws of policies that draw, or empty
 };
 
-// Throws bad_file, also unless every dimension is 1 to 1000000 and Hq a multiple of Hkv.
+// Throws bad_file, also unless every dimension is 1 to 1000000, Hq a multiple of Hkv, bits 4 to 64, and draws in [0, 1).
 trace load_trace(std::string const& path);
 
 // Each writes its file whole or not at all. Throws bad_file.

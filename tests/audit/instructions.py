@@ -20,6 +20,7 @@ import tempfile
 SIZES = (2048, 8192)
 LINEAR = {"attention": (0.95, 1.02), "accumulated_attention": (0.95, 1.02), "roco": (0.95, 1.02),
           "attention_in_pages": (0.95, 1.02), "roco_in_pages": (0.95, 1.02), "key_norm": (0, 1.02),
+          "lsh_64": (0, 1.02), "lsh_16": (0, 1.02),
           "overwrite": (-0.02, 0.02)}
 
 

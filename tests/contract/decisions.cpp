@@ -19,6 +19,15 @@ TEST_CASE("scores") {
   decides_as_defined(hostile::wild_score{});
 }
 
+TEST_CASE("scores that look at the arriving token") {
+  makes_room_as_defined(kvsift::smallest_key_norm{});
+  makes_room_as_defined(hostile::likeness{});
+  for (u32 const bits : {4u, 8u, 16u, 24u, 32u, 41u, 48u, 56u, 64u}) {
+    makes_room_as_defined(kvsift::hamming{{bits, 9}, false});
+    makes_room_as_defined(kvsift::hamming{{bits, 9}, true});
+  }
+}
+
 TEST_CASE("ranked scopes") {
   decides_as_defined(kvsift::mean_attention{}, kvsift::most_varying{4}, {2, 3, 7, 1});
   decides_as_defined(kvsift::oldest_first{}, hostile::wild_scope{3}, {1, 2});

@@ -69,6 +69,33 @@ struct wild_score {
   friend constexpr bool operator==(wild_score const&, wild_score const&) { return true; }
 };
 
+/// Looks at the arriving key and the first and last of its queries, remembers the wanted byte in words, and scores by a function
+/// that is neither default constructible nor assignable.
+struct likeness {
+  struct to {
+    std::uint8_t const* tags;
+    std::uint8_t const wanted;
+    to(std::uint8_t const* t, std::uint8_t w) : tags(t), wanted(w) {}
+    to(to const&) = delete;
+    void operator&() const = delete;
+    float operator()(std::uint32_t slot) const { return tags[3 * slot] % 5 == wanted ? NAN : static_cast<float>(tags[3 * slot] % 3); }
+  };
+  static constexpr auto columns() { return kvsift::column_set<origin>{}; }
+  static constexpr auto looks_at() { return kvsift::arriving::queries; }
+  template <class G>
+  void prepare(G const& g, auto const& row, std::uint32_t* words, auto const& use) const {
+    g.sync();
+    if (g.thread_rank() == 0) {
+      float const last = row.token.queries[(row.token.group - 1) * row.token.head_dim];
+      words[0] = static_cast<std::uint32_t>(16.0f * (row.token.key[0] + row.token.queries[0] + last) + 96.0f) % 5;
+      words[1] = 0;
+    }
+    g.sync();
+    use(to{row.template get<origin>(), static_cast<std::uint8_t>(words[0] + words[1])});
+  }
+  friend constexpr bool operator==(likeness const&, likeness const&) { return true; }
+};
+
 /// Ranks of the same kind: most of them NaN.
 struct wild_scope {
   std::uint32_t count = 0;

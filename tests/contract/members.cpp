@@ -43,6 +43,12 @@ TEST_CASE("columns") {
   is_a_column(kvsift::observations{});
   is_a_column(kvsift::observations{5, false});
   is_a_column(kvsift::observations{70, true});
+  for (u32 const bits : {4u, 8u, 21u, 64u}) {
+    kvsift::signature code{bits, 3};
+    std::vector<float> table(code.table_floats(3));
+    code.bind(3, table.data());
+    is_a_column(code);
+  }
   is_a_column(hostile::origin{});
   is_a_column(hostile::exact_sum{});
 }

@@ -99,12 +99,19 @@ void is_a_column(C const& column) {
 
 namespace detail {
 
-/// A part of a policy, asked of one slot of a row.
+/// A part of a policy, asked of one slot of a row, while `token` waits.
 template <class Part, class Columns, class Placement>
-float ask(Part const& part, kvsift::row_view<Columns, Placement> const& row, u32 slot) {
+float ask(Part const& part, kvsift::row_view<Columns, Placement> const& row, u32 slot, kvsift::arrival const& token = {}) {
   kvsift::narrowed_row<kvsift::columns_of<Part>, Columns, Placement> const seen{
-      row.positions.read_only(), row.context(row.state->held), std::addressof(row)};
-  return part(seen, slot);
+      row.positions.read_only(), row.context(row.state->held), std::addressof(row), token};
+  if constexpr (kvsift::prepared_score<Part>) {
+    float value = 0;
+    u32 words[2];
+    part.prepare(kvsift::serial_group{}, seen, words, [&](auto const& score) { value = score(slot); });
+    return value;
+  } else {
+    return part(seen, slot);
+  }
 }
 
 /// Lower first, NaN before everything.
@@ -165,6 +172,44 @@ void decides_as_defined(Score const& score, Scope const& scope = {}, kvsift::pro
   decides_as_defined_in<kvsift::in_rows>(score, scope, guards, 3);
   decides_as_defined_in<kvsift::in_pages>(score, scope, guards, 3);
   decides_as_defined_in<kvsift::in_pages>(score, scope, guards, 33);
+}
+
+/// A score_source asked before a token is written: it sees that token's own key and queries, and of the slots that the
+/// guards leave in the lowest goes.
+template <kvsift::score_source Score>
+void makes_room_as_defined(Score const& score, kvsift::protect guards = {1, 1}) {
+  kvsift::cache_shape const shape{2, 2, 3, 19, 2};
+  u32 const limit = 9;
+  kvsift::kv_tensor cache{shape, kvsift::policy{kvsift::uniform_budget{limit}, kvsift::making_room(score, guards)}};
+  support::marked_vectors const data{11, shape};
+  std::vector<float> out(shape.sequences * shape.query_heads() * shape.head_dim);
+  for (u32 position = 0; position < limit + 12; ++position)
+    for (u32 layer = 0; layer < shape.layers; ++layer) {
+      CAPTURE(position);
+      support::marked_vectors::piece const p = data.make_piece(layer, position, 1);
+      std::vector<std::vector<u32>> want;
+      for (u32 r = 0; r < shape.layer_rows(); ++r) {
+        auto const row = cache.view().row(layer * shape.layer_rows() + r);
+        float const* const key = p.keys.data() + r * shape.head_dim;
+        kvsift::arrival const token{key, key, shape.head_dim, position, p.queries.data() + r * shape.group * shape.head_dim, shape.group};
+        u32 goes = row.state->held;
+        for (u32 i = 0; row.state->held == limit && i < limit; ++i) {
+          if (guards.holds(row.positions[i], position)) continue;
+          if (goes == limit) goes = i;
+          float const x = detail::ask(score, row, i, token), best = detail::ask(score, row, goes, token);
+          if (detail::below(x, best) || (!detail::below(best, x) && row.positions[i] < row.positions[goes])) goes = i;
+        }
+        std::vector<u32> stay{position};
+        for (u32 i = 0; i < row.state->held; ++i)
+          if (i != goes) stay.push_back(row.positions[i]);
+        std::sort(stay.begin(), stay.end());
+        want.push_back(stay);
+      }
+      kvsift::step(on, cache[layer], p.view(), out.data());
+      support::snapshot const now = support::by_position(support::take_snapshot(cache.view()));
+      for (u32 r = 0; r < shape.layer_rows(); ++r)
+        REQUIRE(support::listed(now[layer * shape.layer_rows() + r].positions()) == support::listed(want[r]));
+    }
 }
 
 /// budget_allocator: every head of every layer keeps its limit, before a token as after it and after a prompt.

@@ -64,6 +64,8 @@ TEST_CASE("draws are spread evenly, in every argument, and repeat") {
   CHECK(r.uniform(1, 2, 3) != r.uniform(2, 1, 3));
   CHECK(r.uniform(1, 2, 3) != r.uniform(1, 2, 4));
   CHECK(r.uniform(1, 2, 3) != kvsift::counter_random{43}.uniform(1, 2, 3));
+  // Neighbouring seeds draw no shifted copies of one another.
+  for (std::uint32_t seed : {40u, 41u, 43u, 44u}) CHECK(r.uniform(1, 2, 3) != kvsift::counter_random{seed}.uniform(1, 44 - seed, 3));
   for (int varied = 0; varied < 3; ++varied) {
     CAPTURE(varied);
     std::vector<int> counts(64, 0);

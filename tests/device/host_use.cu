@@ -37,6 +37,11 @@ void host_use() {
   attention_mass(serial_executor{}, shape, window, nullptr, 8, nullptr, attention_mass_bytes(shape, window));
   kv_tensor by_head{shape, policy{head_budgets{headkv_slots(shape, {1.0}, {64, 8})}, over_budget(mean_attention{}, protect{})}, options};
   use(by_head);
+  kv_tensor in_pieces{shape, reference_strided(64, 8, mean_attention{}, protect{}, forced_then_varying{20}), options};
+  use(in_pieces);
+  kv_tensor sampled{shape, reservoir(4, 60), options};
+  use(sampled);
+  make_room(serial_executor{}, sampled, 3);
   kv_tensor shared{shape, tova(64, true), options};
   use(shared);
   kv_tensor paged{shape, heavy_hitter(64, 4, 10, 8, true), options, in_cache_positions{}, dropped{}, in_pages{}};

@@ -101,6 +101,8 @@ TEST_CASE("pieces, layers and masses that do not fit the cache") {
   CHECK(step(0, 0) == "tokens is 0" + piece);
   CHECK(step(0, 7) == "tokens is 7" + piece);
   CHECK(step(2, 1) == "layer is 2; the cache has fewer layers");
+  for (u32 const count : {1u, 2u, 6u})
+    CHECK(step(0, count) == "queries, keys, values or out is 0; step takes all of them; append, attend and observe do its parts");
   CHECK(refusal_of(cache, [&] { kvsift::attend(on, cache[2], nullptr, nullptr); }) == "layer is 2; the cache has fewer layers");
   CHECK(refusal_of(cache, [&] { kvsift::attend(on, cache[1], nullptr, nullptr); }) == "tokens held is 0; append one before attending");
   CHECK(refusal_of(cache, [&] { kvsift::observe(on, cache[2], nullptr, 9); }) == "layer is 2; the cache has fewer layers");
@@ -113,6 +115,50 @@ TEST_CASE("pieces, layers and masses that do not fit the cache") {
   float const zeros[6] = {};
   CHECK(refusal_of(cache, [&] { kvsift::compress(on, cache[1], zeros, zeros, 6, {.sum = zeros, .pitch = 5}); }) ==
         "masses.pitch is 5; give rows at least as long as the piece");
+}
+
+/// Columns that a user might write: one that says what it reads of a mass, and one that does not.
+struct squared_mass {
+  using element = float;
+  static constexpr bool feeds_on_attention = true;
+  static constexpr std::uint32_t width() { return 1; }
+  static constexpr bool merge(squared_mass const&) { return true; }
+  void admit(float* e, kvsift::arrival const&, kvsift::head_context const&) const { *e = 0; }
+  void observe(float* e, kvsift::mass const& m, kvsift::head_context const&) const { *e += m.squares; }
+  friend constexpr bool operator==(squared_mass const&, squared_mass const&) { return true; }
+};
+struct squared_mass_only : squared_mass {
+  static constexpr kvsift::mass_part reads = kvsift::mass_part::squares;
+  static constexpr bool merge(squared_mass_only const&) { return true; }
+  friend constexpr bool operator==(squared_mass_only const&, squared_mass_only const&) { return true; }
+};
+template <class Column>
+struct by {
+  static constexpr auto columns() { return kvsift::column_set<Column>{}; }
+  float operator()(auto const& row, u32 slot) const { return row.template get<Column>()[slot]; }
+  friend constexpr bool operator==(by const&, by const&) { return true; }
+};
+
+TEST_CASE("compress asks for what the columns read, a user's own among them") {
+  cache_shape const shape{1, 1, 1, 8, 1};
+  std::vector<float> const vectors(6 * 8, 1.0f), mass(6, 0.5f);
+  auto const asked = [&](auto column, kvsift::prompt_masses masses) {
+    masses.pitch = 6;
+    auto const rule = kvsift::at_prompt_end(by<decltype(column)>{}, kvsift::protect{});
+    kv_tensor cache{shape, kvsift::policy{kvsift::uniform_budget{4}, rule}, {.max_piece = 6}};
+    try {
+      kvsift::compress(on, cache[0], vectors.data(), vectors.data(), 6, masses);
+    } catch (bad_argument const& refused) {
+      return std::string(refused.what()).substr(0, std::string_view(refused.what()).find(' '));
+    }
+    return std::string(cache.view().row(0).template column<decltype(column)>()[0] == 0.5f ? "fed" : "not fed");
+  };
+  CHECK(asked(squared_mass{}, {}) == "masses.sum");
+  CHECK(asked(squared_mass{}, {.sum = mass.data()}) == "masses.squares");
+  CHECK(asked(squared_mass{}, {.sum = mass.data(), .squares = mass.data()}) == "masses.last");
+  CHECK(asked(squared_mass_only{}, {.sum = mass.data(), .last = mass.data()}) == "masses.squares");
+  CHECK(asked(squared_mass_only{}, {.squares = mass.data()}) == "fed");
+  CHECK(asked(kvsift::last_attention{}, {.last = mass.data()}) == "fed");
 }
 
 TEST_CASE("a cache that cannot make room refuses what exceeds its capacity, and changes nothing") {
@@ -163,11 +209,42 @@ TEST_CASE("heads that decide together and have different limits are refused") {
   CHECK(refusal({1, 2, 1, 8, 1}, policy).find("budget is 4; heads that decide together") == 0);
 }
 
-TEST_CASE("a batch refuses a later piece that goes token by token, and takes it otherwise") {
+TEST_CASE("a batch takes a later piece that goes token by token as it would take the tokens") {
   cache_shape const shape{1, 1, 1, 8, 2};
   tokens t(shape);
   kv_tensor cache{shape, kvsift::accumulated_attention_policy(6, 1), {.max_piece = 6}};
   t.feed(cache, 0, 3);
   t.feed(cache, 3, 2);
-  CHECK(refusal_of(cache, [&] { t.feed(cache, 5, 2); }) == "tokens is 2; a batch takes later pieces token by token");
+  t.feed(cache, 5, 2);
+  kv_tensor other{shape, kvsift::accumulated_attention_policy(6, 1), {.max_piece = 6}};
+  t.feed(other, 0, 3);
+  t.feed(other, 3, 2);
+  t.feed(other, 5, 1);
+  kvsift::evict(kvsift::serial_executor{}, other);
+  t.feed(other, 6, 1);
+  CHECK(support::difference(support::take_snapshot(cache.view()), support::take_snapshot(other.view())) == "");
+}
+
+TEST_CASE("codes, projections and moments that do not fit a score that looks at the arriving token") {
+  cache_shape const shape{1, 1, 2, 8, 1};
+  float const numbers[33] = {};
+  CHECK(refusal(shape, kvsift::lsh(8, 1, 2, kvsift::signature{3})) == "signature.bits is 3; give 4 to 64");
+  CHECK(refusal(shape, kvsift::lsh(8, 1, 2, kvsift::signature{65})) == "signature.bits is 65; give 4 to 64");
+  CHECK(refusal(shape, kvsift::lsh(8, 1, 2, kvsift::signature{4, 0, {numbers, 33}})) ==
+        "numbers of the projection is 33; give head_dim x bits of them");
+  CHECK(refusal(shape, kvsift::lsh(8, 1, 2, kvsift::signature{4, 0, {numbers, 32}})) == "nothing");
+  std::string const late =
+      "a rule's moment is prompt_end or after_attention; its score looks at an arriving token, ask it at before_append";
+  CHECK(refusal(shape, kvsift::policy{kvsift::uniform_budget{8}, kvsift::over_budget(kvsift::hamming{}, kvsift::protect{})}) == late);
+  auto const at_the_end = kvsift::policy{kvsift::uniform_budget{8}, kvsift::at_prompt_end(kvsift::hamming{}, kvsift::protect{})};
+  CHECK(refusal(shape, kvsift::to_any(at_the_end)) == late);
+
+  float const vector[16] = {};
+  kv_tensor by_query{shape, kvsift::lsh(8, 1, 2, {}, true)};
+  CHECK(refusal_of(by_query, [&] { kvsift::append(on, by_query[0], vector, vector); }) ==
+        "queries is 0; the policy compares the arriving token's queries with what is held; give them with its key");
+  kvsift::append(on, by_query[0], vector, vector, vector);
+  kv_tensor by_key{shape, kvsift::lsh(8, 1, 2)};
+  kvsift::append(on, by_key[0], vector, vector);
+  CHECK(by_key.held(0) + by_query.held(0) == 2);
 }

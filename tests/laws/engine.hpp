@@ -12,6 +12,7 @@
 #include <kvsift/policy/any_policy.hpp>
 #include <kvsift/position/in_cache.hpp>
 #include <support/any_executor.hpp>
+#include <support/marked_vectors.hpp>
 #include <support/pages.hpp>
 #include <support/poison.hpp>
 #include <support/snapshot.hpp>
@@ -24,7 +25,8 @@ class engine {
   virtual ~engine() = default;
   virtual void step(support::any_executor const& on, std::uint32_t layer, kvsift::arrivals const& piece, float* out) = 0;
   virtual void evict(support::any_executor const& on) = 0;
-  virtual void append(support::any_executor const& on, std::uint32_t layer, float const* keys, float const* values) = 0;
+  virtual void evict(support::any_executor const& on, std::uint32_t layer) = 0;
+  virtual void append(support::any_executor const& on, std::uint32_t layer, support::marked_vectors::piece const& token) = 0;
   virtual void observe(support::any_executor const& on, std::uint32_t layer, float const* masses, std::size_t pitch) = 0;
   virtual void compress(support::any_executor const& on, std::uint32_t layer, float const* keys, float const* values,
                         std::uint32_t tokens, kvsift::prompt_masses const& masses) = 0;
@@ -49,8 +51,9 @@ class engine_of final : public engine {
     kvsift::step(as<On>(on), cache_[layer], piece, out);
   }
   void evict(support::any_executor const& on) override { kvsift::evict(as<On>(on), cache_); }
-  void append(support::any_executor const& on, std::uint32_t layer, float const* keys, float const* values) override {
-    kvsift::append(as<On>(on), cache_[layer], keys, values);
+  void evict(support::any_executor const& on, std::uint32_t layer) override { kvsift::evict(as<On>(on), cache_[layer]); }
+  void append(support::any_executor const& on, std::uint32_t layer, support::marked_vectors::piece const& token) override {
+    kvsift::append(as<On>(on), cache_[layer], token.keys.data(), token.values.data(), token.queries.data());
   }
   void observe(support::any_executor const& on, std::uint32_t layer, float const* masses, std::size_t pitch) override {
     kvsift::observe(as<On>(on), cache_[layer], masses, pitch);

@@ -54,7 +54,7 @@ TEST_CASE("columns fed through observe with the masses of step are the columns o
           support::row_content const& row = now[layer * s.shape.layer_rows() + r];
           for (u32 i = 0; i < row.held; ++i) masses[r * pitch + i] = number<kvsift::last_attention>(row.slots[i]);
         }
-        observing->append({}, layer, p.keys.data(), p.values.data());
+        observing->append({}, layer, p);
         observing->observe({}, layer, masses.data(), pitch);
       }
       attending->evict({});

@@ -27,7 +27,6 @@ heads_of_their_own random_heads(std::uint64_t seed) {
   support::draws d(seed + 77);
   for (kvsift::any_rule* const rule : {&c.s.policy.first, &c.s.policy.second}) rule->who = kvsift::unit::per_head;
   std::vector<u32> pieces{c.s.pieces[0]};
-  if (c.s.shape.sequences > 1 && c.s.policy.at(kvsift::moment::prompt_end) == nullptr) pieces = {1};
   while (pieces.size() < 25) pieces.push_back(1);
   c.s.pieces = pieces;
   for (u32 i = 0; i < c.s.shape.layers * c.s.shape.kv_heads; ++i)
@@ -108,7 +107,7 @@ TEST_CASE("heads that compete: the sum stays, guarded slots stay, no row runs in
     s.shape.kv_heads = s.data.shape.kv_heads = static_cast<u32>(d.between(1, 4));
     kvsift::any_rule prompt;
     prompt.when = kvsift::moment::prompt_end;
-    prompt.score = support::detail::random_score(d, limit, true, 1, false);
+    prompt.score = support::detail::random_score(d, limit, kvsift::moment::prompt_end, 1, false);
     prompt.guards = kvsift::protect{static_cast<u32>(d.between(0, 2)), static_cast<u32>(d.between(0, 3))};
     prompt.ranked = d.chance(0.5) ? kvsift::pick::keepers : kvsift::pick::victims;
     prompt.who = kvsift::unit::competing;
@@ -160,17 +159,8 @@ TEST_CASE("heads that compete: the sum stays, guarded slots stay, no row runs in
     // The same on other executors, with garbage in what is undefined, and again after clear.
     for (u32 const threads : {1u, 3u}) {
       auto const other = laws::make_engine(s.shape, policy, options);
-      support::any_executor on = threads == 1 ? support::any_executor{} : support::any_executor{support::thread_group_executor{threads}};
-      on.before_launch = [&] { other->poison_scratch(); };
-      laws::history again;
-      u32 seen = 0;
-      for (u32 const tokens : s.pieces) {
-        other->poison();
-        laws::feed(on, *other, s.data, seen, tokens, again.out);
-        again.after.push_back(other->look());
-        seen += tokens;
-      }
-      REQUIRE(laws::difference(again, got) == "");
+      support::any_executor const on = threads == 1 ? support::any_executor{} : support::any_executor{support::thread_group_executor{threads}};
+      REQUIRE(laws::difference(laws::run_poisoned(on, *other, s), got) == "");
     }
     cache->clear();
     for (support::row_content const& row : cache->look()) CHECK((row.held == 0 && row.limit == limit));

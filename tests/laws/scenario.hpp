@@ -43,13 +43,10 @@ inline scenario random_scenario(std::uint64_t seed, u32 most = 40, bool even_dim
   s.policy = support::random_composition(d, between(1, std::min(14u, most / 2)));
   s.order = d.chance(0.5) ? kvsift::layout::dense : kvsift::layout::slots;
   u32 const limit = s.policy.limit;
-  // A batch takes a prompt without a rule at prompt_end only if it fits.
-  bool const any_prompt = s.shape.sequences == 1 || s.policy.at(kvsift::moment::prompt_end) != nullptr;
-  u32 const longest = any_prompt ? most : limit;
-  u32 const prompts[] = {1, limit, between(1, limit), between(1, longest), between(1, longest)};
+  u32 const prompts[] = {1, limit, between(1, limit), between(1, most), between(1, most)};
   s.pieces = {prompts[between(0, 4)]};
   for (u32 seen = s.pieces[0]; seen < most;) {
-    u32 const next = s.shape.sequences == 1 && d.chance(0.2) ? std::min(most - seen, between(2, 5)) : 1;
+    u32 const next = d.chance(0.2) ? std::min(most - seen, between(2, 5)) : 1;
     s.pieces.push_back(next);
     seen += next;
   }
@@ -79,6 +76,20 @@ inline history run(support::any_executor const& on, engine& cache, scenario cons
   history h;
   u32 seen = 0;
   for (u32 const tokens : s.pieces) {
+    feed(on, cache, s.data, seen, tokens, h.out);
+    h.after.push_back(cache.look());
+    seen += tokens;
+  }
+  return h;
+}
+
+/// The same with garbage in what is undefined: in free slots before every piece, in scratch before every launch.
+inline history run_poisoned(support::any_executor on, engine& cache, scenario const& s) {
+  on.before_launch = [&] { cache.poison_scratch(); };
+  history h;
+  u32 seen = 0;
+  for (u32 const tokens : s.pieces) {
+    cache.poison();
     feed(on, cache, s.data, seen, tokens, h.out);
     h.after.push_back(cache.look());
     seen += tokens;

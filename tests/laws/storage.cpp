@@ -26,7 +26,7 @@ float mass_of(u32 layer, u32 sequence, u32 head, u32 position, u32 step) {
 void feed_masses(laws::engine& cache, laws::scenario const& s, u32 position) {
   for (u32 layer = 0; layer < s.shape.layers; ++layer) {
     support::marked_vectors::piece const p = s.data.make_piece(layer, position, 1);
-    cache.append({}, layer, p.keys.data(), p.values.data());
+    cache.append({}, layer, p);
     support::snapshot const now = cache.look();
     std::size_t const pitch = cache.capacity();
     std::vector<float> masses(s.shape.layer_rows() * pitch, -1000.0f);

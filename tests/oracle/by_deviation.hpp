@@ -10,24 +10,32 @@
 
 namespace oracle {
 
+/// forced: as published. The newest slots and the sinks rank as if they deviated by 1e9, and are counted among the `excluded`.
+enum class scope_profile { fixed, forced };
+
 /// roco and deviation_scope: of the slots outside the sinks and the newest `newest`, the `excluded` largest standard
 /// deviations stay; of the rest the lowest mean (or sum) goes.
 class deviation_scope : public rule {
  public:
-  deviation_scope(score kind, int budget, int sinks, int newest, int excluded)
-      : kind_(kind), budget_(budget), sinks_(sinks), newest_(newest), excluded_(excluded) {}
+  deviation_scope(score kind, int budget, int sinks, int newest, int excluded, scope_profile profile = scope_profile::fixed)
+      : kind_(kind), budget_(budget), sinks_(sinks), newest_(newest), excluded_(excluded), profile_(profile) {}
 
   int limit(int) const override { return budget_; }
 
   choice cut(slot_list const& slots, attention_map const&, int count) const override {
-    std::vector<slot> left = outside(slots, sinks_, newest_);
-    std::sort(left.begin(), left.end(), [](slot const& a, slot const& b) {
-      double const x = deviation(a), y = deviation(b);
+    std::vector<slot> left = profile_ == scope_profile::fixed ? outside(slots, sinks_, newest_) : slots;
+    int const newest_from = static_cast<int>(slots.size()) > newest_ ? slots[slots.size() - static_cast<std::size_t>(newest_)].position : 0;
+    auto const ranked = [&](slot const& s) {
+      bool const forced = profile_ == scope_profile::forced && (s.position < sinks_ || (newest_ > 0 && s.position >= newest_from));
+      return forced ? 1e9 : deviation(s);
+    };
+    std::sort(left.begin(), left.end(), [&](slot const& a, slot const& b) {
+      double const x = ranked(a), y = ranked(b);
       return x != y ? x > y : a.position > b.position;
     });
     std::size_t const excluded = std::min(left.size(), static_cast<std::size_t>(excluded_));
     double gap = no_gap;
-    if (excluded > 0 && excluded < left.size()) gap = deviation_gap(left[excluded - 1], left[excluded]);
+    if (excluded > 0 && excluded < left.size() && ranked(left[excluded - 1]) < 1e8) gap = deviation_gap(left[excluded - 1], left[excluded]);
 
     std::vector<candidate> candidates;
     for (std::size_t i = excluded; i < left.size(); ++i) {
@@ -54,6 +62,7 @@ class deviation_scope : public rule {
 
   score kind_;
   int budget_, sinks_, newest_, excluded_;
+  scope_profile profile_;
 };
 
 }  // namespace oracle

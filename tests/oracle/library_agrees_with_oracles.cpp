@@ -24,13 +24,19 @@ std::uint32_t u32(int x) { return static_cast<std::uint32_t>(x); }
 kvsift::policy_fields fields_of(oracle::description const& d) {
   kvsift::policy_fields f(d.policy);
   if (d.policy == "full") return f;
-  if (d.policy != "streaming_llm") f.set("budget", u32(d.budget));
+  if (d.policy != "streaming_llm" && d.policy != "reservoir") f.set("budget", u32(d.budget));
   if (d.policy == "snapkv" || d.policy == "ada_snapkv") {
     f.set("window", u32(d.window)).set("kernel", u32(d.kernel)).set("pool", d.pool == oracle::pool::max ? "max" : "avg");
     if (d.policy == "ada_snapkv") f.set("floor", kvsift::field_value(d.floor));
     return f;
   }
   f.set("sinks", u32(d.sinks));
+  if (d.reference) f.set("profile", "reference");
+  if (d.policy == "strided") {
+    f.set("stride", u32(d.stride)).set("score", d.score == oracle::score::mean ? "mean" : "accumulated");
+    if (d.by_deviation) return f.set("scope", "deviation").set("newest", u32(d.newest)).set("excluded", u32(d.excluded));
+    return f.set("scope", "window").set("recent", u32(d.recent));
+  }
   if (d.policy == "tova") {
     f.set("shared", d.shared);
   } else if (d.policy == "roco" || d.policy == "deviation_scope") {
@@ -40,6 +46,7 @@ kvsift::policy_fields fields_of(oracle::description const& d) {
     f.set("recent", u32(d.recent));
   }
   if (d.policy == "heavy_hitter") f.set("history", u32(d.history)).set("threshold", d.threshold);
+  if (d.policy == "lsh") f.set("compare", d.by_query ? "query" : "key");
   return f;
 }
 
@@ -52,7 +59,13 @@ struct library_run {
 template <class Executor>
 library_run run_library(Executor const& on, std::uint32_t threads, support::random_case const& c) {
   oracle::trace const& t = c.trace;
-  kvsift::catalogue_policy const policy = kvsift::make_policy(fields_of(c.policy));
+  kvsift::policy_fields fields = fields_of(c.policy);
+  if (t.bits != 0) {
+    fields.projection = {t.projection.data(), t.projection.size()};
+    fields.projection_bits = u32(t.bits);
+  }
+  if (!t.uniforms.empty()) fields.draws = {t.uniforms.data(), u32(t.tokens), 1, u32(t.kv_heads)};
+  kvsift::catalogue_policy const policy = kvsift::make_policy(fields);
   kvsift::cache_shape const shape{1, u32(t.kv_heads), u32(t.group()), u32(t.dim), 1};
   kvsift::cache_options const options{.capacity = policy.bounded ? 0 : u32(t.tokens),
                                       .max_piece = u32(c.prompt),
@@ -64,7 +77,7 @@ library_run run_library(Executor const& on, std::uint32_t threads, support::rand
   std::vector<std::vector<int>> held(static_cast<std::size_t>(t.kv_heads));
   auto const feed = [&](int first, int tokens) {
     std::vector<float> out(static_cast<std::size_t>(tokens) * static_cast<std::size_t>(t.query_heads * t.dim));
-    kvsift::step(on, cache.layer(0), {t.query(first, 0), t.key(first, 0), t.value(first, 0), u32(tokens)}, out.data());
+    kvsift::step(on, cache.layer(0), {t.query(first, 0), t.key(first, 0), t.value(first, 0), u32(tokens), first < c.prompt}, out.data());
     kvsift::evict(on, cache);
     for (int h = 0; h < t.kv_heads; ++h) {
       std::vector<int>& had = held[static_cast<std::size_t>(h)];
@@ -78,7 +91,10 @@ library_run run_library(Executor const& on, std::uint32_t threads, support::rand
     }
     return out;
   };
-  feed(0, c.prompt);
+  for (int first = 0, piece = 0; first < c.prompt; first += piece) {
+    piece = static_cast<int>(cache.next_piece(0, u32(c.prompt - first)));
+    feed(first, piece);
+  }
   for (int h = 0; h < t.kv_heads; ++h) {
     int const slots = policy.bounded ? static_cast<int>(cache.view().row(u32(h)).state->limit) : t.tokens;
     result.events.push_back({oracle::event::kind::budget, 0, h, slots, {}});

@@ -3,7 +3,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -128,6 +130,58 @@ TEST_CASE("sums, means, last rows and deviations: sixty steps at a budget of for
   agrees(vectors, "V5_decode_B40_T60_recency_ideal", decode(oracle::streaming_llm(0, 40), 60, hashed_weight));
 }
 
+TEST_CASE("as published: forced slots rank last, pieces that evict nothing are not observed") {
+  support::json const vectors = support::parse_json(support::read_file(support::test_data() / "easykv_vectors.json"));
+  using oracle::score;
+  auto const table = [&rows = vectors["table1"]](int t, int j) { return rows[std::to_string(t)][static_cast<std::size_t>(j)].value; };
+  oracle::deviation_scope const roco(score::mean, 4, 0, 10, 2, oracle::scope_profile::forced);
+  agrees(vectors, "V3b_roco_table1_B4_k3_P10", decode(roco, 8, table));
+
+  auto const in_pieces = [&](char const* name, std::unique_ptr<oracle::rule> inner, bool silent) {
+    CAPTURE(name);
+    oracle::strided const rule(std::move(inner), 8, silent);
+    oracle::slot_list slots;
+    std::vector<std::string> gone, expected;
+    for (int token = 0; token < 160; ++token) {
+      oracle::slot arriving;
+      arriving.position = token;
+      slots.push_back(arriving);
+      if (token >= 88 || !silent) rule.observe(slots, normalised(slots, hashed_weight, token));
+      if (token < 88 || token % 8 != 7) continue;
+      oracle::choice const c = rule.cut(slots, {}, 8);
+      gone.push_back(listed(c.positions));
+      oracle::remove(slots, c.positions);
+    }
+    for (char const* const mode : {"_enc", "_ppl"}) {
+      support::json const& recorded = vectors["V6_prefill_L160_b0.5_s8_" + std::string(name) + mode];
+      expected.clear();
+      for (support::json const& piece : recorded["evictions"].items) expected.push_back(listed(piece.whole_numbers()));
+      CHECK(gone == expected);
+      CHECK(listed(oracle::positions_of(slots)) == listed(recorded["survivors"].whole_numbers()));
+    }
+  };
+  auto const window = [] { return std::make_unique<oracle::column_attention>(score::accumulated, 88, 4, 8); };
+  auto const scope = [](oracle::scope_profile p) {
+    return std::make_unique<oracle::deviation_scope>(score::mean, 88, 4, 10, p == oracle::scope_profile::fixed ? 6 : 20, p);
+  };
+  in_pieces("h2o_head_keep0", window(), true);
+  in_pieces("h2o_head_keep1", window(), false);
+  in_pieces("roco_keep0", scope(oracle::scope_profile::forced), true);
+  in_pieces("roco_keep1", scope(oracle::scope_profile::fixed), false);
+  in_pieces("roco_keep1", scope(oracle::scope_profile::forced), false);
+}
+
+TEST_CASE("reservoir: three heads of a cache of two and three") {
+  auto const decide = [](std::vector<double> const& row, double draw) {
+    oracle::slot_list slots = prompt_of(6);
+    for (std::size_t i = 0; i < 6; ++i) slots[i].last = row[i];
+    return listed(oracle::reservoir(2, 3).drawn(slots, draw).positions);
+  };
+  CHECK(decide({.40, .10, .30, .05, .05, .10}, 0.639427) == "2");
+  CHECK(decide({.20, .30, .04, .16, .10, .20}, 0.025011) == "0");
+  CHECK(decide({.15, .15, .30, .10, .10, .20}, 0.275029) == "0");
+}
+
 TEST_CASE("heavy_hitter: a prompt of four and rows given by position") {
   // Rows of the prompt, then the rows of tokens 4, 5, 6 over the slots held, in order of position.
   oracle::attention_map const prompt = {{1}, {.5, .5}, {.25, .5, .25}, {.4, .1, .2, .3}};
@@ -185,6 +239,42 @@ TEST_CASE("policies by position and by key: small examples") {
     slots.push_back(arriving);
   }
   CHECK(listed(victims) == "5 10 7 12 9 14");
+}
+
+TEST_CASE("lsh: four components, four bits, six slots") {
+  oracle::trace t;
+  t.tokens = 9;
+  t.query_heads = t.kv_heads = 1;
+  t.dim = t.bits = 4;
+  t.keys = {1, 1, 1, 1, 1, -1, 0, 2, -1, -1, -1, -1, 2, 0, -1, -1, 0, 3, -1, 1, -1, 2, 1, 0, 1, 1, -2, 0, -2, 1, 0, 1, -1, -2, 1, 1};
+  t.queries = t.values = t.keys;
+  t.projection = {1, 0, 0, 1, 0, 1, 0, -1, 0, 0, 1, 1, 1, -1, 1, 0};
+  // The fourth component of the projection's last bit is 0: a dot product of zero gives 1.
+  std::vector<int> codes;
+  for (int token = 0; token < t.tokens; ++token) {
+    int code = 0;
+    std::vector<int> const bits = oracle::signs_of_key(t, token, 0).bits;
+    for (std::size_t b = 0; b < bits.size(); ++b) code += bits[b] << b;
+    codes.push_back(code);
+  }
+  CHECK(listed(codes) == "15 13 2 11 7 6 3 6 13");
+
+  // Queries are the keys: both comparisons take the same decisions. Of the equally far slots the lowest position goes;
+  // the second victim is position 1, the third 3, the fourth 2.
+  for (bool const by_query : {false, true}) {
+    oracle::description d;
+    d.policy = "lsh";
+    d.budget = 6;
+    d.sinks = d.recent = 1;
+    d.by_query = by_query;
+    std::vector<int> victims, final;
+    for (oracle::event const& e : oracle::replay(t, d, 5).events) {
+      if (e.what == oracle::event::kind::evict) victims.push_back(e.positions.at(0));
+      if (e.what == oracle::event::kind::final) final = e.positions;
+    }
+    CHECK(listed(victims) == "1 3 2");
+    CHECK(listed(final) == "0 4 5 6 7 8");
+  }
 }
 
 TEST_CASE("ties that the recorded traces do not hold") {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <oracle/attention.hpp>
+#include <oracle/by_signature.hpp>
 #include <oracle/description.hpp>
 #include <oracle/rule.hpp>
 #include <oracle/trace.hpp>
@@ -90,7 +91,8 @@ class replayer {
   }
 
   replay_result run() {
-    prefill();
+    if (rule_.stride() > 0) prefill_in_pieces();
+    else prefill();
     for (int h = 0; h < trace_.kv_heads; ++h) {
       result_.events.push_back({event::kind::budget, 0, h, slots_[static_cast<std::size_t>(h)], {}});
     }
@@ -113,6 +115,11 @@ class replayer {
     slot s;
     s.position = token;
     s.key_norm = std::sqrt(squares);
+    if (rule_.compares_codes()) {
+      sign_code const own = signs_of_key(trace_, token, h);
+      note(token, h, own.margin);
+      s.code = own.bits;
+    }
     of(h).push_back(s);
   }
 
@@ -166,11 +173,50 @@ class replayer {
     }
   }
 
+  /// `count` slots of a head go after `token` was observed.
+  void drop(int h, int token, int count) {
+    if (rule_.draws()) return evict(token, h, rule_.drawn(of(h), trace_.uniform(token, h)));
+    evict(token, h, count == 1 ? rule_.victim(of(h), token) : rule_.cut(of(h), {}, count));
+  }
+
+  /// One token is appended to every head and attends to what its head holds; `observed`: its rows enter the statistics.
+  void arrive(int token, bool observed) {
+    std::vector<std::vector<int>> held;
+    for (int h = 0; h < trace_.kv_heads; ++h) {
+      append(h, token);
+      held.push_back(positions_of(of(h)));
+    }
+    std::vector<std::vector<double>> const rows = rows_of(token, held);
+    for (int h = 0; observed && h < trace_.kv_heads; ++h) note(token, h, rule_.observe(of(h), rows[static_cast<std::size_t>(h)]));
+  }
+
+  void prefill_in_pieces() {
+    int const limit = rule_.limit(trace_.tokens), stride = rule_.stride();
+    int first = prompt_;
+    if (prompt_ > limit) {
+      first = limit;
+      while ((prompt_ - first) % stride != 0) --first;  // the largest piece that fits and leaves whole strides
+    }
+    for (int token = 0; token < first; ++token) arrive(token, !rule_.silent());
+    for (int begin = first; begin < prompt_; begin += stride) {
+      for (int token = begin; token < begin + stride; ++token) arrive(token, true);
+      for (int h = 0; h < trace_.kv_heads; ++h) drop(h, begin + stride - 1, stride);
+    }
+    slots_.assign(heads_.size(), limit);
+  }
+
   void decode(int token) {
     std::size_t const limit = static_cast<std::size_t>(rule_.limit(trace_.tokens));
     if (rule_.makes_room_first()) {
       for (int h = 0; h < trace_.kv_heads; ++h) {
-        if (of(h).size() == limit && !rule_.grows()) evict(token, h, rule_.victim(of(h), token));
+        if (of(h).size() < limit || rule_.grows()) continue;
+        newcomer arriving;
+        if (rule_.compares_codes()) {
+          sign_code const key = signs_of_key(trace_, token, h), query = signs_of_queries(trace_, token, h);
+          note(token, h, std::fmin(key.margin, query.margin));
+          arriving = {key.bits, query.bits};
+        }
+        evict(token, h, rule_.room_for(of(h), token, arriving));
       }
     }
     std::vector<std::vector<int>> held;
@@ -186,7 +232,7 @@ class replayer {
     std::vector<std::vector<double>> const rows = rows_of(token, held);
     for (int h = 0; h < trace_.kv_heads; ++h) {
       note(token, h, rule_.observe(of(h), rows[static_cast<std::size_t>(h)]));
-      if (!rule_.makes_room_first() && !rule_.grows() && of(h).size() > limit) evict(token, h, rule_.victim(of(h), token));
+      if (!rule_.makes_room_first() && !rule_.grows() && of(h).size() > limit) drop(h, token, 1);
     }
   }
 

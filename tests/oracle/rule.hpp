@@ -13,11 +13,17 @@ namespace oracle {
 struct slot {
   int position = 0;
   double key_norm = 0;
+  std::vector<int> code;             // signs of its key's projections, lsh only
   double sum = 0;                    // attention received since it was appended, its own row included
   double squares = 0;                // the same, squared row by row
   int rows = 0;                      // how many rows that were
   double last = 0;                   // attention in the newest row
   std::vector<double> observations;  // heavy_hitter only, oldest first
+};
+
+/// What is known of a token before it has a slot.
+struct newcomer {
+  std::vector<int> key_code, query_code;  // lsh only
 };
 
 /// The slots of one KV head, ordered by position.
@@ -75,6 +81,14 @@ class rule {
   /// true: nothing goes in decode, heads grow.
   virtual bool grows() const { return false; }
 
+  /// Tokens of the pieces that a long prompt comes in; 0: it comes whole.
+  virtual int stride() const { return 0; }
+  /// true: a piece that evicts nothing is not observed.
+  virtual bool silent() const { return false; }
+  /// true: a decision takes a draw in [0, 1) and is drawn().
+  virtual bool draws() const { return false; }
+  virtual choice drawn(slot_list const& slots, double) const { return victim(slots, 0); }
+
   /// What goes when the prompt `map` is longer than the limit; every row was observed.
   virtual choice cut(slot_list const& slots, attention_map const& map, int count) const = 0;
   /// The same for all heads at once, `count` a head or as they compete for them.
@@ -85,6 +99,10 @@ class rule {
   }
   /// What goes at the decode step of `token`.
   virtual choice victim(slot_list const& slots, int token) const = 0;
+  /// What makes room for `token`, for a rule that makes room first.
+  virtual choice room_for(slot_list const& slots, int token, newcomer const&) const { return victim(slots, token); }
+  /// true: slots and newcomers have codes.
+  virtual bool compares_codes() const { return false; }
 
   /// The whole causal prompt at once, over all its tokens; `slots` holds them all, nothing is cut yet.
   virtual void observe_prompt(slot_list& slots, attention_map const& map) const {

@@ -14,10 +14,16 @@ struct trace {
   std::vector<float> queries;  // [tokens, query_heads, dim]
   std::vector<float> keys;     // [tokens, kv_heads, dim]
   std::vector<float> values;   // [tokens, kv_heads, dim]
+  int bits = 0;
+  std::vector<float> projection;  // [dim, bits], or empty
+  std::vector<float> uniforms;    // [tokens, kv_heads], or empty
 
   int group() const { return query_heads / kv_heads; }
   float const* query(int token, int head) const { return &queries[at(token, head, query_heads)]; }
   float const* key(int token, int head) const { return &keys[at(token, head, kv_heads)]; }
+  double uniform(int token, int head) const {
+    return static_cast<double>(uniforms.at(static_cast<std::size_t>(token * kv_heads + head)));
+  }
   float const* value(int token, int head) const { return &values[at(token, head, kv_heads)]; }
 
  private:

@@ -31,12 +31,78 @@ TEST_CASE("a bare name has its original's defaults, derived from the budget") {
   CHECK(by_name("key_norm", 100) == to_any(key_norm(100, 4, 10)));
   CHECK(by_name("l2", 100) == to_any(key_norm(100, 4, 10)));
   CHECK(by_name("keep_it_odd", 100) == to_any(keep_it_odd(100, 4, 10)));
+  CHECK(by_name("lsh", 100) == to_any(lsh(100, 4, 10, signature{16, 0})));
   CHECK(by_name("random", 100) == to_any(random_eviction(100, 4, 10, 0)));
   CHECK_FALSE(make_policy(with_defaults(bare("full"), 100)).bounded);
   for (catalogue_entry const& entry : catalogue) {
     if (std::string(entry.name) == "full") continue;
     CHECK(make_policy(with_defaults(bare(entry.name), 77)).slots == 77);
   }
+}
+
+TEST_CASE("names of the originals: aliases with fields of their own, and one that means two things") {
+  CHECK(by_name("scissorhands", 100) == to_any(heavy_hitter(100, 4, 10, 400, true)));
+  CHECK(by_name("h2o_head_std_avg", 100) == to_any(roco(100, 21, 10)));
+  CHECK(by_name("h2o_head_avg", 100) == to_any(mean_attention_policy(100, 30)));
+  CHECK(by_name("h2o_head_std", 100) == to_any(accumulated_deviation(100, 21, 10)));
+  CHECK(make_policy(bare("scissorhands").set("budget", 9u).set("sinks", 1u).set("recent", 2u)).value ==
+        to_any(heavy_hitter(9, 1, 2, 400, true)));
+  CHECK(make_policy(bare("scissorhands").set("budget", 9u).set("sinks", 1u).set("recent", 2u).set("history", 7u)).value ==
+        to_any(heavy_hitter(9, 1, 2, 7, true)));
+  CHECK_THROWS_WITH(make_policy(bare("h2o")),
+                    "policy 'h2o' means two things; write accumulated_attention (EasyKV's h2o_head) or heavy_hitter (cold-compress's h2o)");
+  for (catalogue_alias const& a : aliases) {
+    CHECK(is_policy_name(a.name));
+    for_each_field(std::string_view(a.fields), [&](std::string_view field, char mark, std::string_view) {
+      CHECK(mark == '=');
+      CHECK(has_field(find_policy(a.policy), field));
+    });
+  }
+  CHECK(is_policy_name("h2o"));
+  CHECK_FALSE(is_policy_name(""));
+  CHECK_FALSE(is_policy_name("h2"));
+}
+
+TEST_CASE("strided and reservoir: defaults, both scopes, both profiles") {
+  CHECK(by_name("strided", 88) == to_any(strided(88, 8, mean_attention{}, protect{4, 10}, most_varying{6})));
+  CHECK(make_policy(with_defaults(bare("strided").set("profile", "reference"), 88)).value ==
+        to_any(reference_strided(88, 8, mean_attention{}, protect{}, forced_then_varying{20, 10, 4})));
+  CHECK(make_policy(with_defaults(bare("strided").set("scope", "window").set("score", "accumulated"), 88)).value ==
+        to_any(strided(88, 8, accumulated_attention{}, protect{4, 8})));
+  CHECK(make_policy(with_defaults(bare("roco").set("profile", "reference"), 40)).value == to_any(reference_roco(40, 13, 10)));
+  CHECK(by_name("reservoir", 100) == to_any(reservoir(4, 96)));
+  for (std::uint32_t budget = 1; budget < 60; ++budget)
+    for (char const* const profile : {"fixed", "reference"})
+      for (char const* const scope : {"window", "deviation"})
+        CHECK_NOTHROW(make_policy(with_defaults(bare("strided").set("profile", profile).set("scope", scope), budget)));
+
+  auto const stated = [] { return bare("strided").set("budget", 20u).set("stride", 4u).set("sinks", 1u).set("score", "mean"); };
+  CHECK(make_policy(stated().set("scope", "window").set("recent", 16u)).slots == 20);
+  CHECK_THROWS_WITH(make_policy(stated().set("scope", "window").set("recent", 17u)),
+                    "policy field 'budget' is 20; sinks 1 + recent 17 + stride 4 leave no slot that may go; raise the budget or protect less");
+  CHECK_THROWS_WITH(make_policy(stated().set("scope", "deviation").set("excluded", 7u)),
+                    "policy field 'budget' is 20; sinks 1 + newest 10 + excluded 7 + stride 4 leave no slot that may go; raise the budget or protect less");
+  CHECK_THROWS_WITH(make_policy(bare("strided").set("budget", 3u).set("stride", 4u).set("sinks", 0u).set("score", "mean").set("scope", "window").set("recent", 0u)),
+                    "policy field 'budget' is 3; stride 4 leave no slot that may go; raise the budget or protect less");
+  CHECK_THROWS_WITH(make_policy(stated().set("scope", "window")), "policy field 'recent' is missing; the scope 'window' of strided requires it");
+  CHECK_THROWS_WITH(make_policy(stated().set("scope", "deviation").set("excluded", 0u).set("recent", 2u)),
+                    "policy field 'recent' is 2; the scope 'deviation' has no such field; remove it");
+  CHECK_THROWS_WITH(make_policy(bare("reservoir").set("recent", 3u)), "policy field 'sinks' is missing; reservoir requires it");
+  CHECK_THROWS_WITH(make_policy(bare("reservoir").set("recent", 3u).set("sinks", 0u)), "policy field 'sinks' is 0; reservoir keeps at least 1");
+  CHECK_THROWS_WITH(make_policy(bare("reservoir").set("recent", 0u).set("sinks", 3u)), "policy field 'recent' is 0; reservoir keeps at least 1");
+}
+
+TEST_CASE("a prompt in pieces joins another policy's decode, and no prompt is taken whole and in pieces") {
+  any_policy const joined = join_phases(make_policy(with_defaults(bare("strided"), 64)), make_policy(with_defaults(bare("key_norm"), 64))).value;
+  CHECK(joined.facts().moments == (moment::piece_end | moment::before_append));
+  CHECK(joined.facts().stride == 8);
+  kv_tensor<any_policy> const cache{cache_shape{}, joined};
+  CHECK(cache.capacity() == 72);
+  CHECK(cache.next_piece(0, 64) == 64);
+  CHECK(cache.next_piece(0, 65) == 57);
+  auto const both = policy{uniform_budget{9}, at_prompt_end(oldest_first{}, protect{}), in_pieces(2, oldest_first{}, protect{})};
+  CHECK_THROWS_WITH((kv_tensor{cache_shape{}, both}),
+                    "rules are asked at prompt_end and at piece_end; a prompt is taken whole or in pieces, ask one of the two");
 }
 
 TEST_CASE("what is stated stands, whatever the defaults") {
@@ -98,12 +164,33 @@ TEST_CASE("exactly the combinations that leave no victim are refused") {
         INFO("budget " << budget << ", sinks " << sinks << ", recent " << recent);
         for (char const* name : {"accumulated_attention", "mean_attention"})
           CHECK(valid(with(name).set("recent", recent)) == (sinks + recent <= budget));
+        CHECK(valid(with("lsh").set("recent", recent).set("compare", "key")) == (sinks + recent < budget));
         for (char const* name : {"heavy_hitter", "key_norm", "keep_it_odd", "random"})
           CHECK(valid(with(name).set("recent", recent)) == (sinks + recent < budget));
         for (char const* name : {"tova", "recent_global"}) CHECK(valid(with(name)) == (sinks < budget));
         for (std::uint32_t excluded : {0u, 3u, 19u})
           CHECK(valid(with("roco").set("newest", recent).set("excluded", excluded)) == (sinks + recent + excluded <= budget));
       }
+}
+
+TEST_CASE("codes of lsh: bits, seed, or a projection that is given") {
+  auto const stated = [] { return bare("lsh").set("budget", 20u).set("sinks", 1u).set("recent", 2u).set("compare", "query"); };
+  CHECK(make_policy(stated()).value == to_any(lsh(20, 1, 2, signature{16, 0}, true)));
+  CHECK(make_policy(stated().set("bits", 5u).set("seed", 7u)).value == to_any(lsh(20, 1, 2, signature{5, 7}, true)));
+  CHECK_THROWS_WITH(stated().set("bits", 3u), "policy field 'bits' is 3; give a whole number from 4 to 64");
+  CHECK_THROWS_WITH(stated().set("bits", 65u), "policy field 'bits' is 65; give a whole number from 4 to 64");
+  CHECK_THROWS_WITH(stated().set("compare", "value"), "policy field 'compare' is 'value'; give key or query");
+  CHECK_THROWS_WITH(make_policy(bare("lsh").set("budget", 20u).set("sinks", 1u).set("recent", 2u)),
+                    "policy field 'compare' is missing; lsh requires it");
+  float numbers[12] = {};
+  policy_fields f = stated();
+  f.projection = {numbers, 12};
+  f.projection_bits = 6;
+  any_policy const given = make_policy(f).value;
+  CHECK(given == to_any(lsh(20, 1, 2, signature{6, 0, {numbers, 12}}, true)));
+  CHECK_FALSE(given == to_any(lsh(20, 1, 2, signature{6, 0}, true)));
+  CHECK(given.columns().bytes_per_slot() == 1);
+  CHECK_THROWS_WITH(make_policy(f.set("bits", 5u)), "policy field 'bits' is 5; the projection has 6; leave bits out or make them agree");
 }
 
 TEST_CASE("pinned positions count as protected") {

@@ -158,6 +158,12 @@ TEST_CASE("numbers that are none") {
   refuses("generate", p({"--top-p", "0"}), {"top_p is 0"});
   refuses("generate", p({"--seed", "-1"}), {"--seed", "-1"});
   refuses("generate", p({"--positions", "elsewhere"}), {"--positions is 'elsewhere'", "original or in_cache"});
+  refuses("generate", p({"--policy", "roco", "--budget", "12", "--bound", "all"}), {"--bound is 'all'", "prompt, generated or both"});
+  refuses("generate", p({"--policy", "snapkv", "--budget", "12", "--bound", "generated"}), {"--bound is 'generated'", "snapkv has no rule for it"});
+  refuses("generate", p({"--policy", "tova", "--budget", "12", "--bound", "decoding", "--pin", "1:2"}), {"--bound is 'decoding'", "leave --pin out"});
+  refuses("generate", p({"--prefill", "some"}), {"--prefill is 'some'", "whole, fit or chunk:N"});
+  refuses("generate", p({"--prefill", "chunk:0"}), {"--prefill is 'chunk:0'", "N from 1"});
+  refuses("generate", p({"--prefill", "fit", "--decode-first-token"}), {"--decode-first-token", "leave --prefill out"});
   refuses("generate", p({"--executor", "cuda"}), {"--executor is cuda", "serial"});
   refuses("generate", p({"--executor", "parallel:0"}), {"--executor is 'parallel:0'", "1 to 1024"});
   refuses("generate", p({"--record", (p.folder / "t.safetensors").string(), "--record-layer", "2"}), {"--record-layer is 2", "layers 0 to 1"});

@@ -135,6 +135,56 @@ TEST_CASE("far beyond the model's positions with a budget, and pinned positions 
   }
 }
 
+TEST_CASE("what a budget bounds: the prompt, what is generated, or both; and EasyKV's words for it") {
+  tiny_model const model;
+  std::string const prompt(29, 'a');  // 30 tokens
+  for (std::string const policy : {"strided", "roco", "key_norm"}) {
+    CAPTURE(policy);
+    auto const run = [&](std::string const& bound, arguments const& more = {}) {
+      return generated(with({"--model", model.path(), "--prompt", prompt, "--policy", policy, "--budget", "20", "--tokens", "60", "--ignore-eos",
+                             "--temperature", "0", "--bound", bound},
+                            more));
+    };
+    json const of_prompt = run("prompt"), generated_only = run("generated"), both = run("both");
+    CHECK(both["held"][0][0].size() == 20);
+    CHECK(of_prompt["held"][0][0].size() == 20 + 30);  // as many tokens followed; strides of five lead from 30 to 20
+    for (auto const& layer : generated_only["held"])
+      for (auto const& head : layer) {
+        CHECK(head.size() == 50);
+        for (int p = 0; p < 30; ++p) CHECK(std::find(head.begin(), head.end(), p) != head.end());
+      }
+    CHECK(run("encoding")["tokens"] == of_prompt["tokens"]);
+    CHECK(run("decoding")["tokens"] == generated_only["tokens"]);
+    CHECK(run("auto")["tokens"] == both["tokens"]);
+    CHECK(run("both", {"--prefill", "chunk:7"})["held"][0][0].size() == 20);
+  }
+}
+
+TEST_CASE("a prompt that is fed token by token is decode, and so is its last token alone") {
+  tiny_model const model;
+  std::string const prompt = "The quick brown fox jumps ove";  // 30 tokens
+  auto const run = [&](std::string const& policy, arguments const& more) {
+    return generated(with({"--model", model.path(), "--prompt", prompt, "--policy", policy, "--budget", "20", "--tokens", "50", "--ignore-eos",
+                           "--temperature", "0"},
+                          more));
+  };
+  // What fits at once and then one by one is one by one, up to rounding: as long as the texts are the same, and mostly they are.
+  // Not key_norm: a letter that comes back has the same norm up to rounding.
+  for (std::string const policy : {"roco", "streaming_llm"}) {
+    CAPTURE(policy);
+    json const fit = run(policy, {"--prefill", "fit"}), single = run(policy, {"--prefill", "chunk:1"});
+    std::size_t same = 0;
+    while (same < fit["nll"].size() && fit["tokens"][30 + same] == single["tokens"][30 + same]) {
+      CHECK(fit["nll"][same].get<double>() == doctest::Approx(single["nll"][same].get<double>()).epsilon(1e-4));
+      ++same;
+    }
+    CHECK(same >= 5);
+  }
+  json const whole = run("streaming_llm", {}), last_alone = run("streaming_llm", {"--decode-first-token"});
+  CHECK(whole["held"] == last_alone["held"]);
+  CHECK(whole["nll"] != last_alone["nll"]);
+}
+
 TEST_CASE("in-cache positions are original ones until something goes") {
   tiny_model const model;
   arguments const a{"--model", model.path(), "--temperature", "0", "--tokens", "60", "--ignore-eos", "--policy", "streaming_llm", "--budget", "62"};

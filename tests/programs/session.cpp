@@ -39,7 +39,7 @@ TEST_CASE("the decode loop allocates nothing, whatever the policy, the storage, 
   loaded const m;
   auto const tokens = some_tokens(1, 400);
   for (char const* policy : {"streaming_llm", "random", "accumulated_attention", "mean_attention", "tova", "roco", "recent_global",
-                             "heavy_hitter", "key_norm", "keep_it_odd"})
+                             "heavy_hitter", "key_norm", "keep_it_odd", "strided", "reservoir"})
     for (char const* storage : {"fp32", "bf16"})
       for (bool const in_cache : {false, true})
         for (char const* executor : {"serial", "parallel:2"}) {

@@ -79,6 +79,18 @@ TEST_CASE("a full head makes room before the token is written") {
   agrees_on_every_size(kvsift::heavy_hitter(5, 1, 1, 3, true), {});
 }
 
+TEST_CASE("a prompt in pieces gives slots up after each, silent ones feed nothing, and a reservoir draws") {
+  agrees_on_every_size(kvsift::strided(5, 2, kvsift::mean_attention{}, kvsift::protect{1, 1}, kvsift::most_varying{1}), {});
+  kvsift::forced_then_varying const scope{2, 2, 1};
+  agrees_on_every_size(kvsift::reference_strided(5, 3, kvsift::mean_attention{}, kvsift::protect{}, scope), {});
+  agrees_on_every_size(kvsift::reservoir(2, 3, 4), {.tokens = 6});
+}
+
+TEST_CASE("the codes of a key and of queries are computed together, and compared") {
+  agrees_on_every_size(kvsift::lsh(5, 1, 1, kvsift::signature{29, 1}), {});
+  agrees_on_every_size(kvsift::lsh(5, 1, 1, kvsift::signature{64, 1}, true), {});
+}
+
 TEST_CASE("heads decide together, ranks come down, keys are turned on reading") {
   agrees_on_every_size<kvsift::in_cache_positions>(kvsift::tova(5, true, 1), {.shape = {1, 2, 1, 10, 1}});
 }

@@ -6,9 +6,10 @@
 namespace support {
 
 /// "3 5 8", so that a failing check prints both lists.
-inline std::string listed(std::vector<int> const& numbers) {
+template <class Number>
+std::string listed(std::vector<Number> const& numbers) {
   std::string text;
-  for (int const n : numbers) text.append(text.empty() ? "" : " ").append(std::to_string(n));
+  for (Number const n : numbers) text.append(text.empty() ? "" : " ").append(std::to_string(n));
   return text;
 }
 

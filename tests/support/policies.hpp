@@ -33,6 +33,13 @@ void for_each_named(std::uint32_t budget, F const& f) {
   f("ada_snapkv, no floor", ada_snapkv(budget, 2, 3, pooling::avg, 0.0));
   f("key_norm", key_norm(budget, 2, 2));
   f("keep_it_odd", keep_it_odd(budget, 1, 2));
+  f("lsh by key", lsh(budget, 1, 2));
+  f("lsh by query, 21 bits", lsh(budget, 2, 1, signature{21, 5}, true));
+  f("strided", strided(budget, 3, mean_attention{}, protect{1, 2}));
+  f("strided, ranked scope", strided(budget, 4, accumulated_attention{}, protect{1, 1}, most_varying{2}));
+  f("strided, as published", reference_strided(budget, 4, mean_attention{}, protect{}, forced_then_varying{5, 3, 1}));
+  f("roco, as published", reference_roco(budget, 4, 6, 1));
+  f("reservoir", reservoir(3, budget - 3, 11));
   f("random", random_eviction(budget, 1, 2, 7));
 }
 
@@ -63,9 +70,11 @@ struct composition {
 
 namespace detail {
 
-inline kvsift::any_score random_score(draws& d, std::uint32_t limit, bool prompt_only, std::uint32_t history, bool threshold) {
+inline kvsift::any_score random_score(draws& d, std::uint32_t limit, kvsift::moment when, std::uint32_t history, bool threshold) {
   using namespace kvsift;
-  switch (d.between(0, prompt_only ? 8 : 7)) {
+  if (when == moment::before_append && d.chance(0.25))
+    return hamming{{static_cast<std::uint32_t>(d.between(4, 64)), d.bits()}, d.chance(0.5)};
+  switch (d.between(0, when == moment::prompt_end ? 8 : 7)) {
     case 0: return oldest_first{};
     case 1: return even_first{};
     case 2: return random_draw{d.bits()};
@@ -96,7 +105,7 @@ inline composition random_composition(draws& d, std::uint32_t limit) {
   auto const make = [&](moment when) {
     any_rule r;
     r.when = when;
-    r.score = detail::random_score(d, limit, when == moment::prompt_end, history, threshold);
+    r.score = detail::random_score(d, limit, when, history, threshold);
     std::uint32_t left = limit - 1 - pinned;  // one slot may always go, before a token arrives too
     r.guards.pinned_from = pinned_from;
     r.guards.pinned = pinned;
@@ -105,6 +114,7 @@ inline composition random_composition(draws& d, std::uint32_t limit) {
     r.guards.newest = upto(std::min(4u, left));
     left -= r.guards.newest;
     if (d.chance(0.4)) r.scope = most_varying{upto(left)};
+    else if (d.chance(0.2)) r.scope = forced_then_varying{upto(left), upto(4), upto(2)};
     r.who = c.shared ? unit::shared : unit::per_head;
     r.ranked = d.chance(0.5) ? pick::victims : pick::keepers;
     return r;
@@ -121,6 +131,29 @@ inline composition random_composition(draws& d, std::uint32_t limit) {
     default: c.first = make(moment::after_attention);
   }
   c.text = std::string(forms[form]) + ", limit " + std::to_string(limit) + (c.shared ? ", shared" : "");
+  return c;
+}
+
+/// The same for prompts that come in pieces: limit at least 2.
+inline composition random_composition_in_pieces(draws& d, std::uint32_t limit) {
+  using namespace kvsift;
+  auto const upto = [&](std::uint32_t most) { return static_cast<std::uint32_t>(d.between(0, static_cast<int>(most))); };
+  std::uint32_t const stride = 1 + upto(std::min(5u, limit - 1));
+  composition c = random_composition(d, limit + 1 - stride);  // whatever is safe there leaves a piece's slots free here
+  c.limit = limit;
+  any_rule& prompt = c.first;
+  if (includes(prompt.when, moment::before_append)) prompt.score = oldest_first{};  // it may look at an arriving token
+  if (needs_slots_in_order(prompt.score)) prompt.score = newest_query_attention{};
+  prompt.stride = stride;
+  prompt.silent = d.chance(0.3);
+  bool const own = c.second.when != moment{};
+  prompt.when = own || d.chance(0.2) ? moment::piece_end : moment::piece_end | moment::after_attention;
+  if (!own && prompt.when == moment::piece_end) {
+    c.second = prompt;
+    c.second.when = moment::after_attention;
+    c.second.silent = false;
+  }
+  c.text = "pieces of " + std::to_string(stride) + (prompt.silent ? ", silent, " : ", ") + c.text;
   return c;
 }
 

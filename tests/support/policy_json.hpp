@@ -31,6 +31,11 @@ inline oracle::description describe(json const& policy) {
   if (policy.has("pool") && policy["pool"].text == "avg") d.pool = oracle::pool::avg;
   if (policy.has("floor")) d.floor = policy["floor"].value;
   if (policy.has("score") && policy["score"].text == "accumulated") d.score = oracle::score::accumulated;
+  d.stride = policy.number_or("stride", 1);
+  if (d.policy == "strided" && !policy.has("sinks")) d.sinks = 4;
+  d.reference = policy.has("profile") && policy["profile"].text == "reference";
+  d.by_deviation = policy.has("scope") && policy["scope"].text == "deviation";
+  d.by_query = policy.has("compare") && policy["compare"].text == "query";
   return d;
 }
 

@@ -114,10 +114,21 @@ inline oracle::description random_description(draws& d, std::string const& polic
   oracle::description p;
   p.policy = policy;
   p.budget = d.between(1, std::max(1, tokens - 2));
-  bool const makes_room = policy == "heavy_hitter" || policy == "key_norm" || policy == "keep_it_odd";
-  if (policy == "streaming_llm") {
-    p.recent = d.between(1, p.budget);
+  bool const makes_room = policy == "heavy_hitter" || policy == "key_norm" || policy == "keep_it_odd" || policy == "lsh";
+  if (policy == "streaming_llm" || policy == "reservoir") {
+    if (policy == "reservoir") p.budget = std::max(2, p.budget);
+    p.recent = d.between(1, policy == "reservoir" ? p.budget - 1 : p.budget);
     p.sinks = p.budget - p.recent;
+  } else if (policy == "strided") {
+    p.stride = d.between(1, std::min(p.budget, 12));
+    int const left = p.budget + 1 - p.stride;  // sinks and whatever else never goes
+    p.sinks = d.between(0, std::min(4, left));
+    p.by_deviation = d.chance(0.5);
+    p.score = d.chance(0.5) ? oracle::score::mean : oracle::score::accumulated;
+    p.recent = p.by_deviation ? 0 : d.between(0, left - p.sinks);
+    p.newest = d.between(0, std::min(10, left - p.sinks));
+    p.excluded = d.between(0, left - p.sinks - p.newest);
+    p.reference = d.chance(0.4) && (!p.by_deviation || p.newest + p.sinks <= p.excluded);
   } else if (policy == "accumulated_attention" || policy == "mean_attention") {
     p.sinks = d.between(0, std::min(4, p.budget));
     p.recent = d.between(0, p.budget - p.sinks);
@@ -125,6 +136,7 @@ inline oracle::description random_description(draws& d, std::string const& polic
     p.sinks = d.between(0, std::min(4, p.budget));
     p.newest = d.between(0, std::min(10, p.budget - p.sinks));
     p.excluded = d.between(0, p.budget - p.sinks - p.newest);
+    p.reference = policy == "roco" && p.newest + p.sinks <= p.excluded && d.chance(0.5);  // so that nothing forced may go
     p.score = d.chance(0.5) || policy == "roco" ? oracle::score::mean : oracle::score::accumulated;
   } else if (policy == "tova" || policy == "recent_global") {
     p.sinks = d.between(0, std::min(4, p.budget - 1));
@@ -138,6 +150,7 @@ inline oracle::description random_description(draws& d, std::string const& polic
   } else if (makes_room) {
     p.sinks = d.between(0, std::min(4, p.budget - 1));
     p.recent = d.between(0, p.budget - 1 - p.sinks);
+    p.by_query = policy == "lsh" && d.chance(0.5);
     if (policy == "heavy_hitter") {
       p.history = d.chance(0.5) ? 1 : d.between(2, 12);
       p.threshold = d.chance(0.5);
@@ -164,6 +177,12 @@ inline random_case make_random_case(std::uint64_t seed, std::string const& polic
   trace_shape const shape = random_shape(d, longest);
   c.trace = random_trace(d, shape);
   c.policy = random_description(d, policy, shape.tokens);
+  if (policy == "lsh") {
+    c.trace.bits = d.between(4, 64);
+    for (int i = 0; i < c.trace.dim * c.trace.bits; ++i) c.trace.projection.push_back(static_cast<float>(d.normal()));
+  }
+  if (policy == "reservoir")
+    for (int i = 0; i < c.trace.tokens * c.trace.kv_heads; ++i) c.trace.uniforms.push_back(static_cast<float>(d.between(0, 999)) / 1000.0f);
   switch (d.between(0, 5)) {
     case 0:
       c.prompt = 1;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <kvsift/cache/storage.hpp>
+#include <support/listed.hpp>
 
 namespace support {
 
@@ -81,12 +82,6 @@ inline snapshot by_position(snapshot rows) {
     std::sort(row.slots.begin(), row.slots.end(),
               [](slot_content const& a, slot_content const& b) { return a.position < b.position; });
   return rows;
-}
-
-inline std::string listed(std::vector<std::uint32_t> const& numbers) {
-  std::string text;
-  for (std::uint32_t const n : numbers) text.append(text.empty() ? "" : " ").append(std::to_string(n));
-  return text;
 }
 
 /// Where two snapshots first differ, in words; empty if nowhere. CHECK(difference(a, b) == "") prints it.

@@ -29,15 +29,23 @@ inline oracle::trace read_trace(std::filesystem::path const& path) {
   t.queries = queries.numbers;
   t.keys = keys.numbers;
   t.values = values.numbers;
+  if (auto const found = tensors.find("projection"); found != tensors.end()) {
+    t.bits = static_cast<int>(found->second.shape.at(1));
+    t.projection = found->second.numbers;
+  }
+  if (auto const found = tensors.find("uniforms"); found != tensors.end()) t.uniforms = found->second.numbers;
   return t;
 }
 
 /// The same, as the bytes of a file that `replay` reads.
 inline std::string trace_bytes(oracle::trace const& t) {
   auto const n = [](int x) { return static_cast<std::size_t>(x); };
-  return to_safetensors({{"queries", {{n(t.tokens), n(t.query_heads), n(t.dim)}, t.queries}},
-                         {"keys", {{n(t.tokens), n(t.kv_heads), n(t.dim)}, t.keys}},
-                         {"values", {{n(t.tokens), n(t.kv_heads), n(t.dim)}, t.values}}});
+  std::map<std::string, tensor> tensors{{"queries", {{n(t.tokens), n(t.query_heads), n(t.dim)}, t.queries}},
+                                        {"keys", {{n(t.tokens), n(t.kv_heads), n(t.dim)}, t.keys}},
+                                        {"values", {{n(t.tokens), n(t.kv_heads), n(t.dim)}, t.values}}};
+  if (t.bits != 0) tensors["projection"] = {{n(t.dim), n(t.bits)}, t.projection};
+  if (!t.uniforms.empty()) tensors["uniforms"] = {{n(t.tokens), n(t.kv_heads)}, t.uniforms};
+  return to_safetensors(tensors);
 }
 
 }  // namespace support

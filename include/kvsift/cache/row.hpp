@@ -17,6 +17,7 @@ struct row_state {
   std::uint32_t next = 0;           ///< position of the next token = tokens seen
   std::uint32_t observed_from = 0;  ///< see head_context
   std::uint32_t limit = 0;          ///< budget of this head in slots
+  std::uint32_t fed_from = 0;       ///< see head_context
 };
 
 /// One row of the cache as a task sees it: its slots' keys, values, positions and columns. Trivially copyable.
@@ -32,6 +33,7 @@ struct row_view {
   void* columns[Columns::size == 0 ? 1 : Columns::size] = {};
   std::uint32_t widths[Columns::size == 0 ? 1 : Columns::size] = {};  ///< elements a slot
   row_state* state = nullptr;
+  Columns const* how = nullptr;  ///< the columns themselves: their parameters and tables
   std::uint32_t layer = 0;
   std::uint32_t sequence = 0;
   std::uint32_t head = 0;
@@ -53,6 +55,7 @@ struct row_view {
       v.widths[c] = widths[c];
     });
     v.state = state;
+    v.how = how;
     v.layer = layer;
     v.sequence = sequence;
     v.head = head;
@@ -61,7 +64,7 @@ struct row_view {
   /// The row itself, where it is contiguous.
   KVSIFT_HOST_DEVICE KVSIFT_INLINE row_view const& within(in_order) const { return *this; }
   KVSIFT_HOST_DEVICE head_context context(std::uint32_t held) const {
-    return {layer, sequence, head, held, state->limit, state->next, state->observed_from};
+    return {layer, sequence, head, held, state->limit, state->next, state->observed_from, state->fed_from};
   }
 };
 
@@ -78,6 +81,7 @@ struct narrowed_row {
   slot_values<std::uint32_t const, places> positions;
   head_context about;
   row_view<Stored, Placement> const* row;
+  arrival token{};  ///< that a slot is wanted for; null at moments when none arrives
 
   /// get<C>()[slot] is the slot's element; of a column that may have several (known_width), a pointer to them.
   template <class C>
@@ -85,6 +89,12 @@ struct narrowed_row {
     static_assert(Declared::template has<C>, "kvsift: a part of a policy reads a column that it did not declare in columns()");
     auto const column = row->template column<C>();
     return {column.base, column.width, column.places};
+  }
+  /// The column itself, as the cache has it: its parameters and tables.
+  template <class C>
+  KVSIFT_HOST_DEVICE C const& stored() const {
+    static_assert(Declared::template has<C>, "kvsift: a part of a policy reads a column that it did not declare in columns()");
+    return row->how->template get<C>();
   }
   /// Queries that saw a slot since its token arrived.
   KVSIFT_HOST_DEVICE std::uint32_t visits(std::uint32_t slot) const { return about.visits(positions[slot]); }

@@ -76,6 +76,7 @@ struct cache_view {
     v.positions = {positions + first, places};
     v.ranks = {ranks == nullptr ? nullptr : ranks + first, places};
     v.state = states + r;
+    v.how = __builtin_addressof(stored);
     v.head = r % shape.kv_heads;
     v.sequence = r / shape.kv_heads % shape.sequences;
     v.layer = r / shape.layer_rows();
@@ -109,8 +110,9 @@ struct cache_bytes {
   std::size_t positions = 0;  ///< positions and ranks
   std::size_t columns = 0;
   std::size_t states = 0;     ///< and where rows begin, and the table of pages
+  std::size_t tables = 0;     ///< that columns share
 
-  constexpr std::size_t bookkeeping() const { return positions + columns + states; }
+  constexpr std::size_t bookkeeping() const { return positions + columns + states + tables; }
   constexpr std::size_t total() const { return vectors + bookkeeping(); }
 };
 

@@ -30,6 +30,10 @@ struct column_set : Columns... {
   KVSIFT_HOST_DEVICE constexpr C const& get() const {
     return static_cast<C const&>(*this);
   }
+  /// The parts of a mass that the stored columns read.
+  constexpr mass_part reads() const {
+    return (mass_part::none | ... | (get<Columns>().width() != 0 ? mass_read_by<Columns>() : mass_part::none));
+  }
   /// Length of the observation window that the columns ask for, 0 if none does.
   KVSIFT_HOST_DEVICE constexpr std::uint32_t window_queries() const {
     if constexpr (has<window_attention>) return get<window_attention>().stored ? get<window_attention>().queries : 0;
@@ -39,6 +43,18 @@ struct column_set : Columns... {
   KVSIFT_HOST_DEVICE constexpr group_reduction window_reduction() const {
     if constexpr (has<window_attention>) return get<window_attention>().reduce;
     return group_reduction::mean;
+  }
+  /// Floats of the tables that columns share between slots, heads and layers. Throws bad_argument where parameters do not fit.
+  std::size_t table_floats(std::uint32_t head_dim) const {
+    std::size_t floats = 0;
+    for_each([&]<class C>(C const& column, std::size_t) {
+      if constexpr (tabled_column<C>) floats += column.table_floats(head_dim);
+    });
+    return floats;
+  }
+  /// Writes the tables to memory [table_floats] and lets the columns know where. Host only.
+  void bind([[maybe_unused]] std::uint32_t head_dim, [[maybe_unused]] float* memory) {
+    (bind_one(static_cast<Columns&>(*this), head_dim, memory), ...);
   }
   /// Bytes that the columns store for one slot.
   KVSIFT_HOST_DEVICE constexpr std::size_t bytes_per_slot() const {
@@ -57,6 +73,16 @@ struct column_set : Columns... {
     (f(index<Columns>(), sizeof(typename Columns::element)), ...);
   }
   friend constexpr bool operator==(column_set const&, column_set const&) = default;
+
+ private:
+  template <class C>
+  static void bind_one(C& column, std::uint32_t head_dim, float*& memory) {
+    if constexpr (tabled_column<C>) {
+      std::size_t const floats = column.table_floats(head_dim);
+      column.bind(head_dim, memory);
+      memory += floats;
+    }
+  }
 };
 
 namespace detail {

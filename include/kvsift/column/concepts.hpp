@@ -19,12 +19,24 @@ struct mass {
   std::uint32_t rows = 1;  ///< queries that could see the slot
 };
 
-/// A token on its way into a slot.
+/// Parts of a mass. A set of these is a sum of them.
+enum class mass_part : std::uint32_t { none = 0, sum = 1, squares = 2, last = 4, window = 8 };
+
+KVSIFT_HOST_DEVICE constexpr mass_part operator|(mass_part a, mass_part b) {
+  return static_cast<mass_part>(static_cast<std::uint32_t>(a) | static_cast<std::uint32_t>(b));
+}
+KVSIFT_HOST_DEVICE constexpr bool includes(mass_part set, mass_part one) {
+  return (static_cast<std::uint32_t>(set) & static_cast<std::uint32_t>(one)) != 0;
+}
+
+/// A token on its way into a slot. Where none arrives, everything is null.
 struct arrival {
   float const* key = nullptr;    ///< [head_dim], as it is stored
   float const* value = nullptr;  ///< [head_dim]
   std::uint32_t head_dim = 0;
   std::uint32_t position = 0;
+  float const* queries = nullptr;  ///< [group, head_dim], encoded as the key is; null where they are not known yet
+  std::uint32_t group = 0;
 };
 
 /// What a column, a score or a guard may know of the row its slots lie in.
@@ -36,9 +48,12 @@ struct head_context {
   std::uint32_t limit = 0;          ///< its budget
   std::uint32_t next = 0;           ///< position of the next token to arrive = tokens seen
   std::uint32_t observed_from = 0;  ///< last position of the prompt, which counts as one observation
+  std::uint32_t fed_from = 0;       ///< position of the first query that fed the columns: 0 unless a rule is silent
 
-  /// Queries that saw the token at `position`, its own included: no bytes are stored for them.
-  KVSIFT_HOST_DEVICE constexpr std::uint32_t visits(std::uint32_t position) const { return next - position; }
+  /// Queries that saw the token at `position` and fed the columns, its own included: no bytes are stored for them.
+  KVSIFT_HOST_DEVICE constexpr std::uint32_t visits(std::uint32_t position) const {
+    return next - (position > fed_from ? position : fed_from);
+  }
   /// Observations of that token, a whole prompt being one.
   KVSIFT_HOST_DEVICE constexpr std::uint32_t observations(std::uint32_t position) const {
     return next - (position > observed_from ? position : observed_from);
@@ -68,6 +83,25 @@ concept slot_column = requires(C const& c, C& mine, typename C::element* e, mass
   c.admit(e, token, head);
   c.observe(e, m, head);
   { C::feeds_on_attention } -> std::convertible_to<bool>;
+};
+
+/// The parts of a mass that a column reads: its `reads`, and where it does not say, all of what attention always gives.
+/// Engines that compute the mass themselves are asked for these.
+template <slot_column C>
+constexpr mass_part mass_read_by() {
+  if constexpr (!C::feeds_on_attention)
+    return mass_part::none;
+  else if constexpr (requires { C::reads; })
+    return C::reads;
+  else
+    return mass_part::sum | mass_part::squares | mass_part::last;
+}
+
+/// A column that shares a table of floats between all slots: made once, when the cache is, on the host.
+template <class C>
+concept tabled_column = slot_column<C> && requires(C const& c, C& mine, std::uint32_t head_dim, float* memory) {
+  { c.table_floats(head_dim) } -> std::convertible_to<std::size_t>;
+  mine.bind(head_dim, memory);
 };
 
 }  // namespace kvsift

@@ -15,6 +15,7 @@ namespace kvsift {
 struct observations {
   using element = float;
   static constexpr bool feeds_on_attention = true;
+  static constexpr mass_part reads = mass_part::sum;
   std::uint32_t history = 1;  ///< 0: not stored
   bool threshold = false;
 

@@ -185,12 +185,13 @@ KVSIFT_HOST_DEVICE void observe_row(G const& g, Columns const& stored, row_view<
 
 /// Causal attention of a piece of queries whose keys are the last slots of the row, and the evidence it gives.
 ///   queries [tokens, kv_heads x group, head_dim] from this row's first head on; out likewise.
-/// Query i sees the first `before` slots and those of tokens 0 .. i. Evidence: scratch.evidence [4, pitch].
+/// Query i sees the first `before` slots and those of tokens 0 .. i. Evidence: scratch.evidence [4, pitch]; it feeds the
+/// columns if `feeds` says so.
 template <class Payload, cooperative_group G, class Columns, class Placement>
 KVSIFT_HOST_DEVICE void attend_piece(G const& g, cache_shape const& shape, Columns const& stored,
                                      row_view<Columns, Placement> const& row, rotary_view const& rotary, std::uint32_t before,
                                      std::uint32_t tokens, float const* queries, float* out, head_context const& about,
-                                     row_scratch const& scratch) {
+                                     row_scratch const& scratch, bool feeds = true) {
   std::size_t const token_stride = std::size_t{shape.query_heads()} * shape.head_dim;
   std::uint32_t const all = before + tokens;
   std::uint32_t const window = stored.window_queries();
@@ -198,6 +199,7 @@ KVSIFT_HOST_DEVICE void attend_piece(G const& g, cache_shape const& shape, Colum
   if (tokens == 1) {
     attend_rows<Payload>(g, shape, row.keys, row.values, row.ranks, rotary, all, 1, queries, out, token_stride, scratch);
     if constexpr (Columns::feeds_on_attention) {
+      if (!feeds) return;
       float const* a = scratch.logits;
       if (shape.group > 1) {
         group_mean(g, shape.group, scratch.logits, scratch.pitch, all, scratch.evidence);
@@ -218,6 +220,7 @@ KVSIFT_HOST_DEVICE void attend_piece(G const& g, cache_shape const& shape, Colum
     attend_rows<Payload>(g, shape, row.keys, row.values, row.ranks, rotary, before + first + 1, count,
                          queries + first * token_stride, out + first * token_stride, token_stride, scratch);
     if constexpr (Columns::feeds_on_attention) {
+      if (!feeds) continue;
       float* const a = evidence + 2 * pitch;  // the newest query's row
       for (std::uint32_t t = first; t < first + count; ++t) {
         std::uint32_t const n = before + t + 1;
@@ -236,6 +239,7 @@ KVSIFT_HOST_DEVICE void attend_piece(G const& g, cache_shape const& shape, Colum
     }
   }
   if constexpr (Columns::feeds_on_attention) {
+    if (!feeds) return;
     if (by_head) reduce_group(g, stored.window_reduction(), shape.group, scratch.window, pitch, all, evidence + 3 * pitch);
     stored.for_each(detail::piece_feeder<G, row_view<Columns, Placement>>{g, row, about, evidence, pitch, all, before, tokens});
     g.sync();

@@ -7,6 +7,7 @@
 #include <kvsift/collective/attention.hpp>
 #include <kvsift/collective/softmax.hpp>
 #include <kvsift/column/attention.hpp>
+#include <kvsift/core/carver.hpp>
 #include <kvsift/core/check.hpp>
 #include <kvsift/core/shape.hpp>
 #include <kvsift/exec/executor.hpp>
@@ -42,15 +43,12 @@ struct mass_scratch {
     mass_scratch s;
     s.pitch = w.lse != nullptr && w.tokens > mass_tile ? mass_tile : (std::size_t{w.tokens} + 7) / 8 * 8;
     std::size_t const heads = std::size_t{w.window} * shape.group;
-    auto const take = [&](std::size_t count) {
-      std::byte* const at = base == nullptr ? nullptr : base + s.bytes;
-      s.bytes += (count * 4 + 63) / 64 * 64;
-      return at;
-    };
-    s.queries = reinterpret_cast<float*>(take(heads * shape.head_dim));
-    s.logits = reinterpret_cast<float*>(take(heads * s.pitch));
-    s.partial = reinterpret_cast<float*>(take(lane_count));
-    s.words = reinterpret_cast<std::uint32_t*>(take(std::size_t{2} * threads));
+    carver memory{base};
+    s.queries = memory.take<float>(heads * shape.head_dim);
+    s.logits = memory.take<float>(heads * s.pitch);
+    s.partial = memory.take<float>(lane_count);
+    s.words = memory.take<std::uint32_t>(std::size_t{2} * threads);
+    s.bytes = memory.bytes;
     return s;
   }
 };

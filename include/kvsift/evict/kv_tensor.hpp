@@ -54,12 +54,15 @@ class kv_tensor {
     std::size_t const vector_bytes = Payload::bytes(shape.head_dim);
     policy_facts const facts = policy_.facts();
     lay_out<Placement>(nullptr, shape, vector_bytes, stored, slots_.extent, Position::ranked, options.order, bytes_, total);
+    bytes_.tables = plane_bytes(stored.table_floats(shape.head_dim) * sizeof(float));
     std::size_t const scratch = workspace_view<columns>::carve(nullptr, shape, stored, facts, slots_.longest, options).bytes;
-    memory_ = host_memory(total);
+    memory_ = host_memory(total + bytes_.tables);
     workspace_ = host_memory(scratch);
     bound_.planes = lay_out<Placement>(memory_.data(), shape, vector_bytes, stored, slots_.extent, Position::ranked,
                                        options.order, bytes_, total);
     bound_.work = workspace_view<columns>::carve(workspace_.data(), shape, stored, facts, slots_.longest, options);
+    bound_.planes.stored.bind(shape.head_dim, reinterpret_cast<float*>(memory_.data() + total));
+    bound_.work.staging.stored = bound_.planes.stored;
     bound_.disposal = what_becomes;
     table_ = position.table(shape, static_cast<std::uint32_t>(bound_.work.slots));
     bound_.rotary = table_.view();
@@ -77,6 +80,7 @@ class kv_tensor {
     std::size_t total = 0;
     lay_out<Placement>(nullptr, shape, Payload::bytes(shape.head_dim), stored, slots.extent, Position::ranked, options.order,
                        needed.cache, total);
+    needed.cache.tables = plane_bytes(stored.table_floats(shape.head_dim) * sizeof(float));
     needed.workspace = workspace_view<columns>::carve(nullptr, shape, stored, policy.facts(), slots.longest, options).bytes;
     return needed;
   }
@@ -117,6 +121,12 @@ class kv_tensor {
   /// The most slots that a head of the layer can hold by now.
   std::uint32_t most_held(std::uint32_t layer) const { return held_[layer] + (slots_.longest - slots_.capacity); }
 
+  /// Length of the piece that the next `tokens` tokens of a prompt begin with: all of them, unless the policy takes long
+  /// prompts in pieces. `step` cuts what it is given accordingly; drivers ask in order to see the cache after each piece.
+  std::uint32_t next_piece(std::uint32_t layer, std::uint32_t tokens) const {
+    return kvsift::next_piece(policy_.facts().stride, slots_.least[layer], least_held_[layer], tokens);
+  }
+
   /// One layer of the cache: what append, attend, observe, compress and step work on.
   struct layer_ref {
     kv_tensor& cache;
@@ -135,6 +145,12 @@ class kv_tensor {
     held_[l] = std::min(held_[l] + tokens, slots_.most_room[l]);
     least_held_[l] = std::min(least_held_[l] + tokens, slots_.least_room[l]);
   }
+  /// Heads that a piece of `tokens` brought over their limit give up as many slots.
+  void count_piece(std::uint32_t l, std::uint32_t tokens) {
+    if (held_[l] > slots_.most[l]) held_[l] -= tokens;
+    if (least_held_[l] > slots_.least[l]) least_held_[l] -= tokens;
+  }
+  bool over(std::uint32_t l) const { return held_[l] > slots_.most[l] || least_held_[l] > slots_.least[l]; }
   void count_cut(std::uint32_t l, std::uint32_t room) {
     held_[l] = std::min(held_[l], slots_.most[l] - room);
     least_held_[l] = std::min(least_held_[l], slots_.least[l] - room);

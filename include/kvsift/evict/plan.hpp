@@ -36,6 +36,17 @@ struct slot_plan {
   std::vector<std::uint64_t> shares;      ///< [layers], slots allocated for the heads of one sequence, however they are split
 };
 
+/// Length of the piece that the next `tokens` tokens of a prompt begin with, of a policy that takes long prompts in pieces of
+/// `stride` (0: whole), where heads of limit `limit` hold `held`. What fits comes at once; what does not comes in whole
+/// strides, behind a piece that takes the odd tokens and fills the heads as far as strides allow.
+constexpr std::uint32_t next_piece(std::uint32_t stride, std::uint32_t limit, std::uint32_t held, std::uint32_t tokens) {
+  if (stride == 0 || std::uint64_t{held} + tokens <= limit) return tokens;
+  std::uint32_t const odd = tokens % stride;
+  std::uint32_t const strides = std::uint64_t{held} + odd <= limit ? (limit - held - odd) / stride : 0;
+  std::uint32_t const first = odd + strides * stride;
+  return first != 0 ? first : stride;
+}
+
 namespace detail {
 
 /// Refuses policies whose rules are asked where they cannot answer.
@@ -44,6 +55,8 @@ inline void check_moments(policy_facts const& facts, bool measured) {
           "slots lie in position order at prompt_end only; ask such a score there");
   require(!facts.competing_elsewhere, "rules with competing heads in decode or under a ranked scope", 1,
           "heads compete at prompt_end, by score alone");
+  if (facts.whole_and_pieces)
+    throw bad_argument("rules are asked at prompt_end and at piece_end; a prompt is taken whole or in pieces, ask one of the two");
   require(facts.competing == measured, "measured budget", measured ? 1 : 0,
           "heads compete under a measured budget, and a measured budget needs a rule at prompt_end whose heads compete");
 }
@@ -76,6 +89,8 @@ slot_plan plan_slots(cache_shape const& shape, Policy const& policy, cache_optio
   detail::check_moments(facts, measured);
   require(!measured || std::uint64_t{shape.kv_heads} * options.max_piece < 0xffffffffu, "kv_heads x max_piece",
           std::uint64_t{shape.kv_heads} * options.max_piece, "heads compete for less than 2^32 slots");
+  if (facts.looks_too_late)
+    throw bad_argument("a rule's moment is prompt_end or after_attention; its score looks at an arriving token, ask it at before_append");
   slot_plan plan;
   std::uint32_t bounded = 0, beyond = 0;  // the largest limit there is; how far heads come out above it
   bool unlimited = false;
@@ -99,18 +114,18 @@ slot_plan plan_slots(cache_shape const& shape, Policy const& policy, cache_optio
     plan.most.push_back(most);
     unlimited = unlimited || most == no_limit;
   }
-  // After attention: the newest token attends before a victim is chosen.
-  std::uint32_t const newest = includes(facts.moments, moment::after_attention) ? 1 : 0;
+  // After attention: the newest token attends before a victim is chosen, and so does a piece.
+  std::uint32_t const newest = std::max(includes(facts.moments, moment::after_attention) ? 1u : 0u, facts.stride);
   bool const evicts = includes(facts.moments, moment::before_append | moment::after_attention);
   bool const rules = facts.moments != moment{};
-  std::uint64_t const grown = std::uint64_t{bounded} + options.promised;
-  require(evicts || grown < 0x7fffffffu, "limit + promised", grown, "give less than 2^31 slots");
+  std::uint64_t const grown = std::uint64_t{bounded} + std::max(facts.stride, evicts ? 0u : options.promised);
+  require((evicts && facts.stride == 0) || grown < 0x7fffffffu, "limit + promised", grown, "give less than 2^31 slots");
   require((rules && !unlimited) || options.capacity >= 1, "capacity", options.capacity,
           "a policy without a limit needs the slots to allocate per head");
   auto const room = [&](std::uint32_t limit) {
     if (limit == no_limit) return std::max(options.capacity, bounded + newest);
     if (!rules) return options.capacity;
-    return evicts ? limit + newest : std::max(options.capacity, limit + options.promised);
+    return evicts ? limit + newest : std::max(options.capacity, limit + std::max(newest, options.promised));
   };
   for (std::uint32_t const limit : plan.limits) {
     plan.rooms.push_back(room(limit));

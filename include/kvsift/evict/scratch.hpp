@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include <kvsift/column/column_set.hpp>
+#include <kvsift/core/carver.hpp>
 #include <kvsift/core/config.hpp>
 #include <kvsift/core/shape.hpp>
 
@@ -14,8 +15,8 @@ KVSIFT_HOST_DEVICE constexpr std::uint32_t queries_at_once(cache_shape const& sh
   return shape.group < 16 ? 16 / shape.group : 1;
 }
 
-/// What one block works with besides the cache. One layout routine: with a null base it counts, with memory it carves,
-/// so that the size and the pointers cannot disagree. A shorter piece takes less. Contents are undefined between blocks.
+/// What one block works with besides the cache. With a null base it only counts. A shorter piece takes less. Contents are
+/// undefined between blocks.
 /// window_heads: the group if an observation window is reduced by anything but the mean, else 0.
 struct row_scratch {
   float* queries = nullptr;        ///< [heads at once, head_dim], scaled; heads at once = queries at once x group
@@ -37,21 +38,18 @@ struct row_scratch {
     s.pitch = (slots + 7) / 8 * 8;
     std::size_t const at_once = piece < queries_at_once(shape) ? piece : queries_at_once(shape);
     std::size_t const heads = at_once * shape.group;
-    auto const take = [&](std::size_t count) {
-      std::byte* const at = base == nullptr ? nullptr : base + s.bytes;
-      s.bytes += (count * 4 + 63) / 64 * 64;
-      return at;
-    };
-    s.queries = reinterpret_cast<float*>(take(heads * shape.head_dim));
-    s.logits = reinterpret_cast<float*>(take(heads * s.pitch));
-    s.partial = reinterpret_cast<float*>(take(heads * shape.head_dim));
-    s.sums = reinterpret_cast<float*>(take(heads * shape.head_dim));
-    s.lane_sums = reinterpret_cast<float*>(take(8));
-    s.evidence = reinterpret_cast<float*>(take(4 * s.pitch));
-    s.window = reinterpret_cast<float*>(take(window_heads * s.pitch));
-    s.keys = reinterpret_cast<std::uint32_t*>(take(s.pitch));
-    s.places = reinterpret_cast<std::uint32_t*>(take(s.pitch));
-    s.group_words = reinterpret_cast<std::uint32_t*>(take(std::size_t{2} * threads));
+    carver memory{base};
+    s.queries = memory.take<float>(heads * shape.head_dim);
+    s.logits = memory.take<float>(heads * s.pitch);
+    s.partial = memory.take<float>(heads * shape.head_dim);
+    s.sums = memory.take<float>(heads * shape.head_dim);
+    s.lane_sums = memory.take<float>(8);
+    s.evidence = memory.take<float>(4 * s.pitch);
+    s.window = memory.take<float>(window_heads * s.pitch);
+    s.keys = memory.take<std::uint32_t>(s.pitch);
+    s.places = memory.take<std::uint32_t>(s.pitch);
+    s.group_words = memory.take<std::uint32_t>(std::size_t{2} * threads);
+    s.bytes = memory.bytes;
     return s;
   }
 };

@@ -7,21 +7,13 @@
 #include <kvsift/cache/moves.hpp>
 #include <kvsift/cache/storage.hpp>
 #include <kvsift/evict/append_row.hpp>
+#include <kvsift/evict/arrivals.hpp>
 #include <kvsift/evict/attend_row.hpp>
 #include <kvsift/evict/cut.hpp>
 #include <kvsift/evict/workspace.hpp>
 #include <kvsift/payload/plain.hpp>
 
 namespace kvsift {
-
-/// A piece of tokens that arrives for one layer.
-///   queries [sequences, tokens, kv_heads x group, head_dim], keys and values [sequences, tokens, kv_heads, head_dim]
-struct arrivals {
-  float const* queries = nullptr;
-  float const* keys = nullptr;
-  float const* values = nullptr;
-  std::uint32_t tokens = 0;
-};
 
 /// What an engine's own causal attention over a prompt said of each of its tokens: probabilities averaged over the group,
 /// then reduced over the queries. Each [sequences, kv_heads, pitch]; null where the policy's columns do not ask for it.
@@ -52,12 +44,14 @@ struct staging_rows {
     cache_shape const& shape = planes.shape;
     row_view<Columns> row = planes.row(first + h);
     std::size_t const stride = std::size_t{shape.kv_heads} * shape.head_dim;
-    std::size_t const begin = row.sequence * piece.tokens * stride + std::size_t{row.head} * shape.head_dim;
+    std::size_t const begin = piece.first(row.sequence) * stride + std::size_t{row.head} * shape.head_dim;
     row.keys = vectors{reinterpret_cast<std::byte*>(const_cast<float*>(piece.keys + begin)), stride * sizeof(float)};
     row.values = vectors{reinterpret_cast<std::byte*>(const_cast<float*>(piece.values + begin)), stride * sizeof(float)};
     row.layer = layer;
     return row;
   }
+  /// No token is waiting.
+  KVSIFT_HOST_DEVICE static arrival token(row_view<Columns> const&) { return {}; }
 };
 
 namespace detail {
@@ -121,7 +115,7 @@ struct stage_task {
       return;
     }
     std::size_t const queries = std::size_t{shape.query_heads()} * shape.head_dim;
-    std::size_t const begin = row.sequence * tokens * queries + std::size_t{row.head} * shape.group * shape.head_dim;
+    std::size_t const begin = staging.piece.first(row.sequence) * queries + std::size_t{row.head} * shape.group * shape.head_dim;
     attend_piece<plain<float>>(g, shape, stored, row, cache.rotary, 0, tokens, staging.piece.queries + begin, out + begin, about,
                                cache.scratch(block));
   }
@@ -170,7 +164,7 @@ struct allocate_task {
       rows.first = first + h;
       std::uint32_t mine = 0;
       std::uint32_t* const keys = contest.keys(h);
-      detail::with_candidates(g, rows, rule, cache.work.sums_of(first + h), [&](auto const& c) {
+      detail::with_candidates(g, rows, rule, cache.work.sums_of(first + h), words, [&](auto const& c) {
         for (std::uint32_t i = g.thread_rank(); i < held; i += g.num_threads()) {
           bool const guarded = c.guarded(i);
           keys[i] = guarded ? never_key : never_key - 1 - ordered_key(c.score_at(i));
@@ -239,7 +233,7 @@ struct settle_task {
       for (std::uint32_t i = g.thread_rank(); i < held; i += g.num_threads()) scratch.places[i] = 0;
       g.sync();
     } else {
-      detail::with_candidates(g, rows, rule, cache.work.sums_of(block), [&](auto const& c) {
+      detail::with_candidates(g, rows, rule, cache.work.sums_of(block), scratch.group_words, [&](auto const& c) {
         choose_many(g, c, count, rule.ranked, scratch.keys, scratch.places, scratch.group_words);
       });
     }

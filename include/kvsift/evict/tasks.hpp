@@ -20,14 +20,15 @@ struct cut_task {
   Bound cache;
   Rule rule;
   std::uint32_t first_row;
-  std::uint32_t room;
+  cut_depth depth;
+  arrivals piece;  ///< of the token that room is made for, if one is
 
   template <cooperative_group G>
   KVSIFT_HOST_DEVICE void operator()(G const& g, std::uint32_t block) const {
     std::uint32_t const heads = rule.who == unit::shared ? cache.planes.shape.kv_heads : 1;
     auto const& work = cache.work;
-    cut_rows<Payload>(g, deciding_rows<Columns, typename Bound::placement>{cache.planes, first_row + block * heads, heads}, rule,
-                      cache.disposal, room, work.sums_of(block), work.words + std::size_t{block} * 2 * work.threads);
+    cut_rows<Payload>(g, deciding_rows<Columns, typename Bound::placement>{cache.planes, first_row + block * heads, heads, piece}, rule,
+                      cache.disposal, depth, work.sums_of(block), work.words + std::size_t{block} * 2 * work.threads);
   }
 };
 
@@ -37,9 +38,10 @@ template <class Payload, class Bound, class Columns, class Rule>
 struct step_task {
   Bound cache;
   Rule rule;
-  arrivals piece;  ///< no queries: nothing is attended to; no keys: nothing is written
-  float* out;
+  arrivals piece;  ///< no keys: nothing is written
+  float* out;      ///< null: nothing is attended to
   std::uint32_t layer;
+  bool silent = false;  ///< a piece that fits feeds no column if none was fed before
 
   template <cooperative_group G>
   KVSIFT_HOST_DEVICE void operator()(G const& g, std::uint32_t block) const {
@@ -51,10 +53,10 @@ struct step_task {
     if (piece.keys != nullptr) {
       if constexpr (!std::is_same_v<Rule, no_rule>)
         cut_rows<disposed_payload<Payload, decltype(cache.disposal)>>(
-            g, deciding_rows<Columns, typename Bound::placement>{cache.planes, index, 1}, rule, cache.disposal, 1,
-            cache.work.sums_of(block), scratch.group_words);
+            g, deciding_rows<Columns, typename Bound::placement>{cache.planes, index, 1, piece}, rule, cache.disposal,
+            cut_depth{.room = 1}, cache.work.sums_of(block), scratch.group_words);
       std::size_t const stride = std::size_t{shape.kv_heads} * shape.head_dim;
-      std::size_t const begin = row.sequence * tokens * stride + std::size_t{row.head} * shape.head_dim;
+      std::size_t const begin = piece.first(row.sequence) * stride + std::size_t{row.head} * shape.head_dim;
       bool const first_piece = row.state->next == 0;
       g.sync();
       for (std::uint32_t t = 0; t < tokens; ++t)
@@ -62,13 +64,19 @@ struct step_task {
       if (first_piece && g.thread_rank() == 0) row.state->observed_from = row.state->next - 1;
       g.sync();
     }
-    if (piece.queries == nullptr) return;
+    if (out == nullptr) return;
     std::uint32_t const held = row.state->held;
+    bool const feeds = !(silent && held <= row.state->limit && row.state->fed_from == row.state->next - tokens);
+    if (!feeds) {
+      g.sync();
+      if (g.thread_rank() == 0) row.state->fed_from = row.state->next;
+      g.sync();
+    }
     head_context const about = row.context(held < row.state->limit ? held : row.state->limit);
     std::size_t const queries = std::size_t{shape.query_heads()} * shape.head_dim;
-    std::size_t const begin = row.sequence * tokens * queries + std::size_t{row.head} * shape.group * shape.head_dim;
+    std::size_t const begin = piece.first(row.sequence) * queries + std::size_t{row.head} * shape.group * shape.head_dim;
     attend_piece<Payload>(g, shape, cache.planes.stored, row, cache.rotary, held - tokens, tokens, piece.queries + begin,
-                          out + begin, about, scratch);
+                          out + begin, about, scratch, feeds);
   }
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <iterator>
 #include <type_traits>
 
 #include <kvsift/column/observations.hpp>
@@ -38,27 +39,37 @@ void with_rule(rule_list<First, Rest...> const& rules, moment when, F const& f) 
 template <class Rule>
 inline constexpr bool acts = !std::is_same_v<std::remove_cvref_t<Rule>, no_rule>;
 
-/// Brings `layers` layers from `first` on down to their limits less `room`, by the rule of `when` if there is one.
+/// Cuts the rows of `layers` layers from `first` on as far as `depth` says, by `rule`.
+/// piece: the token that room is made for, if one is.
+template <class Executor, class Cache, class Rule>
+void cut_by(Executor const& on, Cache& cache, Rule const& rule, std::uint32_t first, std::uint32_t layers, cut_depth depth,
+            arrivals const& piece = {}) {
+  cache_shape const& shape = cache.shape();
+  std::uint32_t const blocks = layers * (rule.who == unit::shared ? shape.sequences : shape.layer_rows());
+  on.launch(blocks, cut_task<typename Cache::disposed, typename Cache::bound_type, typename Cache::columns, Rule>{
+                        cache.bound(), rule, first * shape.layer_rows(), depth, piece});
+  for (std::uint32_t l = first; l < first + layers; ++l) {
+    if (depth.piece != 0) cache.count_piece(l, depth.piece);
+    else cache.count_cut(l, depth.room);
+  }
+}
+
+/// The same by the rule of `when`, if there is one.
 template <class Executor, class Cache>
-void cut_layers(Executor const& on, Cache& cache, moment when, std::uint32_t first, std::uint32_t layers, std::uint32_t room) {
+void cut_layers(Executor const& on, Cache& cache, moment when, std::uint32_t first, std::uint32_t layers, cut_depth depth,
+                arrivals const& piece = {}) {
   with_rule(cache.policy().rules, when, [&](auto const& rule) {
-    using rule_type = std::remove_cvref_t<decltype(rule)>;
-    if constexpr (acts<rule_type>) {
-      cache_shape const& shape = cache.shape();
-      std::uint32_t const blocks = layers * (rule.who == unit::shared ? shape.sequences : shape.layer_rows());
-      on.launch(blocks, cut_task<typename Cache::disposed, typename Cache::bound_type, typename Cache::columns, rule_type>{
-                            cache.bound(), rule, first * shape.layer_rows(), room});
-      for (std::uint32_t l = first; l < first + layers; ++l) cache.count_cut(l, room);
-    }
+    if constexpr (acts<decltype(rule)>) cut_by(on, cache, rule, first, layers, depth, piece);
   });
 }
 
 /// Writes and attends to a piece that fits; each row makes room for it first by `rule`, if that is one.
 template <class Executor, class Cache, class Rule>
-void run_step(Executor const& on, Cache& cache, std::uint32_t layer, Rule const& rule, arrivals const& piece, float* out) {
+void run_step(Executor const& on, Cache& cache, std::uint32_t layer, Rule const& rule, arrivals const& piece, float* out,
+              bool silent = false) {
   on.launch(cache.shape().layer_rows(),
             step_task<typename Cache::payload, typename Cache::bound_type, typename Cache::columns, Rule>{
-                cache.bound(), rule, piece, out, layer});
+                cache.bound(), rule, piece, out, layer, silent});
   if (piece.keys != nullptr) cache.count_arrived(layer, piece.tokens);
 }
 
@@ -68,7 +79,7 @@ void step_that_fits(Executor const& on, Cache& cache, std::uint32_t layer, arriv
   with_rule(cache.policy().rules, moment::before_append, [&](auto const& rule) {
     if (!acts<decltype(rule)> || piece.tokens > 1) return run_step(on, cache, layer, no_rule{}, piece, out);
     if (rule.who == unit::per_head) return run_step(on, cache, layer, rule, piece, out);
-    cut_layers(on, cache, moment::before_append, layer, 1, 1);
+    cut_layers(on, cache, moment::before_append, layer, 1, {.room = 1}, piece);
     run_step(on, cache, layer, no_rule{}, piece, out);
   });
 }
@@ -99,6 +110,46 @@ void stage(Executor const& on, Cache& cache, std::uint32_t layer, arrivals const
   cache.count_prompt(layer, piece.tokens);
 }
 
+/// One token: where a head holds one above its limit, because nobody asked to evict, it comes down first.
+template <class Executor, class Cache>
+void step_token(Executor const& on, Cache& cache, std::uint32_t layer, arrivals const& token, float* out) {
+  if (cache.full(layer)) cut_layers(on, cache, moment::after_attention, layer, 1, {});
+  step_that_fits(on, cache, layer, token, out);
+}
+
+/// Calls f(part, out) for the parts of a piece, each of length(tokens left) tokens.
+template <class Length, class F>
+void in_parts(cache_shape const& shape, arrivals const& piece, float* out, Length const& length, F const& f) {
+  std::size_t const keys = std::size_t{shape.kv_heads} * shape.head_dim;
+  std::size_t const queries = std::size_t{shape.query_heads()} * shape.head_dim;
+  std::uint32_t const pitch = piece.pitch == 0 ? piece.tokens : piece.pitch;
+  for (std::uint32_t t = 0, n = 0; t < piece.tokens; t += n) {
+    n = length(piece.tokens - t);
+    float const* const q = piece.queries == nullptr ? nullptr : piece.queries + t * queries;
+    f(arrivals{q, piece.keys + t * keys, piece.values + t * keys, n, piece.of_prompt, pitch}, out == nullptr ? nullptr : out + t * queries);
+  }
+}
+
+/// A piece counts as one observation only at the beginning: later tokens are observed one by one.
+template <class Cache>
+bool observed_one_by_one(Cache const& cache, std::uint32_t layer) {
+  if constexpr (Cache::columns::template has<observations>)
+    return cache.held(layer) != 0 && cache.view().stored.template get<observations>().width() != 0;
+  return false;
+}
+
+/// A piece of a long prompt, no longer than next_piece says: it is written and attended to, and heads that it brings over their
+/// limit give up as many slots by the rule of piece_end.
+template <class Executor, class Cache>
+void take_piece(Executor const& on, Cache& cache, std::uint32_t layer, arrivals const& piece, float* out) {
+  bool const one_by_one = observed_one_by_one(cache, layer);
+  if (cache.over(layer)) cut_layers(on, cache, moment::after_attention, layer, 1, {});
+  bool const silent = cache.policy().facts().silent;
+  in_parts(cache.shape(), piece, out, [&](std::uint32_t left) { return one_by_one ? 1 : left; },
+           [&](arrivals const& part, float* part_out) { run_step(on, cache, layer, no_rule{}, part, part_out, silent); });
+  if (cache.over(layer)) cut_layers(on, cache, moment::piece_end, layer, 1, {.piece = piece.tokens});
+}
+
 /// Refuses a layer or piece that the cache was not planned for.
 template <class Cache>
 void check_piece(Cache const& cache, std::uint32_t layer, std::uint32_t tokens) {
@@ -109,8 +160,10 @@ void check_piece(Cache const& cache, std::uint32_t layer, std::uint32_t tokens) 
   slot_plan const& slots = cache.slots();
   bool const makes_room = includes(moments, moment::before_append | moment::after_attention);
   bool const cuts = includes(moments, moment::prompt_end) && cache.held(layer) == 0 && tokens > 1;
+  std::uint32_t const stride = cache.policy().facts().stride;
   auto const fits = [&](std::uint32_t limit, std::uint32_t held, std::uint32_t room) {
-    std::uint64_t const wanted = std::uint64_t{held} + tokens;
+    std::uint64_t wanted = std::uint64_t{held} + tokens;
+    if (stride != 0 && wanted > limit) wanted = std::max(limit, held + std::min(stride, tokens));
     require((limit != no_limit && (makes_room || cuts)) || wanted <= room, "tokens", wanted,
             "exceeds the capacity, and no rule of the policy makes room; plan a larger capacity");
   };
@@ -125,7 +178,30 @@ void check_piece(Cache const& cache, std::uint32_t layer, std::uint32_t tokens) 
 /// Reads the columns of the rule once or twice, moves one slot per victim. One launch, no allocation, capturable.
 template <executor Executor, class Policy, class Payload, class Position, class Disposal, class Placement>
 void evict(Executor const& on, kv_tensor<Policy, Payload, Position, Disposal, Placement>& cache) {
-  detail::cut_layers(on, cache, moment::after_attention, 0, cache.shape().layers, 0);
+  detail::cut_layers(on, cache, moment::after_attention, 0, cache.shape().layers, {});
+}
+
+/// Brings every head of every layer down to its limit less `tokens`, so that as many can follow before anything else goes. Asks
+/// the rule of before_piece; without one that of decode, which then guards no more of the newest than find room beside them.
+/// Reads the columns of the rule once or twice per victim, moves one slot each. One launch, no allocation, capturable.
+/// Throws bad_argument, and changes nothing, if what never goes leaves no such room, or if nothing ever goes.
+template <executor Executor, class Policy, class Payload, class Position, class Disposal, class Placement>
+void make_room(Executor const& on, kv_tensor<Policy, Payload, Position, Disposal, Placement>& cache, std::uint32_t tokens) {
+  constexpr moment orders[] = {moment::before_piece, moment::after_attention, moment::before_append};
+  moment const moments = cache.policy().facts().moments;
+  auto const* const when = std::find_if(std::begin(orders), std::end(orders), [&](moment m) { return includes(moments, m); });
+  require(when != std::end(orders), "tokens", tokens, "cannot get room: no rule of the policy makes any");
+  std::uint32_t const limit = *std::min_element(cache.slots().least.begin(), cache.slots().least.end());
+  detail::with_rule(cache.policy().rules, *when, [&](auto const& rule) {
+    if constexpr (detail::acts<decltype(rule)>) {
+      auto own = rule;
+      std::uint64_t const fixed = own.guards.slots() - own.guards.newest + own.scope.excluded();
+      require(fixed + tokens <= limit, "tokens", tokens,
+              "exceeds what the sinks, excluded and pinned slots leave of the limit; announce fewer at once");
+      own.guards.newest = std::min<std::uint32_t>(own.guards.newest, static_cast<std::uint32_t>(limit - fixed - tokens));
+      detail::cut_by(on, cache, own, 0, cache.shape().layers, {.room = tokens});
+    }
+  });
 }
 
 /// The same for one layer: call it for each, when it has attended. On a CPU the columns are then still in the processor's
@@ -133,7 +209,7 @@ void evict(Executor const& on, kv_tensor<Policy, Payload, Position, Disposal, Pl
 template <executor Executor, cache_layer Layer>
 void evict(Executor const& on, Layer rows) {
   require(rows.layer < rows.cache.shape().layers, "layer", rows.layer, "the cache has fewer layers");
-  detail::cut_layers(on, rows.cache, moment::after_attention, rows.layer, 1, 0);
+  detail::cut_layers(on, rows.cache, moment::after_attention, rows.layer, 1, {});
 }
 
 /// Writes a piece of tokens into one layer, attends to it causally, and feeds the policy's columns.
@@ -144,43 +220,45 @@ void evict(Executor const& on, Layer rows) {
 ///
 /// Keys and queries are encoded or not as keys_are() says. A full head makes room before the token is written if a rule
 /// of before_append says so. A first piece longer than the limit attends over the caller's arrays, is cut down by the
-/// rule of prompt_end, and only its survivors are written; a later piece that does not fit goes token by token.
+/// rule of prompt_end, and only its survivors are written. A policy with a rule of piece_end takes what does not fit in pieces
+/// (next_piece), and after each a head gives up as many slots. Anything else that does not fit goes token by token.
 /// One token: reads K and V once; one launch (two if the heads decide together). Allocates nothing, capturable.
-/// Throws bad_argument, and changes nothing, if the piece is longer than max_piece or the capacity is exceeded.
+/// Throws bad_argument, and changes nothing, if the piece is longer than max_piece, the capacity is exceeded, or an array is null.
 template <executor Executor, cache_layer Layer>
 void step(Executor const& on, Layer rows, arrivals const& piece, float* out) {
   auto& cache = rows.cache;
-  using columns = typename std::remove_reference_t<decltype(cache)>::columns;
   detail::check_piece(cache, rows.layer, piece.tokens);
+  require(piece.queries != nullptr && piece.keys != nullptr && piece.values != nullptr && out != nullptr, "queries, keys, values or out", 0,
+          "step takes all of them; append, attend and observe do its parts");
   cache_shape const& shape = cache.shape();
   std::uint32_t const held = cache.held(rows.layer);
   moment const moments = cache.policy().facts().moments;
   // Where nothing acts in decode, check_piece saw that there is room.
   bool const grows = held != 0 && !includes(moments, moment::before_append | moment::after_attention);
   bool const fits = grows || held + piece.tokens <= std::min(cache.slots().least[rows.layer], cache.slots().least_room[rows.layer]);
-  // A piece counts as one observation only at the beginning: later tokens are observed one by one.
-  bool one_by_one = false;
-  if constexpr (columns::template has<observations>) one_by_one = held != 0 && cache.view().stored.template get<observations>().width() != 0;
-  if (piece.tokens == 1) {
-    if (cache.full(rows.layer)) detail::cut_layers(on, cache, moment::after_attention, rows.layer, 1, 0);
-    detail::step_that_fits(on, cache, rows.layer, piece, out);
-  } else if (fits && !one_by_one) {
+  if (std::uint32_t const stride = cache.policy().facts().stride; stride != 0 && (piece.tokens > 1 || piece.of_prompt)) {
+    detail::in_parts(shape, piece, out, [&](std::uint32_t left) { return cache.next_piece(rows.layer, left); },
+                     [&](arrivals const& part, float* part_out) { detail::take_piece(on, cache, rows.layer, part, part_out); });
+  } else if (piece.tokens == 1) {
+    detail::step_token(on, cache, rows.layer, piece, out);
+  } else if (fits && !detail::observed_one_by_one(cache, rows.layer)) {
     detail::step_that_fits(on, cache, rows.layer, piece, out);
   } else if (held == 0 && includes(moments, moment::prompt_end)) {
     detail::stage(on, cache, rows.layer, piece, {}, out);
   } else {
-    require(shape.sequences == 1, "tokens", piece.tokens, "a batch takes later pieces token by token");
-    std::size_t const keys = std::size_t{shape.kv_heads} * shape.head_dim;
-    std::size_t const queries = std::size_t{shape.query_heads()} * shape.head_dim;
-    for (std::uint32_t t = 0; t < piece.tokens; ++t)
-      step(on, rows, {piece.queries + t * queries, piece.keys + t * keys, piece.values + t * keys, 1}, out + t * queries);
+    detail::in_parts(shape, piece, out, [](std::uint32_t) { return 1u; },
+                     [&](arrivals const& part, float* part_out) { detail::step_token(on, cache, rows.layer, part, part_out); });
   }
 }
 
-/// Writes one token into one layer. keys, values [sequences, kv_heads, head_dim]. See step.
+/// Writes one token into one layer. keys, values [sequences, kv_heads, head_dim]. queries [sequences, kv_heads x group,
+/// head_dim]: of the same token, for policies that compare them with what is held; others leave them out. See step.
 template <executor Executor, cache_layer Layer>
-void append(Executor const& on, Layer rows, float const* keys, float const* values) {
-  step(on, rows, {nullptr, keys, values, 1}, nullptr);
+void append(Executor const& on, Layer rows, float const* keys, float const* values, float const* queries = nullptr) {
+  detail::check_piece(rows.cache, rows.layer, 1);
+  require(queries != nullptr || rows.cache.policy().facts().looks_at != arriving::queries, "queries", 0,
+          "the policy compares the arriving token's queries with what is held; give them with its key");
+  detail::step_token(on, rows.cache, rows.layer, {queries, keys, values, 1}, nullptr);
 }
 
 /// Attention of the newest token's queries over the slots held; the policy's columns are fed in the same pass.
@@ -213,31 +291,19 @@ template <executor Executor, cache_layer Layer>
 void compress(Executor const& on, Layer rows, float const* keys, float const* values, std::uint32_t tokens,
               prompt_masses const& masses = {}) {
   auto& cache = rows.cache;
-  using columns = typename std::remove_reference_t<decltype(cache)>::columns;
   detail::check_piece(cache, rows.layer, tokens);
   require(cache.held(rows.layer) == 0, "tokens held", cache.held(rows.layer), "compress takes the first piece of a sequence; clear() first");
   require(tokens <= cache.slots().least[rows.layer] || includes(cache.policy().facts().moments, moment::prompt_end), "tokens", tokens,
           "exceeds the limit, and no rule of the policy acts at prompt_end");
-  if constexpr (columns::feeds_on_attention) {
-    columns const stored = cache.policy().columns();
-    auto const given = [&](float const* plane, char const* name, bool asked) {
-      require(!asked || plane != nullptr, name, 0, "the policy's columns feed on it; give the engine's attention mass");
-    };
-    bool feeds = false, sums = false;
-    stored.for_each([&]<class C>(C const& column, std::size_t) {
-      bool const fed = C::feeds_on_attention && column.width() != 0;
-      constexpr bool own_mass =
-          std::is_same_v<C, attention_square_sum> || std::is_same_v<C, last_attention> || std::is_same_v<C, window_attention>;
-      feeds = feeds || fed;
-      sums = sums || (fed && !own_mass);
-    });
-    given(masses.sum, "masses.sum", sums);
-    if constexpr (columns::template has<attention_square_sum>)
-      given(masses.squares, "masses.squares", stored.template get<attention_square_sum>().stored);
-    if constexpr (columns::template has<last_attention>) given(masses.last, "masses.last", stored.template get<last_attention>().stored);
-    given(masses.window, "masses.window", stored.window_queries() != 0);
-    require(!feeds || masses.pitch >= tokens, "masses.pitch", masses.pitch, "give rows at least as long as the piece");
-  }
+  mass_part const read = cache.view().stored.reads();
+  auto const given = [&](float const* plane, char const* name, mass_part part) {
+    require(!includes(read, part) || plane != nullptr, name, 0, "the policy's columns feed on it; give the engine's attention mass");
+  };
+  given(masses.sum, "masses.sum", mass_part::sum);
+  given(masses.squares, "masses.squares", mass_part::squares);
+  given(masses.last, "masses.last", mass_part::last);
+  given(masses.window, "masses.window", mass_part::window);
+  require(read == mass_part::none || masses.pitch >= tokens, "masses.pitch", masses.pitch, "give rows at least as long as the piece");
   detail::stage(on, cache, rows.layer, {nullptr, keys, values, tokens}, masses, nullptr);
 }
 

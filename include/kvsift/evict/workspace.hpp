@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include <kvsift/cache/storage.hpp>
+#include <kvsift/core/carver.hpp>
 #include <kvsift/core/rotary.hpp>
 #include <kvsift/evict/disposal.hpp>
 #include <kvsift/evict/plan.hpp>
@@ -36,22 +37,19 @@ struct workspace_view {
     bool const by_head = stored.window_queries() != 0 && stored.window_reduction() != group_reduction::mean;
     w.window_heads = by_head ? shape.group : 0;
     w.block_bytes = row_scratch::carve(nullptr, shape, w.slots, w.threads, w.piece, w.window_heads).bytes;
-    auto const take = [&](std::size_t count) {
-      std::byte* const at = base == nullptr ? nullptr : base + w.bytes;
-      w.bytes += (count + 63) / 64 * 64;
-      return at;
-    };
+    carver memory{base};
     cache_shape one_layer = shape;
     one_layer.layers = 1;
     cache_bytes unused;
     std::size_t staging = 0;
-    w.blocks = take(w.block_bytes * shape.layer_rows());
-    std::size_t const summed = facts.run_time ? shape.rows() : facts.shared ? shape.layers * shape.sequences : 0;
-    w.sums = reinterpret_cast<float*>(take(summed * 2 * w.slots * sizeof(float)));
-    w.words = reinterpret_cast<std::uint32_t*>(take(std::size_t{shape.rows()} * 2 * w.threads * sizeof(std::uint32_t)));
+    w.blocks = memory.take<std::byte>(w.block_bytes * shape.layer_rows());
+    std::size_t const summed = facts.summed ? shape.rows() : facts.shared ? shape.layers * shape.sequences : 0;
+    w.sums = memory.take<float>(summed * 2 * w.slots);
+    w.words = memory.take<std::uint32_t>(std::size_t{shape.rows()} * 2 * w.threads);
     slot_extent const staged = slot_extent::even(one_layer, options.max_piece);
     lay_out<in_rows>(nullptr, one_layer, 0, stored, staged, false, layout::dense, unused, staging);
-    w.staging = lay_out<in_rows>(take(staging), one_layer, 0, stored, staged, false, layout::dense, unused, staging);
+    w.staging = lay_out<in_rows>(memory.take<std::byte>(staging), one_layer, 0, stored, staged, false, layout::dense, unused, staging);
+    w.bytes = memory.bytes;
     return w;
   }
   /// Room for the values of rows that decide together, by their number.

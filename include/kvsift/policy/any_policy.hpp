@@ -15,16 +15,19 @@
 #include <kvsift/policy/policy.hpp>
 #include <kvsift/scope/most_varying.hpp>
 #include <kvsift/score/attention.hpp>
+#include <kvsift/score/hamming.hpp>
 #include <kvsift/score/key_norm.hpp>
 #include <kvsift/score/pooled.hpp>
 #include <kvsift/score/position.hpp>
+#include <kvsift/score/reservoir.hpp>
 
 // Policies whose parts are chosen at run time: programs, JSON files and tests of random compositions use one instance of
 // everything. The choice is made once per decision, outside the loops over slots.
 namespace kvsift {
 
 /// Every column of the library, each stored or not.
-using all_columns = column_set<attention_sum, attention_square_sum, last_attention, window_attention, observations, key_square_norm>;
+using all_columns = column_set<attention_sum, attention_square_sum, last_attention, window_attention, observations, key_square_norm,
+                               signature>;
 
 namespace detail {
 
@@ -36,11 +39,15 @@ constexpr all_columns no_columns() {
   static_cast<window_attention&>(none).stored = false;
   static_cast<observations&>(none).history = 0;
   static_cast<key_square_norm&>(none).stored = false;
+  static_cast<signature&>(none).bits = 0;
   return none;
 }
 
 struct ask_columns {
   constexpr all_columns operator()(auto const& part) const { return unite(no_columns(), part.columns()); }
+};
+struct ask_looks {
+  constexpr arriving operator()(auto const& part) const { return looks_at(part); }
 };
 
 }  // namespace detail
@@ -57,6 +64,8 @@ class any_score {
   constexpr any_score(observed_mean s) : kind_(kind::observed), observed_(s) {}
   constexpr any_score(pooled<window_mass> s) : kind_(kind::pooled), pooled_(s) {}
   constexpr any_score(smallest_key_norm) : kind_(kind::key_norm) {}
+  constexpr any_score(hamming s) : kind_(kind::hamming), hamming_(s) {}
+  constexpr any_score(reservoir_attention s) : kind_(kind::reservoir), reservoir_(s) {}
 
   /// f(the score source held).
   KVSIFT_CALLS_EITHER
@@ -71,41 +80,53 @@ class any_score {
       case kind::observed: return f(observed_);
       case kind::pooled: return f(pooled_);
       case kind::key_norm: return f(smallest_key_norm{});
+      case kind::hamming: return f(hamming_);
+      case kind::reservoir: return f(reservoir_);
       case kind::oldest: break;
     }
     return f(oldest_first{});
   }
   constexpr all_columns columns() const { return visit(detail::ask_columns{}); }
+  constexpr arriving looks_at() const { return visit(detail::ask_looks{}); }
   KVSIFT_HOST_DEVICE float operator()(auto const&, std::uint32_t) const { return 0; }  // never asked: see visit
   friend constexpr bool operator==(any_score const&, any_score const&) = default;
 
  private:
-  enum class kind : std::uint32_t { oldest, even, random, accumulated, mean, newest_query, observed, pooled, key_norm };
+  enum class kind : std::uint32_t { oldest, even, random, accumulated, mean, newest_query, observed, pooled, key_norm, hamming, reservoir };
   kind kind_ = kind::oldest;
   random_draw random_{};
   observed_mean observed_{};
   pooled<window_mass> pooled_{};
+  kvsift::hamming hamming_{};
+  reservoir_attention reservoir_{};
 };
 
 /// A ranked scope chosen at run time.
 class any_scope {
  public:
   constexpr any_scope(all_slots = {}) {}
-  constexpr any_scope(most_varying s) : varying_(s), ranked_(true) {}
+  constexpr any_scope(most_varying s) : kind_(kind::varying), forced_{s.count, 0, 0} {}
+  constexpr any_scope(forced_then_varying s) : kind_(kind::forced), forced_(s) {}
 
   KVSIFT_CALLS_EITHER
   template <class F>
   KVSIFT_HOST_DEVICE constexpr auto visit(F const& f) const {
-    return ranked_ ? f(varying_) : f(all_slots{});
+    switch (kind_) {
+      case kind::varying: return f(most_varying{forced_.count});
+      case kind::forced: return f(forced_);
+      case kind::all: break;
+    }
+    return f(all_slots{});
   }
   constexpr all_columns columns() const { return visit(detail::ask_columns{}); }
-  KVSIFT_HOST_DEVICE constexpr std::uint32_t excluded() const { return ranked_ ? varying_.count : 0; }
+  KVSIFT_HOST_DEVICE constexpr std::uint32_t excluded() const { return forced_.count; }
   KVSIFT_HOST_DEVICE float operator()(auto const&, std::uint32_t) const { return 0; }  // never asked: see visit
   friend constexpr bool operator==(any_scope const&, any_scope const&) = default;
 
  private:
-  most_varying varying_{};
-  bool ranked_ = false;
+  enum class kind : std::uint32_t { all, varying, forced };
+  kind kind_ = kind::all;
+  forced_then_varying forced_{0, 0, 0};
 };
 
 /// A budget allocator chosen at run time, static or split by measurement.
@@ -153,7 +174,7 @@ constexpr any_rule idle() {
 }
 template <class Rule>
 constexpr any_rule as_any(Rule const& r) {
-  return any_rule{r.when, r.score, r.guards, r.scope, r.who, r.ranked};
+  return any_rule{r.when, r.score, r.guards, r.scope, r.who, r.ranked, r.stride, r.silent};
 }
 constexpr any_rule nth(rule_list<> const&, unsigned) { return idle(); }
 template <class First, class... Rest>

@@ -8,6 +8,7 @@
 #include <kvsift/core/check.hpp>
 #include <kvsift/policy/any_policy.hpp>
 #include <kvsift/policy/fields.hpp>
+#include <kvsift/policy/from_fields.hpp>
 #include <kvsift/policy/named.hpp>
 
 // The policies that a user may ask for by name. A new one is one entry here: everything else reads the entries.
@@ -25,89 +26,6 @@ struct catalogue_entry {
   char const* bytes;   ///< columns, bytes per slot and KV head
   char const* source;
 };
-
-namespace detail {
-
-constexpr std::uint32_t three_tenths(std::uint32_t budget) { return static_cast<std::uint32_t>(std::uint64_t{budget} * 3 / 10); }
-
-inline void derive_nothing(policy_fields&, std::uint32_t) {}
-inline void derive_sinks(policy_fields& f, std::uint32_t budget) {
-  f.otherwise("budget", budget);
-  f.otherwise("sinks", 4u);
-}
-inline void derive_window(policy_fields& f, std::uint32_t budget) {
-  derive_sinks(f, budget);
-  f.otherwise("recent", 10u);
-}
-/// H2O's even split of EasyKV: three tenths are the recent window.
-inline void derive_recent(policy_fields& f, std::uint32_t budget) {
-  f.otherwise("budget", budget);
-  f.otherwise("recent", three_tenths(f["budget"]));
-}
-inline void derive_excluded(policy_fields& f, std::uint32_t budget) {
-  f.otherwise("budget", budget);
-  std::uint32_t const b = f["budget"];
-  f.otherwise("newest", std::min(10u, b - 1));
-  f.otherwise("excluded", three_tenths(b) > 9 ? three_tenths(b) - 9 : 0u);
-}
-inline void derive_deviation(policy_fields& f, std::uint32_t budget) {
-  derive_excluded(f, budget);
-  f.otherwise("score", "mean");
-}
-inline void derive_streaming(policy_fields& f, std::uint32_t budget) {
-  f.otherwise("sinks", 4u);
-  if (f.has("recent")) return;
-  std::uint32_t const b = f.has("budget") ? f["budget"] : budget;
-  if (b <= f["sinks"]) refuse_field("budget", std::to_string(b), "streaming_llm needs more than its " + std::to_string(f["sinks"]) + " sinks");
-  f.set("recent", b - f["sinks"]);
-}
-
-inline void derive_snapkv(policy_fields& f, std::uint32_t budget) {
-  f.otherwise("budget", budget);
-  std::uint32_t const b = f["budget"];
-  f.otherwise("window", b > 64 ? 32u : b > 1 ? b / 2 : 1u);
-  f.otherwise("kernel", 7u);
-  f.otherwise("pool", "max");
-}
-
-/// What the SnapKV family has in common. Throws bad_argument for a window or a kernel that cannot be.
-struct snapkv_fields {
-  std::uint32_t budget, window, kernel;
-  pooling pool;
-  group_reduction reduce;
-
-  explicit snapkv_fields(policy_fields const& f)
-      : budget(f["budget"]), window(f["window"]), kernel(f["kernel"]),
-        pool(f.word("pool") == "max" ? pooling::max : pooling::avg),
-        reduce(f.word("group") == "mean" ? group_reduction::mean : f.word("group") == "max" ? group_reduction::max : group_reduction::sum) {
-    if (kernel % 2 == 0)
-      refuse_field("kernel", std::to_string(kernel), "a slot has as many neighbours before it as behind; give an odd number");
-    if (window >= budget)
-      refuse_field("window", std::to_string(window),
-                   "must leave room below the budget of " + std::to_string(budget) + "; give a shorter window");
-  }
-};
-
-inline any_policy make_snapkv(policy_fields const& f) {
-  snapkv_fields const s(f);
-  return to_any(snapkv(s.budget, s.window, s.kernel, s.pool, s.reduce));
-}
-
-inline any_policy make_ada_snapkv(policy_fields const& f) {
-  snapkv_fields const s(f);
-  return to_any(ada_snapkv(s.budget, s.window, s.kernel, s.pool, f.fraction("floor"), s.reduce));
-}
-
-inline any_policy make_streaming(policy_fields const& f) {
-  std::uint64_t const slots = std::uint64_t{f["sinks"]} + f["recent"];
-  if (f["recent"] == 0) refuse_field("recent", "0", "streaming_llm keeps at least 1");
-  if (slots > most_slots || (f.has("budget") && f["budget"] != slots))
-    refuse_field(f.has("budget") ? "budget" : "recent", std::to_string(f[f.has("budget") ? "budget" : "recent"]),
-                 "streaming_llm keeps sinks + recent = " + std::to_string(slots) + " slots; leave the budget out or make them agree");
-  return to_any(streaming_llm(f["sinks"], f["recent"]));
-}
-
-}  // namespace detail
 
 inline constexpr catalogue_entry catalogue[] = {
     {"full", "", "", [](policy_fields const&) { return to_any(full()); }, detail::derive_nothing,
@@ -128,7 +46,7 @@ inline constexpr catalogue_entry catalogue[] = {
      [](policy_fields& f, std::uint32_t budget) { f.otherwise("budget", budget); },
      "the lowest attention of the newest query", "a(newest query)", "after attention", "4", "arXiv 2401.06104"},
     {"roco", "", "budget excluded newest=10 sinks=0 profile=fixed",
-     [](policy_fields const& f) { return to_any(roco(f["budget"], f["excluded"], f["newest"], f["sinks"])); }, detail::derive_excluded,
+     detail::make_roco, detail::derive_excluded,
      "the lowest mean outside the most varying", "S1 / c; scope max(0, S2 / c - (S1 / c)^2)", "after attention", "8", "arXiv 2402.06262"},
     {"deviation_scope", "", "budget excluded score newest=10 sinks=0",
      [](policy_fields const& f) {
@@ -137,6 +55,13 @@ inline constexpr catalogue_entry catalogue[] = {
      },
      detail::derive_deviation,
      "the lowest sum or mean outside the most varying", "S1 or S1 / c; scope as roco", "after attention", "8", "arXiv 2402.06262"},
+    {"strided", "", "budget stride sinks=4 score scope recent? excluded? newest? profile=fixed", detail::make_strided,
+     detail::derive_strided,
+     "as many slots as a piece brought, then one a step", "S1 or S1 / c; all slots, or scope as roco", "after attention",
+     "4 (scope deviation: 8)", "arXiv 2402.06262"},
+    {"reservoir", "", "sinks recent budget? seed=0", detail::make_reservoir, detail::derive_streaming,
+     "the oldest recent token, or a start token it displaces", "a(newest query), draw(seed, token, layer, head)", "after attention", "4",
+     "kv-cache-sampling"},
     {"recent_global", "", "budget sinks",
      [](policy_fields const& f) { return to_any(recent_global(f["budget"], f["sinks"])); }, detail::derive_sinks,
      "the oldest outside the sinks", "position", "before append", "0", "cold-compress"},
@@ -157,6 +82,37 @@ inline constexpr catalogue_entry catalogue[] = {
     {"keep_it_odd", "", "budget sinks recent",
      [](policy_fields const& f) { return to_any(keep_it_odd(f["budget"], f["sinks"], f["recent"])); }, detail::derive_window,
      "even positions, then odd ones", "position mod 2", "before append", "0", "cold-compress"},
+    {"lsh", "", "budget sinks recent compare bits? seed=0", detail::make_lsh,
+     [](policy_fields& f, std::uint32_t budget) {
+       detail::derive_window(f, budget);
+       f.otherwise("compare", "key");
+     },
+     "the key whose signature differs most from the arriving one", "-Hamming distance of sign codes", "before append", "bits / 8",
+     "arXiv 2412.16187"},
+};
+
+/// A name under which an original's setting of a policy is known: the policy, and the fields that the name stands for.
+struct catalogue_alias {
+  char const* name;
+  char const* policy;
+  char const* fields;  ///< `f=value`, separated by blanks
+};
+
+inline constexpr catalogue_alias aliases[] = {
+    {"scissorhands", "heavy_hitter", "history=400 threshold=true"},  // cold-compress's setting of arXiv 2305.17118
+    {"h2o_head_std_avg", "roco", ""},                                // EasyKV before it was called roco
+    {"h2o_head_avg", "mean_attention", ""},                          // and its ablations: h2o_head under the mean,
+    {"h2o_head_std", "deviation_scope", "score=accumulated"},        // and under the scope
+};
+
+/// A name that two originals give to different policies.
+struct ambiguous_name {
+  char const* name;
+  char const* meant;
+};
+
+inline constexpr ambiguous_name ambiguous_names[] = {
+    {"h2o", "accumulated_attention (EasyKV's h2o_head) or heavy_hitter (cold-compress's h2o)"},
 };
 
 /// Every name and alias, for messages.
@@ -166,20 +122,34 @@ inline std::string catalogue_names() {
     names += (names.empty() ? "" : ", ") + std::string(e.name);
     if (*e.alias != '\0') names += " (" + std::string(e.alias) + ")";
   }
+  for (catalogue_alias const& a : aliases) names += ", " + std::string(a.name);
   return names;
+}
+
+/// Whether find_policy knows what to say of a name.
+constexpr bool is_policy_name(std::string_view name) {
+  bool known = false;
+  for (catalogue_entry const& e : catalogue) known = known || name == e.name || (*e.alias != '\0' && name == e.alias);
+  for (catalogue_alias const& a : aliases) known = known || name == a.name;
+  for (ambiguous_name const& a : ambiguous_names) known = known || name == a.name;
+  return known;
 }
 
 /// The entry of a name or alias. Throws bad_argument naming what there is.
 inline catalogue_entry const& find_policy(std::string_view name) {
   for (catalogue_entry const& e : catalogue)
     if (name == e.name || (*e.alias != '\0' && name == e.alias)) return e;
+  for (catalogue_alias const& a : aliases)
+    if (name == a.name) return find_policy(a.policy);
+  for (ambiguous_name const& a : ambiguous_names)
+    if (name == a.name) throw bad_argument("policy '" + std::string(name) + "' means two things; write " + a.meant);
   throw bad_argument("policy '" + std::string(name) + "' is unknown; there are " + catalogue_names());
 }
 
-/// Calls f(field, mark, default) for each field of an entry; mark is '\0' (required), '=' or '?'.
+/// Calls f(field, mark, default) for each field of a list; mark is '\0' (required), '=' or '?'.
 template <class F>
-void for_each_field(catalogue_entry const& entry, F const& f) {
-  std::string_view rest = entry.fields;
+void for_each_field(std::string_view list, F const& f) {
+  std::string_view rest = list;
   while (!rest.empty()) {
     std::string_view const item = rest.substr(0, rest.find(' '));
     std::size_t const end = std::min(item.find_first_of("=?"), item.size());
@@ -188,14 +158,36 @@ void for_each_field(catalogue_entry const& entry, F const& f) {
   }
 }
 
+template <class F>
+void for_each_field(catalogue_entry const& entry, F const& f) {
+  for_each_field(std::string_view(entry.fields), f);
+}
+
+/// Whether sinks + recent are the budget of a policy, which may then be left out.
+inline bool budget_is_sum(catalogue_entry const& entry) {
+  bool found = false;
+  for_each_field(entry, [&](std::string_view field, char mark, std::string_view) { found = found || (field == "budget" && mark == '?'); });
+  return found;
+}
+
 inline bool has_field(catalogue_entry const& entry, std::string_view name) {
   bool found = false;
   for_each_field(entry, [&](std::string_view field, char, std::string_view) { found = found || field == name; });
   return found;
 }
 
+/// States the fields that an alias stands for, where they are not stated.
+inline void state_alias(policy_fields& f) {
+  for (catalogue_alias const& a : aliases)
+    if (f.policy == a.name)
+      for_each_field(std::string_view(a.fields), [&](std::string_view field, char, std::string_view value) {
+        f.otherwise(field, parse_field(*find_field(field), value));
+      });
+}
+
 /// Fills in what a bare name leaves open, from the budget in slots.
 inline policy_fields with_defaults(policy_fields f, std::uint32_t budget) {
+  state_alias(f);
   find_policy(f.policy).derive(f, budget);
   return f;
 }
@@ -224,6 +216,7 @@ inline void check_room(any_rule const& rule, policy_fields const& f, std::uint32
   add(f.has("recent") ? "recent" : "newest", g.newest);
   add("excluded", rule.scope.excluded());
   add("pinned", g.pinned);
+  if (includes(rule.when, moment::piece_end)) add("stride", rule.stride);
   refuse_field(f.layers.empty() ? "budget" : "layers", std::to_string(limit),
                sum + " leave no slot that may go; raise the budget or protect less");
 }
@@ -234,6 +227,7 @@ inline void check_room(any_rule const& rule, policy_fields const& f, std::uint32
 /// leave no slot that may go; the message names field, value, limit and remedy.
 inline catalogue_policy make_policy(policy_fields f) {
   catalogue_entry const& entry = find_policy(f.policy);
+  state_alias(f);
   std::string known;
   for_each_field(entry, [&](std::string_view field, char mark, std::string_view value) {
     known += (known.empty() ? "" : ", ") + std::string(field);
@@ -279,7 +273,7 @@ inline catalogue_policy join_phases(catalogue_policy const& prompt, catalogue_po
                        " for decode; give both the same");
   catalogue_policy joined = decode;
   joined.value.budget = prompt.value.budget;
-  joined.value.rules.first = restrict_to(prompt.value, moment::prompt_end);
+  joined.value.rules.first = restrict_to(prompt.value, moment::prompt_end | moment::piece_end);
   joined.value.rules.rest.first = restrict_to(decode.value, moment::before_append | moment::after_attention);
   joined.value.columns();  // refuses one column with two parameters
   return joined;

@@ -12,6 +12,8 @@
 #include <vector>
 
 #include <kvsift/core/check.hpp>
+#include <kvsift/core/span.hpp>
+#include <kvsift/score/reservoir.hpp>
 
 // What a user may state of a policy: the fields of a policy file, of --set, of a configuration. Host only.
 namespace kvsift {
@@ -34,9 +36,11 @@ inline constexpr field_description field_table[] = {
     {"recent", field_kind::number, 0, most_slots, ""},
     {"newest", field_kind::number, 0, most_slots, ""},
     {"excluded", field_kind::number, 0, most_slots, ""},
+    {"stride", field_kind::number, 1, most_slots, ""},
     {"history", field_kind::number, 1, 65536, ""},
     {"window", field_kind::number, 1, most_slots, ""},
     {"kernel", field_kind::number, 1, 65535, ""},
+    {"bits", field_kind::number, 4, 64, ""},
     {"seed", field_kind::number, 0, ~std::uint64_t{0}, ""},
     {"threshold", field_kind::truth, 0, 0, ""},
     {"shared", field_kind::truth, 0, 0, ""},
@@ -44,7 +48,9 @@ inline constexpr field_description field_table[] = {
     {"floor", field_kind::fraction, 0, 1, ""},
     {"pool", field_kind::word, 0, 0, "max|avg"},
     {"group", field_kind::word, 0, 0, "mean|max|sum"},
-    {"profile", field_kind::word, 0, 0, "fixed"},
+    {"compare", field_kind::word, 0, 0, "key|query"},
+    {"scope", field_kind::word, 0, 0, "window|deviation"},
+    {"profile", field_kind::word, 0, 0, "fixed|reference"},
 };
 
 using field_value = std::variant<std::uint64_t, bool, std::string, double>;
@@ -124,6 +130,9 @@ class policy_fields {
   std::uint32_t pinned_from = 0;          ///< positions pinned_from .. pinned_from + pinned - 1 never go
   std::uint32_t pinned = 0;
   std::vector<std::uint32_t> layers;      ///< slots per head of each layer; empty: `budget` everywhere
+  span<float const> projection{};         ///< [head_dim, projection_bits] of signatures, the caller's; empty: drawn from the seed
+  std::uint32_t projection_bits = 0;
+  supplied_draws draws{};                 ///< of policies that draw, the caller's; none: counted from the seed
 
   policy_fields() = default;
   explicit policy_fields(std::string name) : policy(std::move(name)) {}

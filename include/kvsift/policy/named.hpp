@@ -7,9 +7,11 @@
 #include <kvsift/policy/policy.hpp>
 #include <kvsift/scope/most_varying.hpp>
 #include <kvsift/score/attention.hpp>
+#include <kvsift/score/hamming.hpp>
 #include <kvsift/score/key_norm.hpp>
 #include <kvsift/score/pooled.hpp>
 #include <kvsift/score/position.hpp>
+#include <kvsift/score/reservoir.hpp>
 
 // The policies of the literature, each a composition of parts. Budgets count slots per KV head.
 namespace kvsift {
@@ -48,6 +50,35 @@ constexpr auto accumulated_deviation(std::uint32_t budget, std::uint32_t exclude
                                      std::uint32_t sinks = 0) {
   return policy{uniform_budget{budget},
                 over_budget(accumulated_attention{}, protect{sinks, newest}, most_varying{excluded})};
+}
+
+/// roco as its original decides: the `excluded` slots of largest deviation stay, for which the newest and the sinks are counted
+/// first instead of being out of reach.
+constexpr auto reference_roco(std::uint32_t budget, std::uint32_t excluded, std::uint32_t newest = 10, std::uint32_t sinks = 0) {
+  return policy{uniform_budget{budget}, over_budget(mean_attention{}, protect{}, forced_then_varying{excluded, newest, sinks})};
+}
+
+/// EasyKV's strided prompt (arXiv 2402.06262): a prompt longer than the budget comes in pieces of `stride` tokens, after each of
+/// which every head gives up as many slots; then one victim a step. At most budget + stride slots are in use.
+template <score_source Score, ranked_scope Scope = all_slots>
+constexpr auto strided(std::uint32_t budget, std::uint32_t stride, Score score, protect guards, Scope scope = {}) {
+  return policy{uniform_budget{budget}, in_pieces(stride, score, guards, scope)};
+}
+
+/// The same with the silence of the original: no column is fed before the first piece that evicts.
+template <score_source Score, ranked_scope Scope = all_slots>
+constexpr auto reference_strided(std::uint32_t budget, std::uint32_t stride, Score score, protect guards, Scope scope = {}) {
+  auto rule = in_pieces(stride, score, guards, scope);
+  rule.silent = true;
+  return policy{uniform_budget{budget}, rule};
+}
+
+/// StreamingLLM with reservoir sampling (kv-cache-sampling): a token that leaves the recent window may take the place of one of the
+/// first `sinks`, with the attention that the newest query pays it for probability. Room for a query that follows a document
+/// comes from the lowest attention of its last token.
+constexpr auto reservoir(std::uint32_t sinks, std::uint32_t recent, std::uint64_t seed = 0, supplied_draws draws = {}) {
+  rule<newest_query_attention> room{moment::before_piece, {}, protect{0, 1}};
+  return policy{uniform_budget{sinks + recent}, in_pieces(1, reservoir_attention{sinks, seed, draws}, protect{}), room};
 }
 
 /// cold-compress's recent_global: sinks and a sliding window at original positions; room is made before a token arrives.
@@ -92,6 +123,13 @@ constexpr auto key_norm(std::uint32_t budget, std::uint32_t sinks, std::uint32_t
 constexpr auto keep_it_odd(std::uint32_t budget, std::uint32_t sinks, std::uint32_t recent) {
   return policy{uniform_budget{budget}, at_prompt_end(even_first{}, protect{sinks, recent}),
                 making_room(even_first{}, protect{sinks, recent})};
+}
+
+/// LSH-E / HashEvict (arXiv 2412.16187): the slot whose key's signature differs most from that of the arriving key, or with
+/// `by_query` of the mean of its group's queries, goes. A prompt keeps the sinks and its last budget - sinks tokens.
+constexpr auto lsh(std::uint32_t budget, std::uint32_t sinks, std::uint32_t recent, signature code = {}, bool by_query = false) {
+  return policy{uniform_budget{budget}, at_prompt_end(oldest_first{}, protect{sinks}),
+                making_room(hamming{code, by_query}, protect{sinks, recent})};
 }
 
 /// A random slot goes: a baseline. Draws depend on (seed, layer, head, position, tokens seen) and nothing else.

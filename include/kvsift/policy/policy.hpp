@@ -33,7 +33,13 @@ struct policy_facts {
   moment moments{};               ///< every moment at which some rule acts
   bool shared = false;             ///< some rule's heads decide together
   bool neighbours = false;         ///< some rule of decode looks at neighbouring slots: not legal
-  bool run_time = false;           ///< some part of a rule is chosen at run time
+  std::uint32_t stride = 0;        ///< tokens of the pieces that a long prompt is taken in; 0: it is taken whole
+  bool silent = false;             ///< see rule
+  bool whole_and_pieces = false;   ///< rules ask for both: not legal
+  bool draws = false;              ///< some rule's score takes draws that may be supplied
+  bool summed = false;             ///< some rule's values are written to an array before a decision
+  arriving looks_at{};             ///< the most that some rule's score looks at of an arriving token
+  bool looks_too_late = false;     ///< it is asked at a moment when none arrives
   std::uint64_t least_limit = 0;  ///< of a head, so that every rule always finds a slot that may go
   bool competing = false;         ///< some rule's heads compete
   bool competing_elsewhere = false;  ///< in decode or under a ranked scope: not legal
@@ -47,7 +53,11 @@ constexpr void gather(rule_list<> const&, policy_facts&) {}
 template <class First, class... Rest>
 constexpr void gather(rule_list<First, Rest...> const& rules, policy_facts& facts) {
   facts.moments = facts.moments | rules.first.when;
-  facts.run_time = facts.run_time || chosen_at_run_time<decltype(rules.first.score)> || chosen_at_run_time<decltype(rules.first.scope)>;
+  facts.summed = facts.summed || values_are_summed<First>;
+  if (arriving const seen = looks_at(rules.first.score); rules.first.when != moment{} && seen != arriving::nothing) {
+    facts.looks_at = seen > facts.looks_at ? seen : facts.looks_at;
+    facts.looks_too_late = facts.looks_too_late || rules.first.when != moment::before_append;
+  }
   if (rules.first.when != moment{} && rules.first.needs() > facts.least_limit) facts.least_limit = rules.first.needs();
   if (rules.first.when != moment{} && rules.first.who == unit::shared) facts.shared = true;
   if (includes(rules.first.when, moment::before_append | moment::after_attention) && needs_slots_in_order(rules.first.score))
@@ -60,6 +70,11 @@ constexpr void gather(rule_list<First, Rest...> const& rules, policy_facts& fact
   } else if (later && rules.first.needs() > facts.decode_limit) {
     facts.decode_limit = rules.first.needs();
   }
+  if (includes(rules.first.when, moment::piece_end) && facts.stride == 0) {
+    facts.stride = rules.first.stride;
+    facts.silent = rules.first.silent;
+  }
+  facts.draws = facts.draws || (rules.first.when != moment{} && takes_draws(rules.first.score));
   gather(rules.rest, facts);
 }
 
@@ -81,6 +96,7 @@ struct policy {
   constexpr policy_facts facts() const {
     policy_facts f;
     detail::gather(rules, f);
+    f.whole_and_pieces = includes(f.moments, moment::prompt_end) && f.stride != 0;
     return f;
   }
   friend constexpr bool operator==(policy const&, policy const&) = default;

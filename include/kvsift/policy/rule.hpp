@@ -13,6 +13,8 @@ enum class moment : std::uint32_t {
   prompt_end = 1,       ///< after a piece that does not fit, over all its slots at once
   before_append = 2,    ///< a full head makes room for the token that arrives
   after_attention = 4,  ///< a head that holds more than its limit, once the step's attention is known
+  piece_end = 8,        ///< after a piece of a prompt that does not fit: a head gives up as many slots as the piece brought
+  before_piece = 16,    ///< make_room: a piece is announced
 };
 
 constexpr moment operator|(moment a, moment b) {
@@ -50,6 +52,12 @@ struct ask_for_order {
     return false;
   }
 };
+struct ask_for_draws {
+  template <class Score>
+  constexpr bool operator()(Score const&) const {
+    return requires(Score const& s) { s.draws; };
+  }
+};
 template <class Score>
 inline constexpr bool looks_at_neighbours = [] {
   if constexpr (requires { Score::needs_slots_in_order; }) return bool{Score::needs_slots_in_order};
@@ -65,6 +73,18 @@ constexpr bool needs_slots_in_order(Score const& score) {
   else return detail::ask_for_order{}(score);
 }
 
+/// Whether a score takes draws that may be supplied instead of counted.
+template <class Score>
+constexpr bool takes_draws(Score const& score) {
+  if constexpr (chosen_at_run_time<Score>) return score.visit(detail::ask_for_draws{});
+  else return detail::ask_for_draws{}(score);
+}
+
+/// Whether a rule's values are written to an array before its decision, though one head decides.
+template <class Rule>
+inline constexpr bool values_are_summed = chosen_at_run_time<decltype(Rule::score)> || chosen_at_run_time<decltype(Rule::scope)> ||
+                                          prepared_score<decltype(Rule::score)>;
+
 /// At these moments, the slots of lowest score among those that neither the guards nor the ranked scope take out go.
 template <score_source Score, ranked_scope Scope = all_slots>
 struct rule {
@@ -74,11 +94,15 @@ struct rule {
   Scope scope{};
   unit who = unit::per_head;
   pick ranked = pick::victims;
+  std::uint32_t stride = 1;  ///< tokens of a piece, for piece_end
+  bool silent = false;       ///< for piece_end: nothing feeds the columns before the first piece that does not fit
 
   constexpr auto columns() const { return unite(score.columns(), scope.columns()); }
   /// The least limit of a head at which some slot may always go.
   constexpr std::uint64_t needs() const {
-    return guards.slots() + scope.excluded() + (includes(when, moment::before_append) ? 1u : 0u);
+    std::uint64_t const guarded = guards.slots() + scope.excluded();
+    if (includes(when, moment::piece_end)) return guarded + stride - 1 > stride ? guarded + stride - 1 : stride;
+    return guarded + (includes(when, moment::before_append) ? 1u : 0u);
   }
   friend constexpr bool operator==(rule const&, rule const&) = default;
 };
@@ -94,6 +118,14 @@ constexpr auto over_budget(Score score, protect guards, Scope scope = {}, unit w
 template <score_source Score>
 constexpr auto at_prompt_end(Score score, protect guards, pick ranked = pick::victims, unit who = unit::per_head) {
   return rule<Score>{moment::prompt_end, score, guards, {}, who, ranked};
+}
+
+/// A prompt that is too long arrives in pieces of `stride` tokens, and after each every head gives up as many slots; later one
+/// victim a step. With stride 1 the prompt is fed like decode. EasyKV (arXiv 2402.06262).
+template <score_source Score, ranked_scope Scope = all_slots>
+constexpr auto in_pieces(std::uint32_t stride, Score score, protect guards, Scope scope = {}, unit who = unit::per_head) {
+  static_assert(!detail::looks_at_neighbours<Score>, "kvsift: slots lie in position order at prompt_end only; ask a pooled score there");
+  return rule<Score, Scope>{moment::piece_end | moment::after_attention, score, guards, scope, who, pick::victims, stride};
 }
 
 /// A full head makes room before the next token is written, by what it knows so far.

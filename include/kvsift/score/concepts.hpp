@@ -5,15 +5,44 @@
 
 #include <kvsift/cache/row.hpp>
 #include <kvsift/column/column_set.hpp>
+#include <kvsift/exec/group.hpp>
 
 namespace kvsift {
 
+/// What a score looks at of the token that a slot is wanted for. Such a score is legal at before_append alone.
+enum class arriving : std::uint32_t { nothing, key, queries };
+
+namespace detail {
+
+struct any_use {
+  KVSIFT_HOST_DEVICE void operator()(auto const&) const {}
+};
+
+}  // namespace detail
+
+/// A score that looks at the row or at the arriving token as a whole before it is asked of slots. The group calls prepare
+/// once a decision and row; it hands `use` the function of a slot that is then the score, and may work in
+/// words [2 x num_threads] until then. Values are written to an array and read from there.
+template <class S>
+concept prepared_score = requires(S const& score, serial_group const& g, narrowed_row<columns_of<S>, columns_of<S>> const& row,
+                                  std::uint32_t* words) {
+  score.prepare(g, row, words, detail::any_use{});
+};
+
 /// How much a slot is worth; the lowest goes first. A pure function of the columns named in columns(), of the slot's
-/// position and of the row's context, called once per slot in a loop that should vectorise.
+/// position, of the row's context, and of the arriving token if looks_at() says so; called once per slot in a loop that
+/// should vectorise. Either a call with row and slot, or a prepared_score.
 template <class S>
 concept score_source = requires(S const& score) { score.columns(); } &&
-    requires(S const& score, narrowed_row<columns_of<S>, columns_of<S>> const& row, std::uint32_t slot) {
+    (prepared_score<S> || requires(S const& score, narrowed_row<columns_of<S>, columns_of<S>> const& row, std::uint32_t slot) {
   { score(row, slot) } -> std::convertible_to<float>;
-};
+});
+
+/// What a score looks at of the arriving token: nothing, unless it says so.
+template <class S>
+constexpr arriving looks_at(S const& score) {
+  if constexpr (requires { score.looks_at(); }) return score.looks_at();
+  return arriving::nothing;
+}
 
 }  // namespace kvsift

@@ -60,6 +60,10 @@ int main(int argc, char** argv) {
     count<kvsift::in_pages>(kvsift::roco(slots, slots * 3 / 10 - 9), slots, [&](auto& running) { running.step(on); });
   else if (operation == "key_norm")
     count(kvsift::key_norm(slots, 4, 10), slots, [&](auto& running) { running.append(on, 0); });
+  else if (operation == "lsh_64")
+    count(kvsift::lsh(slots, 4, 10, kvsift::signature{64}), slots, [&](auto& running) { running.append(on, 0); });
+  else if (operation == "lsh_16")
+    count(kvsift::lsh(slots, 4, 10, kvsift::signature{16}), slots, [&](auto& running) { running.append(on, 0); });
   else if (operation == "overwrite")
     count(kvsift::full(), slots, [&](auto& running) { overwrite(running, vector); });
   else {
