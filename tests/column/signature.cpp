@@ -154,6 +154,6 @@ TEST_CASE("a projection that is given is the cache's own from then on") {
   std::vector<std::uint8_t> const code = want.of(key);
   std::fill(given.begin(), given.end(), 0.0f);
   kvsift::append(kvsift::serial_executor{}, cache[0], key.data(), key.data());
-  std::uint8_t const* const e = cache.view().row(0).column<signature>();
+  std::uint8_t const* const e = cache.view().row(0).column<signature>().at(0);
   CHECK(std::vector<std::uint8_t>(e, e + 2) == code);
 }

@@ -72,13 +72,14 @@ struct wild_score {
 /// Looks at the arriving key and the first and last of its queries, remembers the wanted byte in words, and scores by a function
 /// that is neither default constructible nor assignable.
 struct likeness {
+  template <class Tags>
   struct to {
-    std::uint8_t const* tags;
+    Tags tags;
     std::uint8_t const wanted;
-    to(std::uint8_t const* t, std::uint8_t w) : tags(t), wanted(w) {}
+    to(Tags const& t, std::uint8_t w) : tags(t), wanted(w) {}
     to(to const&) = delete;
     void operator&() const = delete;
-    float operator()(std::uint32_t slot) const { return tags[3 * slot] % 5 == wanted ? NAN : static_cast<float>(tags[3 * slot] % 3); }
+    float operator()(std::uint32_t slot) const { return tags[slot][0] % 5 == wanted ? NAN : static_cast<float>(tags[slot][0] % 3); }
   };
   static constexpr auto columns() { return kvsift::column_set<origin>{}; }
   static constexpr auto looks_at() { return kvsift::arriving::queries; }
@@ -91,7 +92,8 @@ struct likeness {
       words[1] = 0;
     }
     g.sync();
-    use(to{row.template get<origin>(), static_cast<std::uint8_t>(words[0] + words[1])});
+    auto const tags = row.template get<origin>();
+    use(to<decltype(tags)>{tags, static_cast<std::uint8_t>(words[0] + words[1])});
   }
   friend constexpr bool operator==(likeness const&, likeness const&) { return true; }
 };

@@ -46,7 +46,7 @@ decided run(any_policy const& policy, u32 tokens, u32 prompt, weight const& w) {
          out.data());
     evict(serial_executor{}, cache);
     for (u32 t = first; t < first + n; ++t) had.push_back(t);
-    now.assign(row.positions, row.positions + row.state->held);
+    now.assign(row.positions.data(), row.positions.data() + row.state->held);
     std::sort(now.begin(), now.end());
     went.clear();
     std::set_difference(had.begin(), had.end(), now.begin(), now.end(), std::back_inserter(went));

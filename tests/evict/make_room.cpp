@@ -20,7 +20,7 @@ constexpr serial_executor on{};
 template <class Cache>
 std::string held(Cache const& cache, u32 row = 0) {
   auto const view = cache.view().row(row);
-  std::vector<u32> p(view.positions, view.positions + view.state->held);
+  std::vector<u32> p(view.positions.data(), view.positions.data() + view.state->held);
   std::sort(p.begin(), p.end());
   return support::listed(p);
 }
@@ -116,7 +116,8 @@ TEST_CASE(
       for (u32 h = 0; h < heads; ++h) {
         auto const row = cache.view().row(h);
         auto const has = [&](u32 position) {
-          return std::find(row.positions, row.positions + row.state->held, position) != row.positions + row.state->held;
+          u32 const *const begin = row.positions.data(), *const end = begin + row.state->held;
+          return std::find(begin, end, position) != end;
         };
         for (u32 i = 0; i < recent; ++i) broken += has(t - i) ? 0u : 1u;
         taken += has(t - recent) ? 1u : 0u;
