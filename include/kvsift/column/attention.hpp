@@ -30,6 +30,7 @@ struct float_column {
 
 /// Sum of the attention that a slot received since its token arrived, its own query included. 4 bytes a slot.
 struct attention_sum : detail::float_column {
+  static constexpr char const* name = "attention_sum";
   static constexpr mass_part reads = mass_part::sum;
   constexpr bool merge(attention_sum const& other) { return unite(other); }
   KVSIFT_HOST_DEVICE void admit(float* e, arrival const&, head_context const&) const { *e = 0; }
@@ -38,6 +39,7 @@ struct attention_sum : detail::float_column {
 
 /// Sum of the squares of that attention. 4 bytes a slot.
 struct attention_square_sum : detail::float_column {
+  static constexpr char const* name = "attention_square_sum";
   static constexpr mass_part reads = mass_part::squares;
   constexpr bool merge(attention_square_sum const& other) { return unite(other); }
   KVSIFT_HOST_DEVICE void admit(float* e, arrival const&, head_context const&) const { *e = 0; }
@@ -46,6 +48,7 @@ struct attention_square_sum : detail::float_column {
 
 /// Attention of the newest query. 4 bytes a slot.
 struct last_attention : detail::float_column {
+  static constexpr char const* name = "last_attention";
   static constexpr mass_part reads = mass_part::last;
   constexpr bool merge(last_attention const& other) { return unite(other); }
   KVSIFT_HOST_DEVICE void admit(float* e, arrival const&, head_context const&) const { *e = 0; }
@@ -58,6 +61,7 @@ enum class group_reduction : std::uint32_t { mean, max, sum };
 /// Attention received from the last `queries` queries of a prompt, summed over them for each query head and then reduced
 /// over the group: the observation window of the prompt compressors. 4 bytes a slot.
 struct window_attention : detail::float_column {
+  static constexpr char const* name = "window_attention";
   static constexpr mass_part reads = mass_part::window;
   std::uint32_t queries = 16;
   group_reduction reduce = group_reduction::mean;

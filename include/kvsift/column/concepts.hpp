@@ -85,6 +85,15 @@ concept slot_column = requires(C const& c, C& mine, typename C::element* e, mass
   { C::feeds_on_attention } -> std::convertible_to<bool>;
 };
 
+/// The name of a column in files and tables: its `name`, or "" where it has none.
+template <slot_column C>
+constexpr char const* column_name() {
+  if constexpr (requires { C::name; })
+    return C::name;
+  else
+    return "";
+}
+
 /// The parts of a mass that a column reads: its `reads`, and where it does not say, all of what attention always gives.
 /// Engines that compute the mass themselves are asked for these.
 template <slot_column C>

@@ -10,6 +10,7 @@ namespace kvsift {
 /// Squared L2 norm of the key, computed once when the token arrives: 4 bytes a slot instead of reading head_dim elements
 /// again at every decision. Squared, because order is all that is asked of it.
 struct key_square_norm {
+  static constexpr char const* name = "key_square_norm";
   using element = float;
   static constexpr bool feeds_on_attention = false;
   static constexpr std::uint32_t width_if_stored = 1;

@@ -13,6 +13,7 @@ namespace kvsift {
 /// history 1 keeps the sum of all observations: 4 bytes a slot. history h > 1 keeps the newest h: 4 h bytes a slot, or
 /// with `threshold` a bit each: h / 8 bytes, rounded up to 4.
 struct observations {
+  static constexpr char const* name = "observations";
   using element = float;
   static constexpr bool feeds_on_attention = true;
   static constexpr mass_part reads = mass_part::sum;

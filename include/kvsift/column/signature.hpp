@@ -49,6 +49,7 @@ struct sum_of_vectors {
 /// [head_dim, bits] serves every head of every layer: `given`, or drawn from `seed`. It belongs to the policy; the cache
 /// copies it when it is made.
 struct signature {
+  static constexpr char const* name = "signature";
   using element = std::uint8_t;
   static constexpr bool feeds_on_attention = false;
   std::uint32_t bits = 16;         ///< 4 to 64; 0: not stored

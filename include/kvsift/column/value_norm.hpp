@@ -9,6 +9,7 @@ namespace kvsift {
 /// Sum of the magnitudes of a value's components, computed once when the token arrives, in the order of the components.
 /// 4 bytes a slot.
 struct value_norm {
+  static constexpr char const* name = "value_norm";
   using element = float;
   static constexpr bool feeds_on_attention = false;
   static constexpr std::uint32_t width_if_stored = 1;
