@@ -51,7 +51,8 @@ void add_options(command_line& line, arguments& a) {
   line.add("--json", a.as_json, "Print one JSON object a run, in place of the table");
   line.example("lab --text stories.txt --out results\n"
                "Every policy there is at 12, 25 and 50 %. --out keeps lab.jsonl, a line a run: started again, lab goes on where\n"
-               "it stopped. It writes lab.csv and lab.svg as well. P% is of --length, and of the window.");
+               "it stopped. It writes lab.csv and lab.svg as well. P% is of --length, and of the window. Policies that only cut\n"
+               "prompts have no perplexity: a window is fed token by token.");
 }
 
 // One policy at one budget over one task.
@@ -282,6 +283,7 @@ int lab(arguments a) {
       shared_options one = a.shared;
       one.budgets = {budget};
       for (policy_choice& choice : choose_all(one, base, passkey ? t.passkeys->longest : 1)) {
+        if (!passkey && choice.bounded() && choice.made.grows()) continue;  // it cuts prompts, and a window has none
         run r{task, choice.bounded() ? budget : "", {}, {}, {}, {}};
         r.plan = passkey ? plan_passkeys(one, choice, m, *t.passkeys) : plan_positions(one, choice, m.config(), t.text->longest - 1, 1);
         r.choice = std::move(choice);

@@ -22,73 +22,91 @@ struct catalogue_entry {
   void (*derive)(policy_fields&, std::uint32_t budget);  ///< fills in what a bare name leaves open, as its original does
   char const* goes;    ///< what goes first
   char const* score;   ///< formula
-  char const* moment;  ///< when, in decode
-  char const* bytes;   ///< columns, bytes per slot and KV head
   char const* source;
+  char const* note;    ///< where an original does otherwise, and what is done here; or ""
 };
 
 inline constexpr catalogue_entry catalogue[] = {
     {"full", "", "", [](policy_fields const&) { return to_any(full()); }, detail::derive_nothing,
-     "nothing", "-", "never", "0", "-"},
+     "nothing", "-", "-",
+     ""},
     {"streaming_llm", "recency", "sinks=4 recent budget?", detail::make_streaming, detail::derive_streaming,
-     "the oldest outside sinks and recent window", "position", "after attention", "0", "arXiv 2309.17453"},
+     "the oldest outside sinks and recent window", "position", "arXiv 2309.17453",
+     "The paper numbers the survivors 0, 1, 2 ... again: positions `in_cache`; with `original` they keep their own."},
     {"random", "", "budget sinks recent seed=0",
      [](policy_fields const& f) { return to_any(random_eviction(f["budget"], f["sinks"], f["recent"], f.seed())); }, detail::derive_window,
-     "a random slot", "draw(seed, layer, head, position, tokens seen)", "before append", "0", "cold-compress"},
+     "a random slot", "draw(seed, layer, head, position, tokens seen)", "cold-compress",
+     "cold-compress draws anew for every slot and step from one generator that is never seeded again; here a draw is counted from what"
+     " it is for, the same on every executor."},
     {"accumulated_attention", "h2o_head", "budget recent sinks=0",
      [](policy_fields const& f) { return to_any(accumulated_attention_policy(f["budget"], f["recent"], f["sinks"])); }, detail::derive_recent,
-     "the lowest sum of attention", "S1", "after attention", "4", "arXiv 2306.14048"},
+     "the lowest sum of attention", "S1", "arXiv 2306.14048",
+     "Of EasyKV, which gives three tenths of the budget to the recent window; the paper halves it."},
     {"mean_attention", "", "budget recent sinks=0",
      [](policy_fields const& f) { return to_any(mean_attention_policy(f["budget"], f["recent"], f["sinks"])); }, detail::derive_recent,
-     "the lowest mean attention", "S1 / c", "after attention", "4", "arXiv 2402.06262"},
+     "the lowest mean attention", "S1 / c", "arXiv 2402.06262",
+     ""},
     {"tova", "", "budget shared=false sinks=0",
      [](policy_fields const& f) { return to_any(tova(f["budget"], f.truth("shared"), f["sinks"])); },
      [](policy_fields& f, std::uint32_t budget) { f.otherwise("budget", budget); },
-     "the lowest attention of the newest query", "a(newest query)", "after attention", "4", "arXiv 2401.06104"},
+     "the lowest attention of the newest query", "a(newest query)", "arXiv 2401.06104",
+     "The paper decides for all heads of a layer together (`shared`), EasyKV for each head, which is the default."},
     {"roco", "", "budget excluded newest=10 sinks=0 profile=fixed",
      detail::make_roco, detail::derive_excluded,
-     "the lowest mean outside the most varying", "S1 / c; scope max(0, S2 / c - (S1 / c)^2)", "after attention", "8", "arXiv 2402.06262"},
+     "the lowest mean outside the most varying", "S1 / c; scope max(0, S2 / c - (S1 / c)^2)", "arXiv 2402.06262",
+     "EasyKV does not protect its newest 10: it gives them a deviation of 1e9 and ranks them first, so that a small `excluded` lets "
+     "some go (profile `reference`). Here they are out of reach."},
     {"deviation_scope", "", "budget excluded score newest=10 sinks=0",
      [](policy_fields const& f) {
        return f.word("score") == "mean" ? to_any(roco(f["budget"], f["excluded"], f["newest"], f["sinks"]))
                                         : to_any(accumulated_deviation(f["budget"], f["excluded"], f["newest"], f["sinks"]));
      },
      detail::derive_deviation,
-     "the lowest sum or mean outside the most varying", "S1 or S1 / c; scope as roco", "after attention", "8", "arXiv 2402.06262"},
+     "the lowest sum or mean outside the most varying", "S1 or S1 / c; scope as roco", "arXiv 2402.06262",
+     "As `roco`."},
     {"strided", "", "budget stride sinks=4 score scope recent? excluded? newest? profile=fixed", detail::make_strided,
      detail::derive_strided,
-     "as many slots as a piece brought, then one a step", "S1 or S1 / c; all slots, or scope as roco", "after attention",
-     "4 (scope deviation: 8)", "arXiv 2402.06262"},
+     "as many slots as a piece brought, then one a step", "S1 or S1 / c; all slots, or scope as roco", "arXiv 2402.06262",
+     "In EasyKV pieces that evict nothing feed no sums, and newest and sinks rank instead of being out of reach (profile `reference`)."},
     {"reservoir", "", "sinks recent budget? seed=0", detail::make_reservoir, detail::derive_streaming,
-     "the oldest recent token, or a start token it displaces", "a(newest query), draw(seed, token, layer, head)", "after attention", "4",
-     "kv-cache-sampling"},
+     "the oldest recent token, or a start token it displaces", "a(newest query), draw(seed, token, layer, head)", "kv-cache-sampling",
+     "The start part are the held tokens of lowest position, whatever they are; a draw that is not needed is skipped, not saved."},
     {"recent_global", "", "budget sinks",
      [](policy_fields const& f) { return to_any(recent_global(f["budget"], f["sinks"])); }, detail::derive_sinks,
-     "the oldest outside the sinks", "position", "before append", "0", "cold-compress"},
+     "the oldest outside the sinks", "position", "cold-compress",
+     "cold-compress never fills the slots between a prompt shorter than its sinks and those; here room is filled first."},
     {"heavy_hitter", "", "budget sinks recent history=1 threshold=false",
      [](policy_fields const& f) {
        return to_any(heavy_hitter(f["budget"], f["sinks"], f["recent"], f["history"], f.truth("threshold")));
      },
      detail::derive_window,
-     "the lowest mean observation", "mean of the newest `history` observations", "before append",
-     "4 per observation kept (threshold: 1/8)", "cold-compress, arXiv 2305.17118"},
+     "the lowest mean observation", "mean of the newest `history` observations", "cold-compress, arXiv 2305.17118",
+     "cold-compress scores an empty slot 0, so that with `threshold` a token goes while there is room; here room is filled first. A "
+     "whole prompt stays one observation, as there."},
     {"snapkv", "", "budget window kernel pool group=mean", detail::make_snapkv, detail::derive_snapkv,
-     "nothing", "window attention, pooled (prompt only)", "never", "4", "arXiv 2404.14469"},
+     "nothing", "window attention, pooled (prompt only)", "arXiv 2404.14469",
+     "cold-compress moves only head 0 on after the prompt and evicts the first token first. Here the prompt is cut, then nothing goes:"
+     " the cache grows, and `decode` bounds it."},
     {"ada_snapkv", "", "budget window kernel pool floor=0.2 group=mean", detail::make_ada_snapkv, detail::derive_snapkv,
-     "nothing", "as snapkv, slots of a head by one ranking over the layer (prompt only)", "never", "4", "arXiv 2407.11550"},
+     "nothing", "as snapkv, slots of a head by one ranking over the layer (prompt only)", "arXiv 2407.11550",
+     "Published rounding loses up to a slot a head; here largest remainders give away exactly what was promised."},
     {"key_norm", "l2", "budget sinks recent",
      [](policy_fields const& f) { return to_any(key_norm(f["budget"], f["sinks"], f["recent"])); }, detail::derive_window,
-     "the largest key norm", "-|k|^2", "before append", "4", "arXiv 2406.11430"},
+     "the largest key norm", "-|k|^2", "arXiv 2406.11430",
+     "cold-compress subtracts from the largest norm of all heads, in bf16: different norms tie, and then the wrong one goes. Here "
+     "norms are compared within the head, in float32."},
     {"keep_it_odd", "", "budget sinks recent",
      [](policy_fields const& f) { return to_any(keep_it_odd(f["budget"], f["sinks"], f["recent"])); }, detail::derive_window,
-     "even positions, then odd ones", "position mod 2", "before append", "0", "cold-compress"},
+     "even positions, then odd ones", "position mod 2", "cold-compress",
+     "cold-compress protects the first slots, not the first positions, which differ after a short prompt. Here sinks are positions."},
     {"lsh", "", "budget sinks recent compare bits? seed=0", detail::make_lsh,
      [](policy_fields& f, std::uint32_t budget) {
        detail::derive_window(f, budget);
        f.otherwise("compare", "key");
      },
-     "the key whose signature differs most from the arriving one", "-Hamming distance of sign codes", "before append", "bits / 8",
-     "arXiv 2412.16187"},
+     "the key whose signature differs most from the arriving one", "-Hamming distance of sign codes", "arXiv 2412.16187",
+     "The program compares keys, the paper queries (`compare`). It stores a byte a bit and seeds nothing; here bits are packed, and "
+     "the projection is drawn from `seed` or given."},
 };
 
 /// A name under which an original's setting of a policy is known: the policy, and the fields that the name stands for.

@@ -32,6 +32,7 @@ struct rule_list<First, Rest...> {
 struct policy_facts {
   moment moments{};               ///< every moment at which some rule acts
   bool shared = false;             ///< some rule's heads decide together
+  bool each = false;               ///< some rule's heads decide for themselves: not legal beside those
   bool neighbours = false;         ///< some rule of decode looks at neighbouring slots: not legal
   std::uint32_t stride = 0;        ///< tokens of the pieces that a long prompt is taken in; 0: it is taken whole
   bool silent = false;             ///< see rule
@@ -59,7 +60,7 @@ constexpr void gather(rule_list<First, Rest...> const& rules, policy_facts& fact
     facts.looks_too_late = facts.looks_too_late || rules.first.when != moment::before_append;
   }
   if (rules.first.when != moment{} && rules.first.needs() > facts.least_limit) facts.least_limit = rules.first.needs();
-  if (rules.first.when != moment{} && rules.first.who == unit::shared) facts.shared = true;
+  if (rules.first.when != moment{}) (rules.first.who == unit::shared ? facts.shared : facts.each) = true;
   if (includes(rules.first.when, moment::before_append | moment::after_attention) && needs_slots_in_order(rules.first.score))
     facts.neighbours = true;
   bool const later = includes(rules.first.when, moment::before_append | moment::after_attention);
