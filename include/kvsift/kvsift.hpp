@@ -5,6 +5,7 @@
 #include <kvsift/budget/head_scores.hpp>
 #include <kvsift/budget/layers.hpp>
 #include <kvsift/evict/attention_mass.hpp>
+#include <kvsift/evict/cache_image.hpp>
 #include <kvsift/evict/disposal.hpp>
 #include <kvsift/evict/kv_tensor.hpp>
 #include <kvsift/evict/verbs.hpp>

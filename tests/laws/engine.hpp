@@ -9,6 +9,7 @@
 
 #include <kvsift/evict/kv_tensor.hpp>
 #include <kvsift/evict/verbs.hpp>
+#include <kvsift/evict/cache_image.hpp>
 #include <kvsift/policy/any_policy.hpp>
 #include <kvsift/position/in_cache.hpp>
 #include <support/any_executor.hpp>
@@ -31,6 +32,8 @@ class engine {
   virtual void compress(support::any_executor const& on, std::uint32_t layer, float const* keys, float const* values,
                         std::uint32_t tokens, kvsift::prompt_masses const& masses) = 0;
   virtual void clear() = 0;
+  virtual kvsift::cache_image image() const = 0;
+  virtual void restore(kvsift::cache_image const& image) = 0;
   virtual void poison() = 0;          ///< fills what is undefined between two verbs
   virtual void poison_scratch() = 0;  ///< and what is undefined between two launches
   virtual void scatter(std::uint64_t seed) = 0;  ///< deals pages out anew, where there are pages: nothing may change
@@ -63,6 +66,8 @@ class engine_of final : public engine {
     kvsift::compress(as<On>(on), cache_[layer], keys, values, tokens, masses);
   }
   void clear() override { cache_.clear(); }
+  kvsift::cache_image image() const override { return kvsift::image_of(cache_); }
+  void restore(kvsift::cache_image const& image) override { kvsift::restore(cache_, image); }
   void poison() override { support::poison(cache_); }
   void poison_scratch() override { support::poison_scratch(cache_); }
   void scatter(std::uint64_t seed) override { support::scatter_pages(cache_.view(), seed); }

@@ -18,6 +18,7 @@ struct row_state {
   std::uint32_t observed_from = 0;  ///< see head_context
   std::uint32_t limit = 0;          ///< budget of this head in slots
   std::uint32_t fed_from = 0;       ///< see head_context
+  friend constexpr bool operator==(row_state const&, row_state const&) = default;
 };
 
 /// One row of the cache as a task sees it: its slots' keys, values, positions and columns. Trivially copyable.

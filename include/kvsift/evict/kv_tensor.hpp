@@ -155,6 +155,10 @@ class kv_tensor {
     held_[l] = std::min(held_[l], slots_.most[l] - room);
     least_held_[l] = std::min(least_held_[l], slots_.least[l] - room);
   }
+  void count_restored(std::uint32_t l, std::uint32_t held, std::uint32_t least_held) {
+    held_[l] = held;
+    least_held_[l] = least_held;
+  }
   void count_prompt(std::uint32_t l, std::uint32_t tokens) {
     held_[l] = least_held_[l] = tokens;
     count_cut(l, 0);
