@@ -44,14 +44,14 @@ struct bench {
     return a;
   }
   finished lab(arguments a) const {
-    a.insert(a.end(), {"--text", text, "--tasks", "perplexity", "--policy", "full,roco,streaming_llm,lsh", "--budget", "25%,50%", "--window", "40"});
+    a.insert(a.end(), {"--text", text, "--tasks", "perplexity", "--policy", "full,roco,streaming_llm,lsh", "--budget", "50%,80%", "--window", "40"});
     return run_program("lab", with(a));
   }
 };
 
 TEST_CASE("lab measures what perplexity measures, whatever runs at once") {
   bench const b;
-  finished const alone = run_program("perplexity", b.with({"--text", b.text, "--policy", "full,roco,streaming_llm,lsh", "--budget", "25%,50%", "--window", "40", "--json"}));
+  finished const alone = run_program("perplexity", b.with({"--text", b.text, "--policy", "full,roco,streaming_llm,lsh", "--budget", "50%,80%", "--window", "40", "--json"}));
   REQUIRE(alone.status == 0);
   for (std::string const jobs : {"1", "3"}) {
     finished const side_by_side = b.lab({"--json", "--jobs", jobs});
