@@ -126,7 +126,7 @@ std::uint32_t slots_of(std::string const& budget, std::uint64_t base) {
 
 policy_choice choose_policy(policy_request const& asked) {
   bool const named = kvsift::is_policy_name(asked.policy);
-  if (!named && !std::filesystem::exists(asked.policy)) {
+  if (!named && asked.text.empty() && !std::filesystem::exists(asked.policy)) {
     bool const path = asked.policy.find_first_of("/.") != std::string::npos;
     throw usage_error("--policy is '" + asked.policy + "'; " +
                       (path ? "there is no such file, and no policy of that name"
@@ -135,7 +135,7 @@ policy_choice choose_policy(policy_request const& asked) {
   std::string const source = named ? "--policy " + asked.policy : asked.policy;
   stated_policy stated;
   if (named) stated.fields.policy = asked.policy;
-  else stated = read_policy(source, load_policy_object(asked.policy));
+  else stated = read_policy(source, asked.text.empty() ? load_policy_object(asked.policy) : reference_model::parse_object(source, asked.text));
   policy_choice choice;
   try {
     for (std::string const& set : asked.sets) apply(set, stated);

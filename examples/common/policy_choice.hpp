@@ -21,6 +21,7 @@ struct policy_request {
   std::uint64_t base = 0;         // the tokens that P% refers to
   std::string bound{};            // prompt, generated or both (""), or EasyKV's encoding, decoding and auto
   std::uint64_t prompt = 0;       // tokens of the prompt, which stay when only generated ones are bounded
+  std::string text{};             // what the JSON file `policy` held, if it was read before
 };
 
 struct policy_choice {

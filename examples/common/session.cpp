@@ -43,6 +43,15 @@ void session::clear() {
   seen_ = 0;
 }
 
+session::state session::save() const { return {engine_->image(), seen_}; }
+
+void session::restore(state const& saved) {
+  engine_->restore(saved.cache);
+  seen_ = saved.seen;
+}
+
+void session::make_room(std::uint32_t tokens) { engine_->make_room(tokens); }
+
 std::span<std::uint32_t const> session::held(std::uint32_t layer, std::uint32_t head) const {
   return engine_->held(layer, head);
 }

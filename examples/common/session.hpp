@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <common/policy_choice.hpp>
+#include <kvsift/evict/cache_image.hpp>
 #include <reference_model/model/weights.hpp>
 
 namespace programs {
@@ -50,6 +51,17 @@ class session {
 
   // Forgets every token.
   void clear();
+
+  // What the cache holds, and to be there again: afterwards feeding goes on as it went on then.
+  struct state {
+    kvsift::cache_image cache;
+    std::uint32_t seen = 0;
+  };
+  state save() const;
+  void restore(state const& saved);  // throws bad_argument for the state of another cache
+
+  // Lets every head give up slots until `tokens` more fit below its limit. Throws bad_argument if the policy cannot.
+  void make_room(std::uint32_t tokens);
 
   std::uint32_t seen() const { return seen_; }  // tokens fed
   // Positions that a head holds, in no order; valid until the next call of feed.

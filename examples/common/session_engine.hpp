@@ -24,6 +24,9 @@ class session::engine {
   virtual std::span<std::uint32_t const> held(std::uint32_t layer, std::uint32_t head) const = 0;
   virtual session_memory memory() const = 0;
   virtual void clear() = 0;
+  virtual kvsift::cache_image image() const = 0;
+  virtual void restore(kvsift::cache_image const& image) = 0;
+  virtual void make_room(std::uint32_t tokens) = 0;
 };
 
 // A cache whose arrivals are also shown to a recorder, if there is one. The transformer calls its step and evict.
@@ -79,6 +82,9 @@ class engine_of final : public session::engine {
     return {bytes.vectors, bytes.bookkeeping(), watched_.cache.workspace_bytes()};
   }
   void clear() override { watched_.cache.clear(); }
+  kvsift::cache_image image() const override { return kvsift::image_of(watched_.cache); }
+  void restore(kvsift::cache_image const& image) override { kvsift::restore(watched_.cache, image); }
+  void make_room(std::uint32_t tokens) override { kvsift::make_room(on_, watched_.cache, tokens); }
 
  private:
   using cache_type = kvsift::kv_tensor<kvsift::any_policy, Payload, Position>;

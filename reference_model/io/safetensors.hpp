@@ -1,10 +1,12 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <map>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -73,6 +75,19 @@ class safetensors_reader {
     if (e.format->type == element_type::other)
       fail("tensor '" + tensor + "' has dtype " + std::string(e.format->name) + "; F32, F16 and BF16 are read; convert it");
     return e;
+  }
+
+  /// Reads the bytes of a tensor that is stored in this format. Throws unless it exists and is.
+  std::vector<std::byte> read_bytes(std::string const& tensor, std::string_view format, std::vector<std::uint64_t>& shape) {
+    auto const found = tensors_.find(tensor);
+    if (found == tensors_.end()) fail("tensor '" + tensor + "' is missing; write the file again");
+    tensor_entry const& e = found->second;
+    if (e.format->name != format)
+      fail("tensor '" + tensor + "' has dtype " + std::string(e.format->name) + "; " + std::string(format) + " is expected; write the file again");
+    shape = e.shape;
+    std::vector<std::byte> bytes(static_cast<std::size_t>(e.end - e.begin));
+    file_.read(e.begin, bytes.data(), bytes.size());
+    return bytes;
   }
 
   enum class numbers { any, finite };

@@ -14,12 +14,15 @@
 
 namespace reference_model {
 
-/// A tensor to be written: floats [product of shape], stored as f32, f16 or bf16 (rounded to nearest even).
+/// A tensor to be written: floats [product of shape], stored as f32, f16 or bf16 (rounded to nearest even); or bytes as they are,
+/// under the name of their format.
 struct tensor_to_write {
   std::string name;
   std::vector<std::uint64_t> shape;
   float const* data = nullptr;
   element_type stored = element_type::f32;
+  void const* bytes = nullptr;    ///< in place of data: [product of shape x bytes of the format]
+  element_format const* format = nullptr;  ///< of bytes
 };
 
 /// Writes a safetensors file, whole or not at all; tensors lie in the order given. Throws bad_file.
@@ -36,11 +39,11 @@ inline void write_safetensors(std::filesystem::path const& path, std::vector<ten
   for (tensor_to_write const& t : tensors) {
     if (t.name == "__metadata__" || header.contains(t.name))
       throw bad_file(path.string(), "tensor name '" + t.name + "' is taken; names are unique and not __metadata__");
-    if (t.stored == element_type::other)
+    if (t.bytes == nullptr && t.stored == element_type::other)
       throw bad_file(path.string(), "tensor '" + t.name + "' is to be stored as another type; f32, f16 and bf16 are written");
     bool const wide = t.stored == element_type::f32;
-    std::uint64_t const end = at + size_of(t) * (wide ? 4 : 2);
-    header[t.name] = {{"dtype", wide ? "F32" : t.stored == element_type::f16 ? "F16" : "BF16"},
+    std::uint64_t const end = at + size_of(t) * (t.bytes != nullptr ? t.format->bytes : wide ? 4 : 2);
+    header[t.name] = {{"dtype", t.bytes != nullptr ? std::string(t.format->name) : wide ? "F32" : t.stored == element_type::f16 ? "F16" : "BF16"},
                       {"shape", t.shape},
                       {"data_offsets", {at, end}}};
     at = end;
@@ -59,6 +62,10 @@ inline void write_safetensors(std::filesystem::path const& path, std::vector<ten
   out.write(text.data(), text.size());
   for (tensor_to_write const& t : tensors) {
     std::uint64_t const n = size_of(t);
+    if (t.bytes != nullptr) {
+      out.write(t.bytes, n * t.format->bytes);
+      continue;
+    }
     if (t.stored == element_type::f32) {
       out.write(t.data, n * 4);
       continue;
