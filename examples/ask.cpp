@@ -197,7 +197,7 @@ int answer(answer_arguments const& a) {
   policy_choice const choice = choose_policy(saved.asked);
   session run(m.model, choice,
               {.capacity = static_cast<std::uint32_t>(choice.needed(saved.first_piece, positions + 1)),
-               .longest_piece = static_cast<std::uint32_t>(longest), .in_cache = saved.in_cache, .executor = a.shared.executor});
+               .longest_piece = std::max(saved.first_piece, static_cast<std::uint32_t>(longest)), .in_cache = saved.in_cache, .executor = a.shared.executor});
 
   long long done = 0;
   progress shown("questions", static_cast<long long>(questions.size()), a.as_json);

@@ -97,6 +97,28 @@ TEST_CASE("ranks are part of an image") {
   });
 }
 
+TEST_CASE("a cache that was planned for shorter prompts refuses heads that won more than it can hold") {
+  kvsift::cache_shape const shape{1, 3, 1, 8, 1};
+  kvsift::any_policy const policy = kvsift::to_any(kvsift::ada_snapkv(8, 2, 3, kvsift::pooling::max, 0.0));
+  u32 refused = 0;
+  support::for_each_seed(10, [&](std::uint64_t seed) {
+    support::marked_vectors const data{seed, shape};
+    std::vector<float> out;
+    auto const cache = laws::make_engine(shape, policy, {.max_piece = 30, .promised = 4});
+    laws::feed({}, *cache, data, 0, 30, out);
+    kvsift::cache_image const image = cache->image();
+    bool const even = std::all_of(image.states.begin(), image.states.end(), [](kvsift::row_state const& s) { return s.limit <= 8; });
+    auto const other = laws::make_engine(shape, policy, {.max_piece = 3, .promised = 4});
+    if (even) {
+      CHECK_NOTHROW(other->restore(image));
+    } else {
+      CHECK_THROWS_AS(other->restore(image), kvsift::bad_argument);
+      ++refused;
+    }
+  });
+  CHECK(refused > 0);
+}
+
 TEST_CASE("a damaged image is refused and changes nothing, or is a cache that can go on") {
   u32 refused = 0, taken = 0;
   support::for_each_seed(300, [&](std::uint64_t seed) {

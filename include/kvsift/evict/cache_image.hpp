@@ -118,6 +118,8 @@ void check_image(Cache const& cache, cache_image const& image) {
     given = r % s.kv_heads == 0 ? state.limit : given + state.limit;
     require(measured ? given <= std::uint64_t{planned} * s.kv_heads : state.limit == planned, "limit of the image", state.limit,
             "the cache's policy has another; make it with the policy the image is of");
+    require(!measured || state.limit <= std::uint64_t{planned} + (plan.longest - plan.capacity), "limit of the image", state.limit,
+            "a head won more than the cache is planned for; give max_piece the length of the prompt");
     std::uint64_t const room = measured ? std::uint64_t{state.limit} + beyond : plan.rooms[layer * s.kv_heads + r % s.kv_heads];
     require(state.held <= room, "slots held in the image", state.held, "the cache has fewer; plan for a larger capacity");
     // A head holds no more above its limit than the head by which the verbs see that a layer is full.
