@@ -43,21 +43,28 @@ void add_options(command_line& line, build_arguments& a) {
   line.add("--document", a.document, "Text file (UTF-8) that questions will be about").required();
   line.add("--max-length", a.max_length, "Tokens of the document that are read, BOS included, at most (all)");
   line.add("--cut", a.cut, "Where a longer document loses tokens: left, middle or right").shows_default();
-  line.add("--room", a.room, "Tokens that a question and its answer may take: decides whether the model has positions for them").shows_default();
+  line.add("--room", a.room,
+           "Tokens that a question and its answer may take: decides whether the model has positions for them")
+      .shows_default();
   line.add("--cache", a.cache, "File to write (.safetensors)").required();
   line.add("--json", a.as_json, "Print one JSON object in place of the summary");
-  line.example("ask build --document story.txt --policy roco --budget 50% --cache story.safetensors\n"
-                "P% is of the document's tokens.");
+  line.example(
+      "ask build --document story.txt --policy roco --budget 50% --cache story.safetensors\n"
+      "P% is of the document's tokens.");
 }
 
 // The document without the tokens that are too many; BOS stays.
 tokens_type cut_document(tokens_type tokens, std::uint64_t most, std::string const& cut) {
-  if (cut != "left" && cut != "middle" && cut != "right") throw usage_error("--cut is '" + cut + "'; give left, middle or right");
+  if (cut != "left" && cut != "middle" && cut != "right")
+    throw usage_error("--cut is '" + cut + "'; give left, middle or right");
   if (most == 0 || tokens.size() <= most) return tokens;
-  if (most < 2) throw usage_error("--max-length is " + std::to_string(most) + "; give at least 2 tokens, BOS and one of the document");
+  if (most < 2)
+    throw usage_error("--max-length is " + std::to_string(most) +
+                      "; give at least 2 tokens, BOS and one of the document");
   std::size_t const goes = tokens.size() - static_cast<std::size_t>(most), stay = static_cast<std::size_t>(most) - 1;
   std::size_t const begin = cut == "left" ? 1 : cut == "right" ? 1 + stay : 1 + (stay + 1) / 2;
-  tokens.erase(tokens.begin() + static_cast<std::ptrdiff_t>(begin), tokens.begin() + static_cast<std::ptrdiff_t>(begin + goes));
+  tokens.erase(tokens.begin() + static_cast<std::ptrdiff_t>(begin),
+               tokens.begin() + static_cast<std::ptrdiff_t>(begin + goes));
   return tokens;
 }
 
@@ -71,15 +78,25 @@ int build(build_arguments const& a) {
   policy_choice const choice = choose_one(a.shared, n, n);
   position_plan const plan = plan_positions(a.shared, choice, m.config(), n + a.room, n);
   session run(m.model, choice,
-              {.capacity = static_cast<std::uint32_t>(choice.needed(plan.first_piece, n)), .longest_piece = plan.first_piece,
-               .in_cache = plan.in_cache, .executor = a.shared.executor});
+              {.capacity = static_cast<std::uint32_t>(choice.needed(plan.first_piece, n)),
+               .longest_piece = plan.first_piece,
+               .in_cache = plan.in_cache,
+               .executor = a.shared.executor});
   auto const begin = std::chrono::steady_clock::now();
   feed_prompt(run, document, plan);
   double const seconds = seconds_since(begin);
 
   saved_cache saved;
   saved.state = run.save();
-  saved.asked = {a.shared.policies.empty() ? "full" : a.shared.policies[0], a.shared.sets, "", a.shared.pin, a.shared.seed, n, a.shared.bound, n, ""};
+  saved.asked = {a.shared.policies.empty() ? "full" : a.shared.policies[0],
+                 a.shared.sets,
+                 "",
+                 a.shared.pin,
+                 a.shared.seed,
+                 n,
+                 a.shared.bound,
+                 n,
+                 ""};
   if (!a.shared.budgets.empty()) saved.asked.budget = std::to_string(slots_of(a.shared.budgets[0], n));
   if (!kvsift::is_policy_name(saved.asked.policy)) saved.asked.text = load_policy_object(saved.asked.policy).dump();
   saved.policy_name = choice.name;
@@ -110,9 +127,10 @@ int build(build_arguments const& a) {
   }
   std::fprintf(stderr, "%s: %zu tokens", saved.document.c_str(), whole.size());
   if (n < whole.size()) std::fprintf(stderr, ", of which %zu were read (--cut %s)", document.size(), a.cut.c_str());
-  std::fprintf(stderr, ", in %.1f s\nkept: %s slots per KV head of %zu, by %s\nwritten: %s, %s (a full cache: %s)\n", seconds,
-               fixed(static_cast<double>(slots) / static_cast<double>(heads), 1).c_str(), document.size(), choice.name.c_str(), a.cache.c_str(),
-               human_bytes(static_cast<double>(bytes)).c_str(), human_bytes(static_cast<double>(full)).c_str());
+  std::fprintf(stderr, ", in %.1f s\nkept: %s slots per KV head of %zu, by %s\nwritten: %s, %s (a full cache: %s)\n",
+               seconds, fixed(static_cast<double>(slots) / static_cast<double>(heads), 1).c_str(), document.size(),
+               choice.name.c_str(), a.cache.c_str(), human_bytes(static_cast<double>(bytes)).c_str(),
+               human_bytes(static_cast<double>(full)).c_str());
   return 0;
 }
 
@@ -128,16 +146,19 @@ struct answer_arguments {
 void add_options(command_line& line, answer_arguments& a) {
   line.help_column(26);
   line.add("cache", a.cache, "File that `ask build` wrote").required();
-  line.add("--question", a.question, "A question, or a .jsonl file of them: {\"question\": ..., \"id\": ...} a line").required();
+  line.add("--question", a.question, "A question, or a .jsonl file of them: {\"question\": ..., \"id\": ...} a line")
+      .required();
   line.add("--new-tokens", a.new_tokens, "Tokens of an answer, at most").shows_default();
-  line.add("--make-room", a.make_room, "Evict for question and answer before the question is read, as StreamingLLM does; else as in decode");
+  line.add("--make-room", a.make_room,
+           "Evict for question and answer before the question is read, as StreamingLLM does; else as in decode");
   line.add("--model", a.shared.model, "The model that the cache is of (the shipped checkpoint)");
   line.add("--tokenizer", a.shared.tokenizer, "'bytes' or a llama2.c tokenizer.bin (the model's own)");
   line.add("--policy", a.shared.policies, "Refuse the cache unless it was built with this policy");
   line.add("--executor", a.shared.executor, "serial, parallel or parallel:N threads").shows_default();
   line.add("--json", a.as_json, "Print one JSON object a question");
-  line.example("ask answer story.safetensors --question \"Who found the ball? The ball was found by\"\n"
-                "Answers are greedy, and every question is asked of the cache as it was built.");
+  line.example(
+      "ask answer story.safetensors --question \"Who found the ball? The ball was found by\"\n"
+      "Answers are greedy, and every question is asked of the cache as it was built.");
 }
 
 struct question {
@@ -159,9 +180,11 @@ std::vector<question> read_questions(answer_arguments const& a, reference_model:
       if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
       std::string const where = a.question + " line " + std::to_string(number);
       reference_model::json const row = reference_model::parse_object(where, line);
-      if (!row.contains("question") || !row["question"].is_string()) throw reference_model::bad_file(where, "has no string 'question'; give one");
+      if (!row.contains("question") || !row["question"].is_string())
+        throw reference_model::bad_file(where, "has no string 'question'; give one");
       json_value id = std::uint64_t{number};
-      if (row.contains("id")) id = row["id"].is_string() ? json_value(row["id"].get<std::string>()) : json_value(row["id"].dump());
+      if (row.contains("id"))
+        id = row["id"].is_string() ? json_value(row["id"].get<std::string>()) : json_value(row["id"].dump());
       all.push_back({id, require_text(row["question"].get<std::string>(), where), {}});
     }
     if (all.empty()) throw usage_error("--question '" + a.question + "' holds no question; give a line for each");
@@ -176,28 +199,35 @@ int answer(answer_arguments const& a) {
   saved_cache const saved = read_cache(a.cache);
   if (a.shared.policies.size() > 1) throw usage_error("--policy is given twice; give one");
   if (!a.shared.policies.empty()) {
-    std::string const wanted = kvsift::is_policy_name(a.shared.policies[0]) ? kvsift::find_policy(a.shared.policies[0]).name
-                                                                              : std::filesystem::path(a.shared.policies[0]).stem().string();
+    std::string const wanted = kvsift::is_policy_name(a.shared.policies[0])
+                                   ? kvsift::find_policy(a.shared.policies[0]).name
+                                   : std::filesystem::path(a.shared.policies[0]).stem().string();
     if (wanted != saved.policy_name)
-      throw usage_error("--policy is " + wanted + "; '" + a.cache + "' was built with " + saved.policy_name + ", build another or leave --policy out");
+      throw usage_error("--policy is " + wanted + "; '" + a.cache + "' was built with " + saved.policy_name +
+                        ", build another or leave --policy out");
   }
   loaded_model const m = load(a.shared);
   if (fingerprint(m.model) != saved.model)
     throw usage_error("--model: '" + a.cache + "' was built by another model; give that one, or build the cache again");
   if (fingerprint(*m.text) != saved.tokenizer)
-    throw usage_error("--tokenizer: '" + a.cache + "' was built with another tokenizer; give that one, or build the cache again");
+    throw usage_error("--tokenizer: '" + a.cache +
+                      "' was built with another tokenizer; give that one, or build the cache again");
 
   std::vector<question> const questions = read_questions(a, *m.text);
   std::uint64_t longest = 0;
   for (question const& q : questions) longest = std::max<std::uint64_t>(longest, q.tokens.size());
   std::uint64_t const positions = saved.state.seen + longest + a.new_tokens - 1;
   if (!saved.in_cache && positions > m.config().max_positions)
-    throw usage_error("--new-tokens is " + std::to_string(a.new_tokens) + "; document, question and answer would have " + std::to_string(positions) +
-                      " positions, the model has " + std::to_string(m.config().max_positions) + ": give fewer, or build with --positions in_cache");
+    throw usage_error("--new-tokens is " + std::to_string(a.new_tokens) +
+                      "; document, question and answer would have " + std::to_string(positions) +
+                      " positions, the model has " + std::to_string(m.config().max_positions) +
+                      ": give fewer, or build with --positions in_cache");
   policy_choice const choice = choose_policy(saved.asked);
   session run(m.model, choice,
               {.capacity = static_cast<std::uint32_t>(choice.needed(saved.first_piece, positions + 1)),
-               .longest_piece = std::max(saved.first_piece, static_cast<std::uint32_t>(longest)), .in_cache = saved.in_cache, .executor = a.shared.executor});
+               .longest_piece = std::max(saved.first_piece, static_cast<std::uint32_t>(longest)),
+               .in_cache = saved.in_cache,
+               .executor = a.shared.executor});
 
   long long done = 0;
   progress shown("questions", static_cast<long long>(questions.size()), a.as_json);
@@ -224,7 +254,12 @@ int answer(answer_arguments const& a) {
       before = next;
     }
     if (a.as_json)
-      print_now(json_line({{"id", q.id}, {"question", q.text}, {"answer", text}, {"tokens", tokens}, {"held", run.held(0, 0).size()}, {"seconds", seconds_since(begin)}}));
+      print_now(json_line({{"id", q.id},
+                           {"question", q.text},
+                           {"answer", text},
+                           {"tokens", tokens},
+                           {"held", run.held(0, 0).size()},
+                           {"seconds", seconds_since(begin)}}));
     else
       print_now("\n");
     shown.at(++done);
@@ -250,15 +285,22 @@ int command(char const* name, char const* description, int argc, char** argv, Bo
 int main(int argc, char** argv) {
   return run_main("ask", [&] {
     std::string const what = argc > 1 ? argv[1] : "";
-    if (what == "build") return command<build_arguments>("ask build", "Reads a document once and keeps the cache that it leaves.", argc, argv, build);
-    if (what == "answer") return command<answer_arguments>("ask answer", "Answers questions from a cache that was built.", argc, argv, answer);
+    if (what == "build")
+      return command<build_arguments>("ask build", "Reads a document once and keeps the cache that it leaves.", argc,
+                                      argv, build);
+    if (what == "answer")
+      return command<answer_arguments>("ask answer", "Answers questions from a cache that was built.", argc, argv,
+                                       answer);
     if (what == "--help" || what == "-h") {
-      print_now("Questions about a document that is read once.\n\n  ask build   reads a document and keeps the cache that it leaves\n"
-                "  ask answer  answers questions from there\n\nEach has its own --help. Example:\n"
-                "  ask build --document story.txt --policy roco --budget 50% --cache story.safetensors\n"
-                "  ask answer story.safetensors --question \"Who found the ball? The ball was found by\"\n");
+      print_now(
+          "Questions about a document that is read once.\n\n  ask build   reads a document and keeps the cache that it "
+          "leaves\n"
+          "  ask answer  answers questions from there\n\nEach has its own --help. Example:\n"
+          "  ask build --document story.txt --policy roco --budget 50% --cache story.safetensors\n"
+          "  ask answer story.safetensors --question \"Who found the ball? The ball was found by\"\n");
       return 0;
     }
-    throw usage_error(what.empty() ? "say build or answer; see --help" : "'" + what + "' is neither build nor answer; see --help");
+    throw usage_error(what.empty() ? "say build or answer; see --help"
+                                   : "'" + what + "' is neither build nor answer; see --help");
   });
 }

@@ -11,8 +11,8 @@
 #include <common/output_file.hpp>
 #include <common/policy_choice.hpp>
 #include <common/table.hpp>
-#include <reference_model/io/json_text.hpp>
 #include <reference_model/io/file_source.hpp>
+#include <reference_model/io/json_text.hpp>
 
 namespace {
 
@@ -115,7 +115,8 @@ std::vector<std::string> other_names(kvsift::catalogue_entry const& entry) {
 // Recorded cases of a policy in the cases.json of traces.
 std::size_t cases_of(reference_model::json const& cases, std::string const& policy) {
   std::size_t n = 0;
-  for (auto const& one : cases) n += one.at("policy").value("policy", "") == policy && !one.contains("status") ? 1u : 0u;
+  for (auto const& one : cases)
+    n += one.at("policy").value("policy", "") == policy && !one.contains("status") ? 1u : 0u;
   return n;
 }
 
@@ -131,12 +132,17 @@ std::string code(std::string const& text) { return text.empty() ? "" : "`" + tex
 std::string as_page(std::vector<parts> const& all, reference_model::json const& cases) {
   std::string page =
       "# Catalogue of policies\n\n"
-      "Written by `catalogue --markdown`; a test holds it to the code. Bytes are those of a slot of one KV head, beside K, V and the position (4), for a budget of\n"
-      "1,024 slots and the defaults that a bare name has. *Step* is what a decode step reads and writes of them for each slot held: columns fed by attention are read\n"
-      "and written in the pass over K and V, then the decision reads its own. A column is born with its token, fed until that goes, and moves with it; nothing is ever\n"
-      "reset. Policies act on any layout (rows, pages) and any position rule (`original`, `in_cache`). Terms: [vocabulary](vocabulary.md); formulas and costs in full:\n"
+      "Written by `catalogue --markdown`; a test holds it to the code. Bytes are those of a slot of one KV head, "
+      "beside K, V and the position (4), for a budget of\n"
+      "1,024 slots and the defaults that a bare name has. *Step* is what a decode step reads and writes of them for "
+      "each slot held: columns fed by attention are read\n"
+      "and written in the pass over K and V, then the decision reads its own. A column is born with its token, fed "
+      "until that goes, and moves with it; nothing is ever\n"
+      "reset. Policies act on any layout (rows, pages) and any position rule (`original`, `in_cache`). Terms: "
+      "[vocabulary](vocabulary.md); formulas and costs in full:\n"
       "[quick reference](quick_reference.md).\n\n"
-      "| policy | goes first | score (the lowest goes) | of which slots | asked at | columns, bytes | step, bytes | recorded cases | source |\n"
+      "| policy | goes first | score (the lowest goes) | of which slots | asked at | columns, bytes | step, bytes | "
+      "recorded cases | source |\n"
       "| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n";
   for (parts const& p : all) {
     std::string also;
@@ -145,17 +151,22 @@ std::string as_page(std::vector<parts> const& all, reference_model::json const& 
     std::string score = p.entry->score;
     for (std::size_t at = 0; (at = score.find('|', at)) != std::string::npos; at += 2) score.replace(at, 1, "\\|");
     std::size_t const recorded = cases_of(cases, p.entry->name);
-    page += "| " + code(p.entry->name) + also + " | " + p.entry->goes + " | " + score + " | " + p.scope + " | " + p.asked + " | " + p.columns +
-            " | " + step_bytes(p) + " | " + (recorded == 0 ? "laws and oracle" : std::to_string(recorded)) + " | " + p.entry->source + " |\n";
+    page += "| " + code(p.entry->name) + also + " | " + p.entry->goes + " | " + score + " | " + p.scope + " | " +
+            p.asked + " | " + p.columns + " | " + step_bytes(p) + " | " +
+            (recorded == 0 ? "laws and oracle" : std::to_string(recorded)) + " | " + p.entry->source + " |\n";
   }
-  page += "\n## Fields\n\n`f` is required in a policy file, `f=v` has that default, `f?` may be left out. A bare name takes the defaults of the original for its budget.\n\n"
-          "| policy | fields |\n| --- | --- |\n";
+  page +=
+      "\n## Fields\n\n`f` is required in a policy file, `f=v` has that default, `f?` may be left out. A bare name "
+      "takes the defaults of the original for its budget.\n\n"
+      "| policy | fields |\n| --- | --- |\n";
   for (parts const& p : all) page += "| " + code(p.entry->name) + " | " + code(fields_of(*p.entry)) + " |\n";
   page += "\n## Names of the originals\n\n| name | is | with |\n| --- | --- | --- |\n";
   for (parts const& p : all)
     if (*p.entry->alias != '\0') page += "| " + code(p.entry->alias) + " | " + code(p.entry->name) + " | |\n";
-  for (kvsift::catalogue_alias const& a : kvsift::aliases) page += "| " + code(a.name) + " | " + code(a.policy) + " | " + code(a.fields) + " |\n";
-  for (kvsift::ambiguous_name const& a : kvsift::ambiguous_names) page += "| " + code(a.name) + " | refused: it means two things | " + a.meant + " |\n";
+  for (kvsift::catalogue_alias const& a : kvsift::aliases)
+    page += "| " + code(a.name) + " | " + code(a.policy) + " | " + code(a.fields) + " |\n";
+  for (kvsift::ambiguous_name const& a : kvsift::ambiguous_names)
+    page += "| " + code(a.name) + " | refused: it means two things | " + a.meant + " |\n";
   page += "\n## Where an original does otherwise\n\n";
   for (parts const& p : all)
     if (*p.entry->note != '\0') page += "- " + code(p.entry->name) + ": " + p.entry->note + "\n";
@@ -185,7 +196,8 @@ std::string as_json(std::vector<parts> const& all) {
 std::string as_text(parts const& p) {
   std::string text = std::string(p.entry->name) + "\n";
   auto const line = [&](char const* what, std::string const& value) {
-    if (!value.empty()) text += "  " + std::string(what) + std::string(14 - std::string_view(what).size(), ' ') + value + "\n";
+    if (!value.empty())
+      text += "  " + std::string(what) + std::string(14 - std::string_view(what).size(), ' ') + value + "\n";
   };
   line("also", joined(other_names(*p.entry)));
   line("goes first", p.entry->goes);
@@ -207,8 +219,10 @@ int list(arguments const& a) {
     for (kvsift::catalogue_entry const& entry : kvsift::catalogue) all.push_back(parts_of(entry));
   if (a.markdown) {
     reference_model::json const cases =
-        a.cases.empty() ? reference_model::json::array() : reference_model::json::parse(reference_model::read_text(a.cases, 1u << 24), nullptr, false);
-    if (!cases.is_array()) throw usage_error("--cases '" + a.cases + "' is no list of cases; give the cases.json of recorded traces");
+        a.cases.empty() ? reference_model::json::array()
+                        : reference_model::json::parse(reference_model::read_text(a.cases, 1u << 24), nullptr, false);
+    if (!cases.is_array())
+      throw usage_error("--cases '" + a.cases + "' is no list of cases; give the cases.json of recorded traces");
     print_now(as_page(all, cases));
   } else if (a.as_json) {
     print_now(as_json(all));

@@ -39,7 +39,8 @@ struct arguments {
 void add_options(command_line& line, arguments& a) {
   add_shared_options(line, a.shared, true);
   add_prompt_options(line, a.shared);
-  line.add("--tasks", a.tasks, "passkey, perplexity or both (passkey, and perplexity if there is a --text)").separated_by_commas();
+  line.add("--tasks", a.tasks, "passkey, perplexity or both (passkey, and perplexity if there is a --text)")
+      .separated_by_commas();
   line.add("--text", a.text, "perplexity: text file (UTF-8)");
   line.add("--tokens", a.tokens, "perplexity: of the text the first N tokens, BOS included; 0 for all").shows_default();
   line.add("--window", a.window, "perplexity: tokens of a window (the model's positions)");
@@ -49,10 +50,13 @@ void add_options(command_line& line, arguments& a) {
   line.add("--depths", a.depths, "passkey: places of the key in the prompt").shows_default();
   line.add("--jobs", a.jobs, "Runs at once (as many as the machine has threads); they share it, which tokens/s shows");
   line.add("--json", a.as_json, "Print one JSON object a run, in place of the table");
-  line.example("lab --text stories.txt --out results\n"
-               "Every policy there is at 12, 25 and 50 %. --out keeps lab.jsonl, a line a run: started again, lab goes on where\n"
-               "it stopped. It writes lab.csv and lab.svg as well. P% is of --length, and of the window. Policies that only cut\n"
-               "prompts have no perplexity: a window is fed token by token.");
+  line.example(
+      "lab --text stories.txt --out results\n"
+      "Every policy there is at 12, 25 and 50 %. --out keeps lab.jsonl, a line a run: started again, lab goes on "
+      "where\n"
+      "it stopped. It writes lab.csv and lab.svg as well. P% is of --length, and of the window. Policies that only "
+      "cut\n"
+      "prompts have no perplexity: a window is fed token by token.");
 }
 
 // One policy at one budget over one task.
@@ -87,13 +91,14 @@ std::string key_of(arguments const& a, run const& r) {
                         {"with", task}})
         .text();
   };
-  if (r.task == "passkey") return common(json_object({{"length", a.length}, {"prompts", a.prompts}, {"depths", a.depths}}));
+  if (r.task == "passkey")
+    return common(json_object({{"length", a.length}, {"prompts", a.prompts}, {"depths", a.depths}}));
   return common(json_object({{"text", a.text}, {"tokens", a.tokens}, {"window", a.window}, {"from", a.from}}));
 }
 
-
 // Runs one, and returns its result as JSON.
-std::string result_of(loaded_model const& m, arguments const& a, tasks const& t, run const& r, std::atomic<long long>& done) {
+std::string result_of(loaded_model const& m, arguments const& a, tasks const& t, run const& r,
+                      std::atomic<long long>& done) {
   if (r.task == "passkey") {
     passkey_answers const found = find_passkeys(m, r.choice, r.plan, *t.passkeys, a.shared.executor, [&] { ++done; });
     std::vector<double> by_depth;
@@ -154,7 +159,8 @@ void run_all(loaded_model const& m, arguments const& a, tasks const& t, std::vec
       }
     }
   };
-  std::size_t const wanted = a.jobs != 0 ? static_cast<std::size_t>(a.jobs) : std::max(1u, std::thread::hardware_concurrency());
+  std::size_t const wanted =
+      a.jobs != 0 ? static_cast<std::size_t>(a.jobs) : std::max(1u, std::thread::hardware_concurrency());
   std::vector<std::thread> threads;
   for (std::size_t i = 1; i < std::min(wanted, open.size()); ++i) threads.emplace_back(work);
   work();
@@ -174,30 +180,36 @@ struct line_of_results {
 std::vector<line_of_results> as_lines(std::vector<run> const& runs) {
   std::vector<line_of_results> lines;
   for (run const& r : runs) {
-    auto at = std::find_if(lines.begin(), lines.end(), [&](line_of_results const& l) { return l.policy == r.choice.name && l.budget == r.budget; });
+    auto at = std::find_if(lines.begin(), lines.end(),
+                           [&](line_of_results const& l) { return l.policy == r.choice.name && l.budget == r.budget; });
     if (at == lines.end()) at = lines.insert(at, {r.choice.name, r.budget});
     (r.task == "passkey" ? at->passkey : at->perplexity) = &r;
   }
   return lines;
 }
 
-double number(run const* r, char const* field) { return r == nullptr ? std::numeric_limits<double>::quiet_NaN() : result_log::number(r->result, field); }
+double number(run const* r, char const* field) {
+  return r == nullptr ? std::numeric_limits<double>::quiet_NaN() : result_log::number(r->result, field);
+}
 double rate(run const* r) { return number(r, "tokens") / number(r, "seconds"); }
 
 table as_table(std::vector<line_of_results> const& lines) {
-  table t({"policy", "budget", "slots", "pass keys", "perplexity", "cache KiB", "of it bookkeeping", "prompt tokens/s", "decode tokens/s"});
+  table t({"policy", "budget", "slots", "pass keys", "perplexity", "cache KiB", "of it bookkeeping", "prompt tokens/s",
+           "decode tokens/s"});
   for (line_of_results const& l : lines) {
     run const& r = l.any();
     t.add({l.policy, l.budget.empty() ? "-" : l.budget, r.choice.bounded() ? std::to_string(r.choice.slots()) : "-",
-           l.passkey == nullptr ? "-" : fixed(100 * number(l.passkey, "score"), 1) + " %", fixed(number(l.perplexity, "score"), 4),
-           fixed(number(&r, "cache_bytes") / 1024, 1), fixed(100 * number(&r, "bookkeeping_bytes") / number(&r, "cache_bytes"), 1) + " %",
+           l.passkey == nullptr ? "-" : fixed(100 * number(l.passkey, "score"), 1) + " %",
+           fixed(number(l.perplexity, "score"), 4), fixed(number(&r, "cache_bytes") / 1024, 1),
+           fixed(100 * number(&r, "bookkeeping_bytes") / number(&r, "cache_bytes"), 1) + " %",
            fixed(rate(l.passkey), 0), fixed(rate(l.perplexity), 0)});
   }
   return t;
 }
 
 // A row a policy, best first: by pass keys found, then by perplexity, each over all budgets.
-std::string as_picture(arguments const& a, std::vector<line_of_results> const& lines, std::vector<std::string> const& budgets) {
+std::string as_picture(arguments const& a, std::vector<line_of_results> const& lines,
+                       std::vector<std::string> const& budgets) {
   double const none = std::numeric_limits<double>::quiet_NaN();
   struct row {
     std::string name;
@@ -217,7 +229,8 @@ std::string as_picture(arguments const& a, std::vector<line_of_results> const& l
     }
     auto at = std::find_if(rows.begin(), rows.end(), [&](row const& r) { return r.name == l.policy; });
     if (at == rows.end())
-      at = rows.insert(at, {l.policy, std::vector(budgets.size(), none), std::vector(budgets.size(), none), none, none});
+      at =
+          rows.insert(at, {l.policy, std::vector(budgets.size(), none), std::vector(budgets.size(), none), none, none});
     auto const s = static_cast<std::size_t>(std::find(budgets.begin(), budgets.end(), l.budget) - budgets.begin());
     at->found[s] = 100 * number(l.passkey, "score");
     at->perplexity[s] = number(l.perplexity, "score");
@@ -245,9 +258,10 @@ std::string as_picture(arguments const& a, std::vector<line_of_results> const& l
   }
   for (std::string const& b : budgets) chart.series.push_back("budget " + b);
   bool const both = lines.front().passkey != nullptr && lines.front().perplexity != nullptr;
-  chart.title = lines.front().passkey == nullptr ? "Perplexity by policy and budget"
-                                                 : "Pass keys in prompts of " + std::to_string(a.length) + " tokens" +
-                                                       (both ? ", and perplexity, by policy and budget" : ", by policy and budget");
+  chart.title = lines.front().passkey == nullptr
+                    ? "Perplexity by policy and budget"
+                    : "Pass keys in prompts of " + std::to_string(a.length) + " tokens" +
+                          (both ? ", and perplexity, by policy and budget" : ", by policy and budget");
   if (lines.front().passkey != nullptr) chart.measures.push_back(found);
   if (lines.front().perplexity != nullptr) chart.measures.push_back(text);
   chart.texts = {bytes, speed};
@@ -263,9 +277,11 @@ std::vector<std::string> names_of_all() {
 int lab(arguments a) {
   if (a.shared.policies.empty()) a.shared.policies = names_of_all();
   if (a.shared.budgets.empty()) a.shared.budgets = {"12%", "25%", "50%"};
-  if (a.tasks.empty()) a.tasks = a.text.empty() ? std::vector<std::string>{"passkey"} : std::vector<std::string>{"passkey", "perplexity"};
+  if (a.tasks.empty())
+    a.tasks = a.text.empty() ? std::vector<std::string>{"passkey"} : std::vector<std::string>{"passkey", "perplexity"};
   for (std::string const& task : a.tasks) {
-    if (task != "passkey" && task != "perplexity") throw usage_error("--tasks is '" + task + "'; give passkey, perplexity or both");
+    if (task != "passkey" && task != "perplexity")
+      throw usage_error("--tasks is '" + task + "'; give passkey, perplexity or both");
     if (task == "perplexity" && a.text.empty()) throw usage_error("--tasks is perplexity; give its --text");
   }
   threads_of(a.shared.executor);
@@ -276,8 +292,10 @@ int lab(arguments a) {
   std::vector<run> runs;
   for (std::string const& task : a.tasks) {
     bool const passkey = task == "passkey";
-    if (passkey) t.passkeys = draw_passkeys(m, a.shared.seed, a.prompts, a.depths, a.length);
-    else t.text = cut_into_windows(m, words, a.tokens, a.window, a.from);
+    if (passkey)
+      t.passkeys = draw_passkeys(m, a.shared.seed, a.prompts, a.depths, a.length);
+    else
+      t.text = cut_into_windows(m, words, a.tokens, a.window, a.from);
     std::uint64_t const base = passkey ? a.length : t.text->longest;
     for (std::string const& budget : a.shared.budgets) {
       shared_options one = a.shared;
@@ -285,7 +303,8 @@ int lab(arguments a) {
       for (policy_choice& choice : choose_all(one, base, passkey ? t.passkeys->longest : 1)) {
         if (!passkey && choice.bounded() && choice.made.grows()) continue;  // it cuts prompts, and a window has none
         run r{task, choice.bounded() ? budget : "", {}, {}, {}, {}};
-        r.plan = passkey ? plan_passkeys(one, choice, m, *t.passkeys) : plan_positions(one, choice, m.config(), t.text->longest - 1, 1);
+        r.plan = passkey ? plan_passkeys(one, choice, m, *t.passkeys)
+                         : plan_positions(one, choice, m.config(), t.text->longest - 1, 1);
         r.choice = std::move(choice);
         r.key = key_of(a, r);
         bool const there = std::any_of(runs.begin(), runs.end(), [&](run const& other) { return other.key == r.key; });

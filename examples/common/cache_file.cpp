@@ -21,7 +21,8 @@ using reference_model::json;
 constexpr char const* format_version = "1";
 
 std::string library_version() {
-  return std::to_string(KVSIFT_VERSION_MAJOR) + "." + std::to_string(KVSIFT_VERSION_MINOR) + "." + std::to_string(KVSIFT_VERSION_PATCH);
+  return std::to_string(KVSIFT_VERSION_MAJOR) + "." + std::to_string(KVSIFT_VERSION_MINOR) + "." +
+         std::to_string(KVSIFT_VERSION_PATCH);
 }
 
 // FNV-1a over words of eight bytes: a word a multiplication.
@@ -60,15 +61,18 @@ std::string hex(std::uint64_t value) {
   return text;
 }
 
-char const* format_of(std::string const& storage) { return storage == "fp32" ? "F32" : storage == "fp16" ? "F16" : "BF16"; }
+char const* format_of(std::string const& storage) {
+  return storage == "fp32" ? "F32" : storage == "fp16" ? "F16" : "BF16";
+}
 
 // Everything of the image and of what stands beside it, in a fixed order.
 std::uint64_t checksum(saved_cache const& c, std::string const& policy) {
   kvsift::cache_image const& i = c.state.cache;
   digest d;
-  for (std::uint64_t const n : {std::uint64_t{i.shape.layers}, std::uint64_t{i.shape.kv_heads}, std::uint64_t{i.shape.group},
-                                std::uint64_t{i.shape.head_dim}, std::uint64_t{i.shape.sequences}, std::uint64_t{i.vector_bytes},
-                                std::uint64_t{c.state.seen}, std::uint64_t{c.first_piece}, std::uint64_t{c.in_cache}, c.model, c.tokenizer})
+  for (std::uint64_t const n :
+       {std::uint64_t{i.shape.layers}, std::uint64_t{i.shape.kv_heads}, std::uint64_t{i.shape.group},
+        std::uint64_t{i.shape.head_dim}, std::uint64_t{i.shape.sequences}, std::uint64_t{i.vector_bytes},
+        std::uint64_t{c.state.seen}, std::uint64_t{c.first_piece}, std::uint64_t{c.in_cache}, c.model, c.tokenizer})
     d.add_word(n);
   for (std::string const& text : {policy, c.policy_name, c.storage, c.document}) d.add(text);
   d.add_all(i.states);
@@ -86,7 +90,7 @@ std::uint64_t checksum(saved_cache const& c, std::string const& policy) {
 }
 
 std::string policy_text(policy_request const& p) {
-  return json{{"policy", p.policy}, {"sets", p.sets}, {"budget", p.budget}, {"pin", p.pin},       {"seed", p.seed},
+  return json{{"policy", p.policy}, {"sets", p.sets},   {"budget", p.budget}, {"pin", p.pin},  {"seed", p.seed},
               {"base", p.base},     {"bound", p.bound}, {"prompt", p.prompt}, {"text", p.text}}
       .dump();
 }
@@ -98,24 +102,31 @@ saved_cache read(reference_model::file_source source) {
   auto const text = [&](char const* field) -> std::string const& {
     auto const at = stated.find(field);
     if (at == stated.end())
-      throw bad_file(name, std::string(field) == "kvsift_cache" ? "is no cache; give a file that `ask build` wrote"
-                                                                : "has no '" + std::string(field) + "'; build the cache again");
+      throw bad_file(name, std::string(field) == "kvsift_cache"
+                               ? "is no cache; give a file that `ask build` wrote"
+                               : "has no '" + std::string(field) + "'; build the cache again");
     return at->second;
   };
   if (text("kvsift_cache") != format_version)
-    throw bad_file(name, "is a cache of format " + text("kvsift_cache") + "; this program reads format " + format_version + ", build it again");
+    throw bad_file(name, "is a cache of format " + text("kvsift_cache") + "; this program reads format " +
+                             format_version + ", build it again");
   if (text("library") != library_version())
-    throw bad_file(name, "was built by kvsift " + text("library") + "; this is " + library_version() + ", build it again");
+    throw bad_file(name,
+                   "was built by kvsift " + text("library") + "; this is " + library_version() + ", build it again");
   auto const number = [&](char const* field, int base = 10) {
     std::string const& digits = text(field);
     char* end = nullptr;
     std::uint64_t const value = std::strtoull(digits.c_str(), &end, base);
-    if (digits.empty() || *end != '\0') throw bad_file(name, "'" + std::string(field) + "' is '" + digits + "', no number; the file is damaged, build it again");
+    if (digits.empty() || *end != '\0')
+      throw bad_file(
+          name, "'" + std::string(field) + "' is '" + digits + "', no number; the file is damaged, build it again");
     return value;
   };
   auto const small = [&](char const* field) {
     std::uint64_t const value = number(field);
-    if (value > 0x7fffffffu) throw bad_file(name, "'" + std::string(field) + "' is " + std::to_string(value) + "; the file is damaged, build it again");
+    if (value > 0x7fffffffu)
+      throw bad_file(
+          name, "'" + std::string(field) + "' is " + std::to_string(value) + "; the file is damaged, build it again");
     return static_cast<std::uint32_t>(value);
   };
 
@@ -132,9 +143,11 @@ saved_cache read(reference_model::file_source source) {
   c.state.seen = small("tokens");
   json const asked = reference_model::parse_object(name, text("policy"));
   try {
-    c.asked = {asked.at("policy").get<std::string>(), asked.at("sets").get<std::vector<std::string>>(), asked.at("budget").get<std::string>(),
-               asked.at("pin").get<std::string>(),    asked.at("seed").get<std::uint64_t>(),            asked.at("base").get<std::uint64_t>(),
-               asked.at("bound").get<std::string>(),  asked.at("prompt").get<std::uint64_t>(),          asked.at("text").get<std::string>()};
+    c.asked = {asked.at("policy").get<std::string>(), asked.at("sets").get<std::vector<std::string>>(),
+               asked.at("budget").get<std::string>(), asked.at("pin").get<std::string>(),
+               asked.at("seed").get<std::uint64_t>(), asked.at("base").get<std::uint64_t>(),
+               asked.at("bound").get<std::string>(),  asked.at("prompt").get<std::uint64_t>(),
+               asked.at("text").get<std::string>()};
   } catch (json::exception const&) {
     throw bad_file(name, "'policy' states no policy; the file is damaged, build it again");
   }
@@ -142,7 +155,10 @@ saved_cache read(reference_model::file_source source) {
   kvsift::cache_image& image = c.state.cache;
   image.shape = {small("layers"), small("kv_heads"), small("group"), small("head_dim"), 1};
   std::size_t slots = 0;
-  auto const refuse = [&](std::string const& tensor) { throw bad_file(name, "tensor '" + tensor + "' has another shape than the rest; the file is damaged, build it again"); };
+  auto const refuse = [&](std::string const& tensor) {
+    throw bad_file(name,
+                   "tensor '" + tensor + "' has another shape than the rest; the file is damaged, build it again");
+  };
   auto const words = [&](std::string const& tensor, std::size_t columns) {
     std::vector<std::uint64_t> shape;
     std::vector<std::byte> const bytes = file.read_bytes(tensor, "U32", shape);
@@ -152,8 +168,10 @@ saved_cache read(reference_model::file_source source) {
     return list;
   };
   std::vector<std::uint32_t> const states = words("states", 5), held = words("held", 2);
-  for (std::size_t r = 0; r < states.size(); r += 5) image.states.push_back({states[r], states[r + 1], states[r + 2], states[r + 3], states[r + 4]});
-  for (std::size_t l = 0; l < held.size(); l += 2) image.held.push_back(held[l]), image.least_held.push_back(held[l + 1]);
+  for (std::size_t r = 0; r < states.size(); r += 5)
+    image.states.push_back({states[r], states[r + 1], states[r + 2], states[r + 3], states[r + 4]});
+  for (std::size_t l = 0; l < held.size(); l += 2)
+    image.held.push_back(held[l]), image.least_held.push_back(held[l + 1]);
   image.positions = words("positions", 1);
   slots = image.positions.size();
   if (file.tensors().count("ranks") != 0) image.ranks = words("ranks", 1);
@@ -173,7 +191,8 @@ saved_cache read(reference_model::file_source source) {
     image.columns.push_back({column, static_cast<std::size_t>(shape[1]), std::move(data)});
     at = end + 1;
   }
-  if (hex(checksum(c, text("policy"))) != text("checksum")) throw bad_file(name, "does not match its checksum; the file is damaged, build it again");
+  if (hex(checksum(c, text("policy"))) != text("checksum"))
+    throw bad_file(name, "does not match its checksum; the file is damaged, build it again");
   return c;
 }
 
@@ -189,7 +208,9 @@ std::uint64_t fingerprint(reference_model::model const& m) {
   auto const add = [&](reference_model::floats const& x) { d.add(x.data(), x.size() * sizeof(float)); };
   add(m.embedding);
   for (reference_model::layer_weights const& l : m.layers)
-    for (reference_model::floats const* const x : {&l.attention_norm, &l.query, &l.key, &l.value, &l.output, &l.feed_norm, &l.gate, &l.up, &l.down}) add(*x);
+    for (reference_model::floats const* const x :
+         {&l.attention_norm, &l.query, &l.key, &l.value, &l.output, &l.feed_norm, &l.gate, &l.up, &l.down})
+      add(*x);
   add(m.final_norm);
   add(m.unembedding);
   return d.value();
@@ -207,10 +228,12 @@ std::uint64_t fingerprint(reference_model::tokenizer const& text) {
 void write_cache(std::string const& path, saved_cache const& c) {
   kvsift::cache_image const& image = c.state.cache;
   std::vector<std::uint32_t> states, held;
-  for (kvsift::row_state const& s : image.states) states.insert(states.end(), {s.held, s.next, s.observed_from, s.limit, s.fed_from});
+  for (kvsift::row_state const& s : image.states)
+    states.insert(states.end(), {s.held, s.next, s.observed_from, s.limit, s.fed_from});
   for (std::size_t l = 0; l < image.held.size(); ++l) held.insert(held.end(), {image.held[l], image.least_held[l]});
   std::vector<reference_model::tensor_to_write> tensors;
-  auto const add = [&](std::string name, std::uint64_t rows, std::uint64_t columns, void const* bytes, char const* format) {
+  auto const add = [&](std::string name, std::uint64_t rows, std::uint64_t columns, void const* bytes,
+                       char const* format) {
     reference_model::tensor_to_write t;
     t.name = std::move(name);
     t.shape = {rows, columns};
@@ -250,7 +273,11 @@ void write_cache(std::string const& path, saved_cache const& c) {
                                       {"checksum", hex(checksum(c, policy))}});
 }
 
-saved_cache read_cache(std::string const& path) { return read(reference_model::file_source(std::filesystem::path(path))); }
-saved_cache read_cache(std::string const& name, std::string bytes) { return read(reference_model::file_source(name, std::move(bytes))); }
+saved_cache read_cache(std::string const& path) {
+  return read(reference_model::file_source(std::filesystem::path(path)));
+}
+saved_cache read_cache(std::string const& name, std::string bytes) {
+  return read(reference_model::file_source(name, std::move(bytes)));
+}
 
 }  // namespace programs

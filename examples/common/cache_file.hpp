@@ -27,7 +27,8 @@ std::uint64_t fingerprint(reference_model::tokenizer const& text);
 // Writes the file (safetensors) whole or not at all. Throws bad_file.
 void write_cache(std::string const& path, saved_cache const& cache);
 
-// Throws bad_file for what is no cache, was written by another version, or is damaged. Whether it fits a session is restore's to say.
+// Throws bad_file for what is no cache, was written by another version, or is damaged. Whether it fits a session is
+// restore's to say.
 saved_cache read_cache(std::string const& path);
 saved_cache read_cache(std::string const& name, std::string bytes);  // of a file in memory
 

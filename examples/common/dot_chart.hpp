@@ -1,5 +1,6 @@
 #pragma once
-// A row a policy, a column a measure, a dot a budget: what many lines in one plot would hide. Numbers stand at the right.
+// A row a policy, a column a measure, a dot a budget: what many lines in one plot would hide. Numbers stand at the
+// right.
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
@@ -14,8 +15,8 @@
 namespace programs {
 
 struct dot_measure {
-  std::string title;                        // with its unit
-  std::vector<std::vector<double>> values{};  // [row][series]; NaN: no dot
+  std::string title;                                            // with its unit
+  std::vector<std::vector<double>> values{};                    // [row][series]; NaN: no dot
   double reference = std::numeric_limits<double>::quiet_NaN();  // a dashed line, of what is not held to a budget
   bool log = false;
   double low = std::numeric_limits<double>::quiet_NaN(), high = low;  // of the axis; from the values if not given
@@ -46,7 +47,9 @@ inline std::string draw(dot_chart const& chart) {
   page.text(20, 28, chart.title, {.size = 16, .colour = "#111111", .bold = true});
 
   auto const ink = [&](std::size_t s) {
-    return shade(chart.series.size() < 2 ? 1.0 : 0.32 + 0.68 * static_cast<double>(s) / static_cast<double>(chart.series.size() - 1));
+    return shade(chart.series.size() < 2
+                     ? 1.0
+                     : 0.32 + 0.68 * static_cast<double>(s) / static_cast<double>(chart.series.size() - 1));
   };
   double key = 24;
   for (std::size_t s = 0; s < chart.series.size(); ++s) {
@@ -61,7 +64,9 @@ inline std::string draw(dot_chart const& chart) {
 
   for (std::size_t r = 0; r < chart.rows.size(); ++r) {
     double const y = top + row_height * static_cast<double>(r);
-    if (r % 2 == 0) page.rectangle(12, y, texts_at + text_width * static_cast<double>(chart.texts.size()) - 12, row_height, "#f6f7f9");
+    if (r % 2 == 0)
+      page.rectangle(12, y, texts_at + text_width * static_cast<double>(chart.texts.size()) - 12, row_height,
+                     "#f6f7f9");
     page.text(left - 8, y + row_height / 2 + 4, chart.rows[r], {.anchor = "end"});
   }
   for (std::size_t m = 0; m < chart.measures.size(); ++m) {
@@ -86,7 +91,8 @@ inline std::string draw(dot_chart const& chart) {
       page.text(x, base + 18, tick_text(tick), {.anchor = "middle"});
       last = x + half;
     }
-    if (std::isfinite(one.reference)) page.line(axis.at(one.reference), top, axis.at(one.reference), base, "#777777", 1.5, "4 4");
+    if (std::isfinite(one.reference))
+      page.line(axis.at(one.reference), top, axis.at(one.reference), base, "#777777", 1.5, "4 4");
     for (std::size_t r = 0; r < one.values.size(); ++r) {
       double const y = top + row_height * (static_cast<double>(r) + 0.5);
       double from = std::numeric_limits<double>::infinity(), to = -from;
@@ -95,7 +101,8 @@ inline std::string draw(dot_chart const& chart) {
       if (to > from) page.line(axis.at(from), y, axis.at(to), y, "#b9c4d2", 2);
       for (std::size_t s = 0; s < one.values[r].size(); ++s) {
         double const v = one.values[r][s];
-        if (std::isfinite(v)) page.circle(axis.at(v), y, 5.5, ink(s), chart.rows[r] + ", " + chart.series[s] + ": " + tick_text(v));
+        if (std::isfinite(v))
+          page.circle(axis.at(v), y, 5.5, ink(s), chart.rows[r] + ", " + chart.series[s] + ": " + tick_text(v));
       }
     }
   }

@@ -26,14 +26,16 @@ std::string answer(loaded_model const& m, session& run, passkey_prompt const& pr
 
 }  // namespace
 
-passkey_set draw_passkeys(loaded_model const& m, std::uint64_t seed, std::uint64_t prompts, std::uint64_t depths, std::uint64_t length) {
+passkey_set draw_passkeys(loaded_model const& m, std::uint64_t seed, std::uint64_t prompts, std::uint64_t depths,
+                          std::uint64_t length) {
   if (prompts < 1) throw usage_error("--prompts is 0; give at least 1");
   if (depths < 1) throw usage_error("--depths is 0; give at least 1");
   passkey_set set;
   set.depths = static_cast<std::size_t>(std::min(depths, prompts));
   passkey_prompts draw(*m.text, seed);
   for (std::size_t i = 0; i < prompts; ++i) {
-    double const depth = set.depths == 1 ? 0.5 : static_cast<double>(i % set.depths) / static_cast<double>(set.depths - 1);
+    double const depth =
+        set.depths == 1 ? 0.5 : static_cast<double>(i % set.depths) / static_cast<double>(set.depths - 1);
     set.prompts.push_back(draw.next(depth, static_cast<std::size_t>(length)));
     set.longest = std::max(set.longest, set.prompts.back().tokens.size());
   }
@@ -46,17 +48,21 @@ double passkey_answers::accuracy(passkey_set const& set, std::size_t first, std:
   return static_cast<double>(found) / static_cast<double>(all);
 }
 
-position_plan plan_passkeys(shared_options const& o, policy_choice const& choice, loaded_model const& m, passkey_set const& set) {
+position_plan plan_passkeys(shared_options const& o, policy_choice const& choice, loaded_model const& m,
+                            passkey_set const& set) {
   return plan_positions(o, choice, m.config(), set.tokens() - 1, set.longest);
 }
 
-passkey_answers find_passkeys(loaded_model const& m, policy_choice const& choice, position_plan const& plan, passkey_set const& set,
-                              std::string const& executor, std::function<void()> const& progress) {
+passkey_answers find_passkeys(loaded_model const& m, policy_choice const& choice, position_plan const& plan,
+                              passkey_set const& set, std::string const& executor,
+                              std::function<void()> const& progress) {
   passkey_answers found;
   auto const begin = std::chrono::steady_clock::now();
   session run(m.model, choice,
-              {.capacity = static_cast<std::uint32_t>(choice.needed(plan.first_piece, set.tokens())), .longest_piece = plan.first_piece,
-               .in_cache = plan.in_cache, .executor = executor});
+              {.capacity = static_cast<std::uint32_t>(choice.needed(plan.first_piece, set.tokens())),
+               .longest_piece = plan.first_piece,
+               .in_cache = plan.in_cache,
+               .executor = executor});
   found.memory = run.memory();
   for (passkey_prompt const& prompt : set.prompts) {
     found.answers.push_back(answer(m, run, prompt, plan));

@@ -11,10 +11,11 @@
 
 namespace programs {
 
-inline constexpr std::size_t passkey_answer_tokens = 8;  // drawn at most: five digits, and a space that the tokenizer may put first
+inline constexpr std::size_t passkey_answer_tokens =
+    8;  // drawn at most: five digits, and a space that the tokenizer may put first
 
-// The prompts of a run, the same for every policy. Prompt i has depth i mod depths, so that every depth has as many prompts as
-// another, or one less.
+// The prompts of a run, the same for every policy. Prompt i has depth i mod depths, so that every depth has as many
+// prompts as another, or one less.
 struct passkey_set {
   std::vector<passkey_prompt> prompts;
   std::size_t depths = 1, longest = 0;
@@ -23,7 +24,8 @@ struct passkey_set {
 };
 
 // Throws usage_error.
-passkey_set draw_passkeys(loaded_model const& m, std::uint64_t seed, std::uint64_t prompts, std::uint64_t depths, std::uint64_t length);
+passkey_set draw_passkeys(loaded_model const& m, std::uint64_t seed, std::uint64_t prompts, std::uint64_t depths,
+                          std::uint64_t length);
 
 struct passkey_answers {
   std::vector<std::string> answers;  // [prompts], what the model writes next, greedily, without a space in front
@@ -38,10 +40,12 @@ struct passkey_answers {
   double accuracy(passkey_set const& set, std::size_t first, std::size_t step) const;
 };
 
-position_plan plan_passkeys(shared_options const& o, policy_choice const& choice, loaded_model const& m, passkey_set const& set);
+position_plan plan_passkeys(shared_options const& o, policy_choice const& choice, loaded_model const& m,
+                            passkey_set const& set);
 
 // Calls progress() after every prompt.
-passkey_answers find_passkeys(loaded_model const& m, policy_choice const& choice, position_plan const& plan, passkey_set const& set,
-                              std::string const& executor, std::function<void()> const& progress);
+passkey_answers find_passkeys(loaded_model const& m, policy_choice const& choice, position_plan const& plan,
+                              passkey_set const& set, std::string const& executor,
+                              std::function<void()> const& progress);
 
 }  // namespace programs

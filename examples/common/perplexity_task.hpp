@@ -20,10 +20,10 @@ struct windowed_text {
   std::size_t fed() const { return tokens.size() - windows(); }  // the last token of a window is only predicted
 };
 
-// The first `tokens` tokens of a text (0: all) in windows of `window` tokens (0: the model's positions), of which those from
-// `from` on count. Throws usage_error.
-windowed_text cut_into_windows(loaded_model const& m, std::string const& words, std::uint64_t tokens, std::uint64_t window,
-                               std::uint64_t from);
+// The first `tokens` tokens of a text (0: all) in windows of `window` tokens (0: the model's positions), of which those
+// from `from` on count. Throws usage_error.
+windowed_text cut_into_windows(loaded_model const& m, std::string const& words, std::uint64_t tokens,
+                               std::uint64_t window, std::uint64_t from);
 
 struct prediction {
   std::vector<double> nll;  // [tokens - 1], of token i + 1; NaN where that is the BOS of the next window
@@ -34,8 +34,10 @@ struct prediction {
   double perplexity() const;
 };
 
-// Feeds every window as planned: its first piece at once, then token by token. Calls progress(tokens fed since the last call).
-prediction predict(loaded_model const& m, policy_choice const& choice, position_plan const& plan, windowed_text const& text,
-                   std::uint64_t from, std::string const& executor, std::function<void(std::size_t)> const& progress);
+// Feeds every window as planned: its first piece at once, then token by token. Calls progress(tokens fed since the last
+// call).
+prediction predict(loaded_model const& m, policy_choice const& choice, position_plan const& plan,
+                   windowed_text const& text, std::uint64_t from, std::string const& executor,
+                   std::function<void(std::size_t)> const& progress);
 
 }  // namespace programs

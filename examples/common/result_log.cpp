@@ -38,12 +38,14 @@ result_log::result_log(std::string path) : path_(std::move(path)) {
     ++number;
     auto const row = ordered::parse(line, nullptr, false);
     if (!row.is_object() || !row.contains("run") || !row.contains("result"))
-      throw reference_model::bad_file(path_, "line " + std::to_string(number) + " is no result of lab; move the file away, or give another --out");
+      throw reference_model::bad_file(
+          path_, "line " + std::to_string(number) + " is no result of lab; move the file away, or give another --out");
     done_[canonical(row["run"].dump())] = row["result"].dump();
   }
   file_.reset(std::fopen(path_.c_str(), "ab"));
   if (!file_ || (whole < text.size() && ::truncate(path_.c_str(), static_cast<::off_t>(whole)) != 0))
-    throw usage_error("--out: '" + path_ + "' cannot be written (" + std::strerror(errno) + "); give a folder you may write to");
+    throw usage_error("--out: '" + path_ + "' cannot be written (" + std::strerror(errno) +
+                      "); give a folder you may write to");
 }
 
 std::optional<std::string> result_log::find(std::string const& run) const {
@@ -58,7 +60,8 @@ void result_log::add(std::string const& run, std::string const& result) {
   if (!file_) return;
   std::string const line = "{\"run\":" + run + ",\"result\":" + result + "}\n";
   if (std::fwrite(line.data(), 1, line.size(), file_.get()) != line.size() || std::fflush(file_.get()) != 0)
-    throw usage_error("--out: '" + path_ + "' cannot be written (" + std::strerror(errno) + "); results so far are in it");
+    throw usage_error("--out: '" + path_ + "' cannot be written (" + std::strerror(errno) +
+                      "); results so far are in it");
 }
 
 double result_log::number(std::string const& result, std::string const& field) {

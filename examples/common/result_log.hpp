@@ -10,11 +10,12 @@
 
 namespace programs {
 
-// A file of JSON lines {"run": what was run, "result": what came out}. A run that stands there is not run again. What an
-// interruption left of a last line is dropped. Threads may add at once.
+// A file of JSON lines {"run": what was run, "result": what came out}. A run that stands there is not run again. What
+// an interruption left of a last line is dropped. Threads may add at once.
 class result_log {
  public:
-  // An empty path: kept in memory only. Throws usage_error naming --out and the path, bad_file for a line that is no result.
+  // An empty path: kept in memory only. Throws usage_error naming --out and the path, bad_file for a line that is no
+  // result.
   explicit result_log(std::string path);
 
   // The result of a run, as JSON text, if it is there. `run`: a JSON object.

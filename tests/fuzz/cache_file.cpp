@@ -1,4 +1,5 @@
-// Input: a cache file. What is read, checksum and all, may be restored into a small cache or be refused, and then a step is taken.
+// Input: a cache file. What is read, checksum and all, may be restored into a small cache or be refused, and then a
+// step is taken.
 
 #include <cstddef>
 #include <cstdint>
@@ -26,7 +27,8 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
     return 0;
   }
   for (std::uint32_t layer = 0; layer < 2; ++layer)
-    kvsift::step(kvsift::serial_executor{}, cache[layer], {vectors.data(), vectors.data(), vectors.data(), 1}, out.data());
+    kvsift::step(kvsift::serial_executor{}, cache[layer], {vectors.data(), vectors.data(), vectors.data(), 1},
+                 out.data());
   kvsift::evict(kvsift::serial_executor{}, cache);
   return 0;
 }

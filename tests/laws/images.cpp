@@ -1,5 +1,5 @@
-// An image of a cache is the cache: what goes on from it goes on as if nothing had been between, in another cache too; and an image
-// that no cache can have come to is refused, or leads nowhere outside the cache's memory.
+// An image of a cache is the cache: what goes on from it goes on as if nothing had been between, in another cache too;
+// and an image that no cache can have come to is refused, or leads nowhere outside the cache's memory.
 #include <algorithm>
 #include <cstdint>
 #include <string>
@@ -29,7 +29,8 @@ interrupted random_case(std::uint64_t seed) {
   int const kind = d.between(0, 3);
   if (kind == 1 && !s.policy.shared) {
     std::vector<u32> limits;
-    for (u32 i = 0; i < s.shape.layers * s.shape.kv_heads; ++i) limits.push_back(s.policy.limit + static_cast<u32>(d.between(0, 9)));
+    for (u32 i = 0; i < s.shape.layers * s.shape.kv_heads; ++i)
+      limits.push_back(s.policy.limit + static_cast<u32>(d.between(0, 9)));
     policy = kvsift::to_any(kvsift::policy{kvsift::head_budgets{limits}, s.policy.first, s.policy.second});
   } else if (kind == 2) {
     policy = kvsift::to_any(kvsift::ada_snapkv(8, 3, 3, kvsift::pooling::max, 0.2));
@@ -71,7 +72,8 @@ TEST_CASE("what goes on from an image goes on as if nothing had been between, in
 
     kvsift::cache_options roomy = c.options;
     roomy.promised += 7;
-    for (auto const& other : {laws::make_engine(c.s.shape, c.policy, roomy), laws::make_paged_engine(c.s.shape, c.policy, c.options)}) {
+    for (auto const& other :
+         {laws::make_engine(c.s.shape, c.policy, roomy), laws::make_paged_engine(c.s.shape, c.policy, c.options)}) {
       part(*other, c.s, 0, std::min<std::size_t>(c.at + 3, 20));  // it held something else before
       other->restore(image);
       REQUIRE(other->image() == image);
@@ -107,7 +109,8 @@ TEST_CASE("a cache that was planned for shorter prompts refuses heads that won m
     auto const cache = laws::make_engine(shape, policy, {.max_piece = 30, .promised = 4});
     laws::feed({}, *cache, data, 0, 30, out);
     kvsift::cache_image const image = cache->image();
-    bool const even = std::all_of(image.states.begin(), image.states.end(), [](kvsift::row_state const& s) { return s.limit <= 8; });
+    bool const even =
+        std::all_of(image.states.begin(), image.states.end(), [](kvsift::row_state const& s) { return s.limit <= 8; });
     auto const other = laws::make_engine(shape, policy, {.max_piece = 3, .promised = 4});
     if (even) {
       CHECK_NOTHROW(other->restore(image));
@@ -133,16 +136,36 @@ TEST_CASE("a damaged image is refused and changes nothing, or is a cache that ca
     u32 const value = values[pick(8)];
     kvsift::row_state& state = image.states[pick(image.states.size())];
     switch (d.between(0, 9)) {
-      case 0: state.held = value; break;
-      case 1: state.next = value; break;
-      case 2: state.limit = value; break;
-      case 3: state.observed_from = value; break;
-      case 4: state.fed_from = value; break;
-      case 5: image.held[pick(image.held.size())] = value; break;
-      case 6: image.least_held[pick(image.least_held.size())] = value; break;
-      case 7: if (!image.positions.empty()) image.positions[pick(image.positions.size())] = value; break;
-      case 8: image.keys.resize(image.keys.size() / 2); break;
-      default: if (!image.columns.empty()) image.columns[pick(image.columns.size())].data.push_back({}); break;
+      case 0:
+        state.held = value;
+        break;
+      case 1:
+        state.next = value;
+        break;
+      case 2:
+        state.limit = value;
+        break;
+      case 3:
+        state.observed_from = value;
+        break;
+      case 4:
+        state.fed_from = value;
+        break;
+      case 5:
+        image.held[pick(image.held.size())] = value;
+        break;
+      case 6:
+        image.least_held[pick(image.least_held.size())] = value;
+        break;
+      case 7:
+        if (!image.positions.empty()) image.positions[pick(image.positions.size())] = value;
+        break;
+      case 8:
+        image.keys.resize(image.keys.size() / 2);
+        break;
+      default:
+        if (!image.columns.empty()) image.columns[pick(image.columns.size())].data.push_back({});
+        break;
     }
     kvsift::cache_image const before = cache->image();
     try {

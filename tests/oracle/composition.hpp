@@ -10,8 +10,8 @@
 #include <oracle/rule.hpp>
 #include <oracle/trace.hpp>
 
-/// Any policy that is made of parts, from what the parts mean: scores, guards, one ranked scope, moments, units. Plain double
-/// loops that share nothing with include/, nor with the oracles of the named policies but attention and codes.
+/// Any policy that is made of parts, from what the parts mean: scores, guards, one ranked scope, moments, units. Plain
+/// double loops that share nothing with include/, nor with the oracles of the named policies but attention and codes.
 namespace oracle {
 
 enum class measure { oldest, even, accumulated, mean, newest_query, observed, key_norm, distance };
@@ -45,7 +45,7 @@ struct composition {
 struct held_positions {
   std::vector<std::vector<std::vector<int>>> after;  // [steps][heads], ascending; step 0 is the prompt
   std::vector<double> attention;                     // of the last token, [query_heads, dim]
-  int first_close = 0;                               // step of the first comparison below the limit; after.size() if none
+  int first_close = 0;  // step of the first comparison below the limit; after.size() if none
 };
 
 class composed {
@@ -182,12 +182,18 @@ class composed {
 
   double value(composed_rule const& r, slot const& s, std::size_t h) {
     switch (r.score) {
-      case measure::oldest: return 0;
-      case measure::even: return s.position % 2;
-      case measure::accumulated: return s.sum;
-      case measure::mean: return s.sum / s.rows;
-      case measure::newest_query: return s.last;
-      case measure::key_norm: return -s.key_norm;
+      case measure::oldest:
+        return 0;
+      case measure::even:
+        return s.position % 2;
+      case measure::accumulated:
+        return s.sum;
+      case measure::mean:
+        return s.sum / s.rows;
+      case measure::newest_query:
+        return s.last;
+      case measure::key_norm:
+        return -s.key_norm;
       case measure::observed: {
         std::size_t const all = s.observations.size(), most = static_cast<std::size_t>(c_.history);
         std::size_t const counted = c_.history == 1 ? all : std::min(all, most);
@@ -196,7 +202,8 @@ class composed {
         return sum / static_cast<double>(counted);
       }
       case measure::distance: {
-        sign_code const mine = c_.by_query ? signs_of_queries(trace_, arriving_, static_cast<int>(h)) : signs_of_key(trace_, arriving_, static_cast<int>(h));
+        sign_code const mine = c_.by_query ? signs_of_queries(trace_, arriving_, static_cast<int>(h))
+                                           : signs_of_key(trace_, arriving_, static_cast<int>(h));
         note(mine.margin);
         int differing = 0;
         for (std::size_t b = 0; b < mine.bits.size(); ++b) differing += mine.bits[b] != s.code[b] ? 1 : 0;
@@ -205,7 +212,9 @@ class composed {
     }
     return 0;
   }
-  static double variance(slot const& s) { return std::fmax(0.0, s.squares / s.rows - s.sum / s.rows * (s.sum / s.rows)); }
+  static double variance(slot const& s) {
+    return std::fmax(0.0, s.squares / s.rows - s.sum / s.rows * (s.sum / s.rows));
+  }
   static double mean_square(slot const& s) { return s.squares / s.rows; }
 
   /// `count` slots go from every head by what the heads [from, to) say together. next: the position after the newest.
@@ -229,12 +238,15 @@ class composed {
       one.score /= n;  // sums of whole numbers are exact: equal ones tie
       left.push_back(one);
     }
-    std::sort(left.begin(), left.end(),
-              [](seen const& a, seen const& b) { return a.variance != b.variance ? a.variance > b.variance : a.position > b.position; });
+    std::sort(left.begin(), left.end(), [](seen const& a, seen const& b) {
+      return a.variance != b.variance ? a.variance > b.variance : a.position > b.position;
+    });
     std::size_t const out = std::min(left.size(), static_cast<std::size_t>(r.excluded));
-    for (std::size_t i = 0; i < out; ++i)  // a variance is a difference: its rounding error is relative to the mean square
+    for (std::size_t i = 0; i < out;
+         ++i)  // a variance is a difference: its rounding error is relative to the mean square
       for (std::size_t j = out; j < left.size(); ++j)
-        if (left[i].variance != left[j].variance) note((left[i].variance - left[j].variance) / std::fmax(left[i].scale, left[j].scale));
+        if (left[i].variance != left[j].variance)
+          note((left[i].variance - left[j].variance) / std::fmax(left[i].scale, left[j].scale));
     std::vector<candidate> candidates;
     for (std::size_t i = out; i < left.size(); ++i) candidates.push_back({left[i].score, left[i].position});
     choice const goes = lowest(candidates, count, r.tie);
@@ -244,7 +256,8 @@ class composed {
     for (std::size_t h = from; h < to; ++h) {
       slot_list kept;
       for (slot const& s : heads_[h])
-        if (std::find(goes.positions.begin(), goes.positions.end(), s.position) == goes.positions.end()) kept.push_back(s);
+        if (std::find(goes.positions.begin(), goes.positions.end(), s.position) == goes.positions.end())
+          kept.push_back(s);
       heads_[h] = kept;
     }
   }

@@ -1,4 +1,5 @@
-// Policies made of random parts, through any_policy: after every step the library holds what their generic oracle holds.
+// Policies made of random parts, through any_policy: after every step the library holds what their generic oracle
+// holds.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -25,7 +26,8 @@ using support::draws;
 
 std::uint32_t u32(int x) { return static_cast<std::uint32_t>(x); }
 
-/// Guards, scope and score of a rule that leaves a slot to go in every head of `budget` slots. taken: slots it needs besides.
+/// Guards, scope and score of a rule that leaves a slot to go in every head of `budget` slots. taken: slots it needs
+/// besides.
 composed_rule random_rule(draws& d, int budget, int taken, std::vector<measure> const& scores) {
   composed_rule r;
   r.score = d.one_of(scores);
@@ -44,13 +46,15 @@ composed_rule random_rule(draws& d, int budget, int taken, std::vector<measure> 
 }
 
 composition random_composition(draws& d, int tokens) {
-  std::vector<measure> const scores{measure::oldest, measure::even,     measure::accumulated, measure::mean,
+  std::vector<measure> const scores{measure::oldest,       measure::even,     measure::accumulated, measure::mean,
                                     measure::newest_query, measure::observed, measure::key_norm};
   composition c;
   c.budget = d.between(1, std::max(1, 2 * tokens / 3));
-  c.decode = d.one_of(std::vector<asked>{asked::never, asked::before_append, asked::after_attention, asked::after_attention});
+  c.decode =
+      d.one_of(std::vector<asked>{asked::never, asked::before_append, asked::after_attention, asked::after_attention});
   c.cuts_prompt = c.decode == asked::never || d.chance(0.75);
-  c.stride = c.cuts_prompt && c.decode != asked::before_append && d.chance(0.3) ? d.between(1, std::min(c.budget, 6)) : 0;
+  c.stride =
+      c.cuts_prompt && c.decode != asked::before_append && d.chance(0.3) ? d.between(1, std::min(c.budget, 6)) : 0;
   c.shared = d.chance(0.25);
   c.history = d.chance(0.5) ? 1 : d.between(2, 40);
   c.threshold = d.chance(0.4);
@@ -65,14 +69,22 @@ composition random_composition(draws& d, int tokens) {
 
 kvsift::any_score score_of(composition const& c, measure m, oracle::trace const& t) {
   switch (m) {
-    case measure::oldest: return kvsift::oldest_first{};
-    case measure::even: return kvsift::even_first{};
-    case measure::accumulated: return kvsift::accumulated_attention{};
-    case measure::mean: return kvsift::mean_attention{};
-    case measure::newest_query: return kvsift::newest_query_attention{};
-    case measure::observed: return kvsift::observed_mean{{u32(c.history), c.threshold}};
-    case measure::key_norm: return kvsift::smallest_key_norm{};
-    case measure::distance: break;
+    case measure::oldest:
+      return kvsift::oldest_first{};
+    case measure::even:
+      return kvsift::even_first{};
+    case measure::accumulated:
+      return kvsift::accumulated_attention{};
+    case measure::mean:
+      return kvsift::mean_attention{};
+    case measure::newest_query:
+      return kvsift::newest_query_attention{};
+    case measure::observed:
+      return kvsift::observed_mean{{u32(c.history), c.threshold}};
+    case measure::key_norm:
+      return kvsift::smallest_key_norm{};
+    case measure::distance:
+      break;
   }
   return kvsift::hamming{{u32(t.bits), 0, {t.projection.data(), t.projection.size()}}, c.by_query};
 }
@@ -90,7 +102,8 @@ kvsift::any_policy policy_of(composition const& c, oracle::trace const& t) {
     made.stride = u32(std::max(1, c.stride));
     return made;
   };
-  if (c.cuts_prompt) p.rules.first = rule(c.prompt_rule, c.stride != 0 ? kvsift::moment::piece_end : kvsift::moment::prompt_end);
+  if (c.cuts_prompt)
+    p.rules.first = rule(c.prompt_rule, c.stride != 0 ? kvsift::moment::piece_end : kvsift::moment::prompt_end);
   if (c.decode == asked::before_append) p.rules.rest.first = rule(c.decode_rule, kvsift::moment::before_append);
   if (c.decode == asked::after_attention) p.rules.rest.first = rule(c.decode_rule, kvsift::moment::after_attention);
   return p;
@@ -98,13 +111,16 @@ kvsift::any_policy policy_of(composition const& c, oracle::trace const& t) {
 
 std::string text_of(composition const& c, int prompt, oracle::trace const& t) {
   auto const rule = [](composed_rule const& r) {
-    return "{score " + std::to_string(static_cast<int>(r.score)) + ", sinks " + std::to_string(r.sinks) + ", newest " + std::to_string(r.newest) +
-           ", pinned " + std::to_string(r.pinned_from) + "+" + std::to_string(r.pinned) + ", excluded " + std::to_string(r.excluded) + "}";
+    return "{score " + std::to_string(static_cast<int>(r.score)) + ", sinks " + std::to_string(r.sinks) + ", newest " +
+           std::to_string(r.newest) + ", pinned " + std::to_string(r.pinned_from) + "+" + std::to_string(r.pinned) +
+           ", excluded " + std::to_string(r.excluded) + "}";
   };
-  return "budget " + std::to_string(c.budget) + (c.cuts_prompt ? ", prompt " + rule(c.prompt_rule) : "") + ", stride " + std::to_string(c.stride) +
-         ", decode " + std::to_string(static_cast<int>(c.decode)) + " " + rule(c.decode_rule) + (c.shared ? ", shared" : "") + ", history " +
-         std::to_string(c.history) + (c.threshold ? " threshold" : "") + "; prompt " + std::to_string(prompt) + " of " + std::to_string(t.tokens) +
-         ", heads " + std::to_string(t.query_heads) + "/" + std::to_string(t.kv_heads) + ", dim " + std::to_string(t.dim);
+  return "budget " + std::to_string(c.budget) + (c.cuts_prompt ? ", prompt " + rule(c.prompt_rule) : "") + ", stride " +
+         std::to_string(c.stride) + ", decode " + std::to_string(static_cast<int>(c.decode)) + " " +
+         rule(c.decode_rule) + (c.shared ? ", shared" : "") + ", history " + std::to_string(c.history) +
+         (c.threshold ? " threshold" : "") + "; prompt " + std::to_string(prompt) + " of " + std::to_string(t.tokens) +
+         ", heads " + std::to_string(t.query_heads) + "/" + std::to_string(t.kv_heads) + ", dim " +
+         std::to_string(t.dim);
 }
 
 template <class Placement>
@@ -124,12 +140,14 @@ void agrees(std::uint64_t seed) {
   kvsift::cache_options const options{.max_piece = u32(prompt),
                                       .promised = u32(t.tokens - prompt),
                                       .order = d.chance(0.5) ? kvsift::layout::dense : kvsift::layout::slots};
-  kvsift::kv_tensor cache{shape, policy_of(c, t), options, kvsift::original_positions{}, kvsift::dropped{}, Placement{}};
+  kvsift::kv_tensor cache{shape,      policy_of(c, t), options, kvsift::original_positions{}, kvsift::dropped{},
+                          Placement{}};
   std::vector<float> out;
   for (int first = 0, step = 0; first < t.tokens && step < want.first_close; ++step) {
     int const tokens = step == 0 ? prompt : 1;
     out.assign(static_cast<std::size_t>(tokens * t.query_heads * t.dim), 0.0f);
-    kvsift::step(kvsift::serial_executor{}, cache[0], {t.query(first, 0), t.key(first, 0), t.value(first, 0), u32(tokens), step == 0}, out.data());
+    kvsift::step(kvsift::serial_executor{}, cache[0],
+                 {t.query(first, 0), t.key(first, 0), t.value(first, 0), u32(tokens), step == 0}, out.data());
     kvsift::evict(kvsift::serial_executor{}, cache);
     first += tokens;
     for (int h = 0; h < t.kv_heads; ++h) {
@@ -140,7 +158,8 @@ void agrees(std::uint64_t seed) {
       if (held != want.after[static_cast<std::size_t>(step)][static_cast<std::size_t>(h)]) {
         CAPTURE(step);
         CAPTURE(h);
-        REQUIRE(support::listed(held) == support::listed(want.after[static_cast<std::size_t>(step)][static_cast<std::size_t>(h)]));
+        REQUIRE(support::listed(held) ==
+                support::listed(want.after[static_cast<std::size_t>(step)][static_cast<std::size_t>(h)]));
       }
     }
   }

@@ -35,6 +35,8 @@ TEST_CASE("every policy file of the originals makes its policy, for any budget")
         {"cold_compress/lsh", to_any(lsh(budget, 4, 10, code))},
         {"cold_compress/lsh_16", to_any(lsh(budget, 4, 10, code))},
         {"cold_compress/debug_lsh_16", to_any(lsh(budget, 4, 10, code))},
+        {"cokv/snapkv", to_any(snapkv(budget, 8, 7, pooling::max))},
+        {"cokv/ada", to_any(ada_snapkv(budget, 8, 7, pooling::max, 0.2))},
     };
     std::vector<std::string> files;
     for (auto const& entry : std::filesystem::recursive_directory_iterator(folder())) {

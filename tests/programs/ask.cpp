@@ -1,4 +1,5 @@
-// ask, as a process, and the file between its two commands: answers depend on the document alone, a cut or damaged file is refused.
+// ask, as a process, and the file between its two commands: answers depend on the document alone, a cut or damaged file
+// is refused.
 
 #include <algorithm>
 #include <cstddef>
@@ -65,7 +66,8 @@ TEST_CASE("every question is asked of the cache as it was built, whatever policy
   std::string const both = (l.folder / "q.jsonl").string(), turned = (l.folder / "r.jsonl").string();
   std::ofstream(both) << "{\"question\": \"what?\"}\n\n{\"question\": \"lazy dog\", \"id\": \"b\"}\n";
   std::ofstream(turned) << "{\"question\": \"lazy dog\", \"id\": \"b\"}\n{\"question\": \"what?\"}\n";
-  for (char const* policy : {"full", "roco", "heavy_hitter", "lsh", "key_norm", "snapkv", "ada_snapkv", "strided", "reservoir", "streaming_llm"})
+  for (char const* policy : {"full", "roco", "heavy_hitter", "lsh", "key_norm", "snapkv", "ada_snapkv", "strided",
+                             "reservoir", "streaming_llm"})
     for (arguments const& more : {arguments{}, {"--set", "storage=bf16", "--positions", "in_cache"}}) {
       CAPTURE(policy);
       arguments a{"--policy", policy};
@@ -107,7 +109,8 @@ TEST_CASE("answers are those of a session that read the document itself") {
     before = next;
   }
   // JSON replaces bytes that are no UTF-8; the untrained model writes some.
-  CHECK(json(answer).dump() == json(json::parse(json(want).dump(-1, ' ', false, json::error_handler_t::replace)).get<std::string>()).dump());
+  CHECK(json(answer).dump() ==
+        json(json::parse(json(want).dump(-1, ' ', false, json::error_handler_t::replace)).get<std::string>()).dump());
 }
 
 TEST_CASE("--cut says where a document loses tokens") {
@@ -168,7 +171,8 @@ TEST_CASE("a file that was cut short or changed anywhere is refused") {
   std::string const whole = content(l.cache);
   REQUIRE_NOTHROW(programs::read_cache("whole", whole));
   std::size_t taken = 0;
-  for (std::size_t n = 0; n < whole.size(); n += n < 3000 ? 7 : 101) CHECK_THROWS_AS(programs::read_cache("cut", whole.substr(0, n)), reference_model::bad_file);
+  for (std::size_t n = 0; n < whole.size(); n += n < 3000 ? 7 : 101)
+    CHECK_THROWS_AS(programs::read_cache("cut", whole.substr(0, n)), reference_model::bad_file);
   support::for_each_seed(1500, [&](std::uint64_t seed) {
     support::draws d(seed);
     std::string changed = whole;

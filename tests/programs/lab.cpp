@@ -1,4 +1,5 @@
-// lab, as a process: it measures what the programs of one task measure, goes on where it stopped, and refuses what is not its own.
+// lab, as a process: it measures what the programs of one task measure, goes on where it stopped, and refuses what is
+// not its own.
 
 #include <filesystem>
 #include <fstream>
@@ -38,20 +39,24 @@ struct bench {
   temporary_folder folder;
   std::string text = (folder / "text.txt").string();
 
-  bench() { std::ofstream(text) << std::string(30, 'a') + " once upon a time there was a little " + std::string(60, 'b'); }
+  bench() {
+    std::ofstream(text) << std::string(30, 'a') + " once upon a time there was a little " + std::string(60, 'b');
+  }
   arguments with(arguments a) const {
     a.insert(a.end(), {"--model", model.path()});
     return a;
   }
   finished lab(arguments a) const {
-    a.insert(a.end(), {"--text", text, "--tasks", "perplexity", "--policy", "full,roco,streaming_llm,lsh", "--budget", "50%,80%", "--window", "40"});
+    a.insert(a.end(), {"--text", text, "--tasks", "perplexity", "--policy", "full,roco,streaming_llm,lsh", "--budget",
+                       "50%,80%", "--window", "40"});
     return run_program("lab", with(a));
   }
 };
 
 TEST_CASE("lab measures what perplexity measures, whatever runs at once") {
   bench const b;
-  finished const alone = run_program("perplexity", b.with({"--text", b.text, "--policy", "full,roco,streaming_llm,lsh", "--budget", "50%,80%", "--window", "40", "--json"}));
+  finished const alone = run_program("perplexity", b.with({"--text", b.text, "--policy", "full,roco,streaming_llm,lsh",
+                                                           "--budget", "50%,80%", "--window", "40", "--json"}));
   REQUIRE(alone.status == 0);
   for (std::string const jobs : {"1", "3"}) {
     finished const side_by_side = b.lab({"--json", "--jobs", jobs});
@@ -95,7 +100,8 @@ TEST_CASE("lab goes on where it stopped: what is in the log is not run again, ha
   CHECK(lines_of(mended)[6]["result"]["score"] == lines_of(whole)[6]["result"]["score"]);
 
   // Another window is another run.
-  arguments const other{"--out", out, "--text", b.text, "--tasks", "perplexity", "--policy", "roco", "--budget", "25%", "--window", "44"};
+  arguments const other{"--out",    out,    "--text",   b.text, "--tasks",  "perplexity",
+                        "--policy", "roco", "--budget", "25%",  "--window", "44"};
   REQUIRE(run_program("lab", b.with(other)).status == 0);
   CHECK(lines_of(content(out + "/lab.jsonl")).size() == 8);
 }
@@ -113,7 +119,8 @@ TEST_CASE("lab refuses tasks it has not, a task without its text, and a log that
   std::string const out = (b.folder / "other").string();
   std::filesystem::create_directory(out);
   std::ofstream(out + "/lab.jsonl") << "{\"letters\": 26}\n";
-  std::string const said = refused({"--text", b.text, "--tasks", "perplexity", "--policy", "roco", "--budget", "50%", "--out", out});
+  std::string const said =
+      refused({"--text", b.text, "--tasks", "perplexity", "--policy", "roco", "--budget", "50%", "--out", out});
   CHECK(said.find("lab.jsonl") != std::string::npos);
   CHECK(said.find("line 1 is no result of lab") != std::string::npos);
   CHECK(content(out + "/lab.jsonl") == "{\"letters\": 26}\n");

@@ -18,13 +18,14 @@ namespace kvsift {
 
 /// One column of all slots in use.
 struct column_image {
-  std::string name;         ///< column_name
-  std::size_t bytes = 0;    ///< of a slot
+  std::string name;             ///< column_name
+  std::size_t bytes = 0;        ///< of a slot
   std::vector<std::byte> data;  ///< [slots, bytes]
   friend bool operator==(column_image const&, column_image const&) = default;
 };
 
-/// Slots stand row by row, within a row in their order. Rows are counted as in the cache: layer, then sequence, then KV head.
+/// Slots stand row by row, within a row in their order. Rows are counted as in the cache: layer, then sequence, then KV
+/// head.
 struct cache_image {
   cache_shape shape{};
   std::size_t vector_bytes = 0;
@@ -52,7 +53,8 @@ cache_image image_of(kv_tensor<Policy, Payload, Position, Disposal, Placement> c
     image.least_held.push_back(cache.least_held(l));
   }
   planes.stored.for_each([&]<class C>(C const& column, std::size_t) {
-    if (column.width() != 0) image.columns.push_back({column_name<C>(), column.width() * sizeof(typename C::element), {}});
+    if (column.width() != 0)
+      image.columns.push_back({column_name<C>(), column.width() * sizeof(typename C::element), {}});
   });
   auto const append = [](std::vector<std::byte>& to, void const* from, std::size_t bytes) {
     auto const* const begin = static_cast<std::byte const*>(from);
@@ -78,30 +80,34 @@ cache_image image_of(kv_tensor<Policy, Payload, Position, Disposal, Placement> c
 
 namespace detail {
 
-/// Refuses an image that no cache of this plan can have come to: whatever is restored, the verbs stay within their memory.
+/// Refuses an image that no cache of this plan can have come to: whatever is restored, the verbs stay within their
+/// memory.
 template <class Cache>
 void check_image(Cache const& cache, cache_image const& image) {
   auto const& planes = cache.view();
   cache_shape const& s = planes.shape;
   slot_plan const& plan = cache.slots();
-  require(image.shape == s, "shape of the image", image.shape.rows(), "layers, heads, group or head_dim are not the cache's; make the cache it is of");
+  require(image.shape == s, "shape of the image", image.shape.rows(),
+          "layers, heads, group or head_dim are not the cache's; make the cache it is of");
   require(image.vector_bytes == planes.vector_bytes, "vector_bytes of the image", image.vector_bytes,
           "the cache stores vectors in another number of bytes; give it the same payload");
-  require(image.states.size() == s.rows() && image.held.size() == s.layers && image.least_held.size() == s.layers, "rows of the image",
-          image.states.size(), "the image is damaged");
+  require(image.states.size() == s.rows() && image.held.size() == s.layers && image.least_held.size() == s.layers,
+          "rows of the image", image.states.size(), "the image is damaged");
   std::size_t slots = 0;
   for (row_state const& state : image.states) slots += state.held;
   bool const ranked = planes.ranks != nullptr;
-  require(image.positions.size() == slots && image.keys.size() == slots * image.vector_bytes && image.values.size() == image.keys.size() &&
-              image.ranks.size() == (ranked ? slots : 0),
-          "slots of the image", image.positions.size(), "its parts differ in length; the image is damaged, or of another position rule");
+  require(image.positions.size() == slots && image.keys.size() == slots * image.vector_bytes &&
+              image.values.size() == image.keys.size() && image.ranks.size() == (ranked ? slots : 0),
+          "slots of the image", image.positions.size(),
+          "its parts differ in length; the image is damaged, or of another position rule");
   std::size_t c = 0;
   planes.stored.for_each([&]<class C>(C const& column, std::size_t) {
     if (column.width() == 0) return;
     bool const same = c < image.columns.size() && image.columns[c].name == column_name<C>() &&
                       image.columns[c].bytes == column.width() * sizeof(typename C::element) &&
                       image.columns[c].data.size() == slots * image.columns[c].bytes;
-    require(same, "columns of the image", image.columns.size(), "they are not those of the cache's policy; make the cache with the policy it is of");
+    require(same, "columns of the image", image.columns.size(),
+            "they are not those of the cache's policy; make the cache with the policy it is of");
     ++c;
   });
   require(c == image.columns.size(), "columns of the image", image.columns.size(), "the cache's policy stores fewer");
@@ -116,19 +122,24 @@ void check_image(Cache const& cache, cache_image const& image) {
     std::uint32_t const beyond = plan.least_room[layer] - plan.least[layer];
     bool const most = planned == plan.most[layer], least = planned == plan.least[layer];
     given = r % s.kv_heads == 0 ? state.limit : given + state.limit;
-    require(measured ? given <= std::uint64_t{planned} * s.kv_heads : state.limit == planned, "limit of the image", state.limit,
-            "the cache's policy has another; make it with the policy the image is of");
-    require(!measured || state.limit <= std::uint64_t{planned} + (plan.longest - plan.capacity), "limit of the image", state.limit,
-            "a head won more than the cache is planned for; give max_piece the length of the prompt");
-    std::uint64_t const room = measured ? std::uint64_t{state.limit} + beyond : plan.rooms[layer * s.kv_heads + r % s.kv_heads];
-    require(state.held <= room, "slots held in the image", state.held, "the cache has fewer; plan for a larger capacity");
+    require(measured ? given <= std::uint64_t{planned} * s.kv_heads : state.limit == planned, "limit of the image",
+            state.limit, "the cache's policy has another; make it with the policy the image is of");
+    require(!measured || state.limit <= std::uint64_t{planned} + (plan.longest - plan.capacity), "limit of the image",
+            state.limit, "a head won more than the cache is planned for; give max_piece the length of the prompt");
+    std::uint64_t const room =
+        measured ? std::uint64_t{state.limit} + beyond : plan.rooms[layer * s.kv_heads + r % s.kv_heads];
+    require(state.held <= room, "slots held in the image", state.held,
+            "the cache has fewer; plan for a larger capacity");
     // A head holds no more above its limit than the head by which the verbs see that a layer is full.
-    std::int64_t const above = measured ? std::int64_t{image.held[layer]} - plan.most[layer] : std::int64_t{image.least_held[layer]} - plan.least[layer];
-    bool const counted = measured || ((!most || state.held == image.held[layer]) && (!least || state.held == image.least_held[layer]));
-    require(counted && (state.limit == no_limit || std::int64_t{state.held} - state.limit <= above), "slots held in the image", state.held,
+    std::int64_t const above = measured ? std::int64_t{image.held[layer]} - plan.most[layer]
+                                        : std::int64_t{image.least_held[layer]} - plan.least[layer];
+    bool const counted =
+        measured || ((!most || state.held == image.held[layer]) && (!least || state.held == image.least_held[layer]));
+    require(counted && (state.limit == no_limit || std::int64_t{state.held} - state.limit <= above),
+            "slots held in the image", state.held,
             "more or fewer than its policy lets a head hold; the image is damaged");
-    require(state.observed_from <= state.next && state.fed_from <= state.next && state.held <= state.next, "tokens seen in the image", state.next,
-            "fewer than were held or fed; the image is damaged");
+    require(state.observed_from <= state.next && state.fed_from <= state.next && state.held <= state.next,
+            "tokens seen in the image", state.next, "fewer than were held or fed; the image is damaged");
     order.resize(state.held);
     std::iota(order.begin(), order.end(), 0u);
     std::uint32_t const* const p = image.positions.data() + at;
@@ -136,21 +147,23 @@ void check_image(Cache const& cache, cache_image const& image) {
     for (std::uint32_t i = 0; i < state.held; ++i) {
       bool const rises = (i == 0 || p[order[i - 1]] < p[order[i]]) && p[order[i]] < state.next;
       bool const in_order = planes.order != layout::dense || order[i] == i;
-      require(rises && in_order && (!ranked || image.ranks[at + order[i]] == i), "position in the image", p[order[i]],
-              "positions are different, below the tokens seen, in the layout's order, and ranked; the image is damaged");
+      require(
+          rises && in_order && (!ranked || image.ranks[at + order[i]] == i), "position in the image", p[order[i]],
+          "positions are different, below the tokens seen, in the layout's order, and ranked; the image is damaged");
     }
     at += state.held;
   }
   for (std::uint32_t l = 0; l < s.layers; ++l)
-    require(image.held[l] <= plan.most_room[l] && image.least_held[l] <= plan.least_room[l], "slots held in the image", image.held[l],
-            "the cache has fewer; plan for a larger capacity");
+    require(image.held[l] <= plan.most_room[l] && image.least_held[l] <= plan.least_room[l], "slots held in the image",
+            image.held[l], "the cache has fewer; plan for a larger capacity");
 }
 
 }  // namespace detail
 
-/// Lets a cache be what it was when the image was taken, of this or of another cache of the same shape, policy, payload and
-/// position rule; capacities may differ, and rows and pages. What it held is forgotten. Copies every slot; takes no memory but a
-/// list of one row's slots. Throws bad_argument, and changes nothing, if the image is of another cache or damaged.
+/// Lets a cache be what it was when the image was taken, of this or of another cache of the same shape, policy, payload
+/// and position rule; capacities may differ, and rows and pages. What it held is forgotten. Copies every slot; takes no
+/// memory but a list of one row's slots. Throws bad_argument, and changes nothing, if the image is of another cache or
+/// damaged.
 template <class Policy, class Payload, class Position, class Disposal, class Placement>
 void restore(kv_tensor<Policy, Payload, Position, Disposal, Placement>& cache, cache_image const& image) {
   detail::check_image(cache, image);
@@ -158,9 +171,11 @@ void restore(kv_tensor<Policy, Payload, Position, Disposal, Placement>& cache, c
   auto const& planes = cache.view();
   if (cache.policy().facts().competing)  // rows lie as the heads' limits came out
     for (std::uint32_t r = 0; r + 1 < planes.shape.rows(); ++r) {
-      std::uint32_t const layer = r / planes.shape.layer_rows(), beyond = cache.slots().least_room[layer] - cache.slots().least[layer];
+      std::uint32_t const layer = r / planes.shape.layer_rows(),
+                          beyond = cache.slots().least_room[layer] - cache.slots().least[layer];
       if ((r + 1) % planes.shape.kv_heads != 0)
-        planes.firsts[r + 1] = planes.firsts[r] + whole(std::uint64_t{image.states[r].limit} + beyond, Placement::grain);
+        planes.firsts[r + 1] =
+            planes.firsts[r] + whole(std::uint64_t{image.states[r].limit} + beyond, Placement::grain);
     }
   std::size_t from = 0;
   for (std::uint32_t r = 0; r < planes.shape.rows(); ++r) {

@@ -56,7 +56,7 @@ inline void check_moments(policy_facts const& facts, bool measured) {
   require(!facts.competing_elsewhere, "rules with competing heads in decode or under a ranked scope", 1,
           "heads compete at prompt_end, by score alone");
   if (facts.shared && facts.each)
-    throw bad_argument("one rule's heads decide together and another's each for itself; their slots would differ, make all rules unit::shared");
+    throw bad_argument("one rule's heads decide together, another's each for itself; their slots would differ, make all unit::shared");
   if (facts.whole_and_pieces)
     throw bad_argument("rules are asked at prompt_end and at piece_end; a prompt is taken whole or in pieces, ask one of the two");
   require(facts.competing == measured, "measured budget", measured ? 1 : 0,

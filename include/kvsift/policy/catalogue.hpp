@@ -118,6 +118,7 @@ struct catalogue_alias {
 
 inline constexpr catalogue_alias aliases[] = {
     {"scissorhands", "heavy_hitter", "history=400 threshold=true"},  // cold-compress's setting of arXiv 2305.17118
+    {"ada", "ada_snapkv", ""},                                       // Ada-KV, as CoKV and others call it
     {"h2o_head_std_avg", "roco", ""},                                // EasyKV before it was called roco
     {"h2o_head_avg", "mean_attention", ""},                          // and its ablations: h2o_head under the mean,
     {"h2o_head_std", "deviation_scope", "score=accumulated"},        // and under the scope
