@@ -105,6 +105,13 @@ TEST_CASE("a prompt in pieces joins another policy's decode, and no prompt is ta
                     "rules are asked at prompt_end and at piece_end; a prompt is taken whole or in pieces, ask one of the two");
 }
 
+TEST_CASE("heads decide together under all rules of a policy, or under none") {
+  auto const mixed = policy{uniform_budget{9}, at_prompt_end(smallest_key_norm{}, protect{}),
+                            over_budget(newest_query_attention{}, protect{}, all_slots{}, unit::shared)};
+  CHECK_THROWS_WITH((kv_tensor{cache_shape{}, mixed}),
+                    "one rule's heads decide together, another's each for itself; their slots would differ, make all unit::shared");
+}
+
 TEST_CASE("what is stated stands, whatever the defaults") {
   CHECK(make_policy(with_defaults(bare("roco").set("excluded", 3u), 100)).value == to_any(roco(100, 3, 10)));
   CHECK(make_policy(with_defaults(bare("roco").set("budget", 50u), 100)).value == to_any(roco(50, 6, 10)));
