@@ -10,6 +10,7 @@
 #include <kvsift/evict/kv_tensor.hpp>
 #include <kvsift/evict/verbs.hpp>
 #include <kvsift/exec/executor.hpp>
+#include <kvsift/payload/quantised.hpp>
 #include <kvsift/policy/any_policy.hpp>
 #include <kvsift/policy/named.hpp>
 #include <kvsift/position/in_cache.hpp>

@@ -123,10 +123,12 @@ struct odd_payload {
     std::memcpy(std::addressof(h), vector + 3 + 2 * i, sizeof h);
     return kvsift::to_float(h);
   }
-  static void store(std::byte* vector, std::size_t i, float x) {
-    kvsift::fp16 h;
-    kvsift::from_float(x, h);
-    std::memcpy(vector + 3 + 2 * i, std::addressof(h), sizeof h);
+  static void store(auto const& g, std::byte* vector, float const* x, std::uint32_t dim) {
+    for (std::uint32_t i = g.thread_rank(); i < dim; i += g.num_threads()) {
+      kvsift::fp16 h;
+      kvsift::from_float(x[i], h);
+      std::memcpy(vector + 3 + 2 * std::size_t{i}, std::addressof(h), sizeof h);
+    }
   }
 };
 

@@ -59,6 +59,25 @@ struct lanes {
     __builtin_memcpy(&v, &u, sizeof v);
 #endif
   }
+  /// Eight whole numbers of Bits bits (8, 4 or 2), the first lowest.
+  template <unsigned Bits>
+  KVSIFT_INLINE void unpack(std::byte const* p) {
+    words w;
+    if constexpr (Bits == 8) {
+      typedef std::uint8_t octets __attribute__((vector_size(8)));
+      octets o;
+      __builtin_memcpy(&o, p, sizeof o);
+      w = __builtin_convertvector(o, words);
+    } else {
+      std::uint32_t packed = 0;
+      __builtin_memcpy(&packed, p, Bits);
+      words const places = words{0, 1, 2, 3, 4, 5, 6, 7} * Bits;
+      w = ((words{} + packed) >> places) & ((1u << Bits) - 1);
+    }
+    v = __builtin_convertvector((ints)w, floats);
+  }
+  /// v x + y of numbers v, x >= 0: two roundings, whatever the compiler fuses elsewhere.
+  KVSIFT_INLINE void scale_and_add(float x, float y) { v = (floats)((words)(v * x) & 0x7fffffffu) + y; }
   KVSIFT_INLINE void store(float* p) const { __builtin_memcpy(p, &v, sizeof v); }
   KVSIFT_INLINE void add_product(lanes const& a, lanes const& b) { v += a.v * b.v; }
   KVSIFT_INLINE void add(lanes const& a) { v += a.v; }
@@ -92,6 +111,14 @@ struct lanes {
   }
   KVSIFT_HOST_DEVICE void fill(float x) {
     for (unsigned l = 0; l < lane_count; ++l) v[l] = x;
+  }
+  template <unsigned Bits>
+  KVSIFT_HOST_DEVICE void unpack(std::byte const* p) {
+    for (unsigned l = 0; l < lane_count; ++l)
+      v[l] = static_cast<float>((static_cast<unsigned>(p[l * Bits / 8]) >> (l * Bits % 8)) & ((1u << Bits) - 1));
+  }
+  KVSIFT_HOST_DEVICE void scale_and_add(float x, float y) {
+    for (unsigned l = 0; l < lane_count; ++l) v[l] = rounded_product(v[l], x) + y;
   }
   KVSIFT_HOST_DEVICE void store(float* p) const {
     for (unsigned l = 0; l < lane_count; ++l) p[l] = v[l];

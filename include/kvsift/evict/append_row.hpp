@@ -40,10 +40,8 @@ KVSIFT_HOST_DEVICE void append_row(G const& g, cache_view<Columns, Placement> co
   std::uint32_t const position = row.state->next;
   std::uint32_t const dim = cache.shape.head_dim;
   take_slot(g, cache, row, slot);
-  for (std::uint32_t d = g.thread_rank(); d < dim; d += g.num_threads()) {
-    Payload::store(row.keys.at(slot), d, key[d]);
-    Payload::store(row.values.at(slot), d, value[d]);
-  }
+  Payload::store(g, row.keys.at(slot), key, dim);
+  Payload::store(g, row.values.at(slot), value, dim);
   admit(g, cache.stored, row, slot, arrival{key, value, dim, position});
   g.sync();
   if (g.thread_rank() == 0) {

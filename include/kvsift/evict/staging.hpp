@@ -247,12 +247,9 @@ struct settle_task {
     for (std::uint32_t j = 0; j < kept; ++j) {
       std::uint32_t const source = survivors[j];
       take_slot(g, cache.planes, to, j);
-      float const* const key = reinterpret_cast<float const*>(from.keys.at(source));
-      float const* const value = reinterpret_cast<float const*>(from.values.at(source));
-      for (std::uint32_t d = g.thread_rank(); d < cache.planes.shape.head_dim; d += g.num_threads()) {
-        Payload::store(to.keys.at(j), d, key[d]);
-        Payload::store(to.values.at(j), d, value[d]);
-      }
+      std::uint32_t const dim = cache.planes.shape.head_dim;
+      Payload::store(g, to.keys.at(j), reinterpret_cast<float const*>(from.keys.at(source)), dim);
+      Payload::store(g, to.values.at(j), reinterpret_cast<float const*>(from.values.at(source)), dim);
       move_columns(g, cache.planes.stored, from, source, to, j);
       if (g.thread_rank() == 0) {
         to.positions[j] = from.positions[source];

@@ -6,6 +6,7 @@
 
 #include <kvsift/core/half.hpp>
 #include <kvsift/core/lanes.hpp>
+#include <kvsift/exec/group.hpp>
 
 namespace kvsift {
 
@@ -23,8 +24,9 @@ struct plain {
   KVSIFT_HOST_DEVICE static KVSIFT_INLINE float load(std::byte const* vector, std::size_t i) {
     return to_float(reinterpret_cast<T const*>(vector)[i]);
   }
-  KVSIFT_HOST_DEVICE static KVSIFT_INLINE void store(std::byte* vector, std::uint32_t i, float x) {
-    from_float(x, reinterpret_cast<T*>(vector)[i]);
+  template <cooperative_group G>
+  KVSIFT_HOST_DEVICE static KVSIFT_INLINE void store(G const& g, std::byte* vector, float const* x, std::uint32_t dim) {
+    for (std::uint32_t i = g.thread_rank(); i < dim; i += g.num_threads()) from_float(x[i], reinterpret_cast<T*>(vector)[i]);
   }
 };
 
