@@ -1,4 +1,5 @@
 #include <common/cache_file.hpp>
+#include <common/storage.hpp>
 
 #include <cstring>
 #include <functional>
@@ -61,9 +62,11 @@ std::string hex(std::uint64_t value) {
   return text;
 }
 
+// Numbers as what they are; codes with their scales as bytes.
 char const* format_of(std::string const& storage) {
-  return storage == "fp32" ? "F32" : storage == "fp16" ? "F16" : "BF16";
+  return storage == "fp32" ? "F32" : storage == "fp16" ? "F16" : storage == "bf16" ? "BF16" : "U8";
 }
+std::size_t bytes_of(char const* format) { return reference_model::find_format(format)->bytes; }
 
 // Everything of the image and of what stands beside it, in a fixed order.
 std::uint64_t checksum(saved_cache const& c, std::string const& policy) {
@@ -132,8 +135,7 @@ saved_cache read(reference_model::file_source source) {
 
   saved_cache c;
   c.storage = text("storage");
-  if (c.storage != "fp32" && c.storage != "fp16" && c.storage != "bf16")
-    throw bad_file(name, "storage is '" + c.storage + "'; fp32, fp16 and bf16 are known, build the cache again");
+  if (!is_storage(c.storage)) throw bad_file(name, "storage is '" + c.storage + "'; give a cache of " + storage_words);
   c.policy_name = text("policy_name");
   c.document = text("document");
   c.in_cache = text("positions") == "in_cache";
@@ -175,12 +177,13 @@ saved_cache read(reference_model::file_source source) {
   image.positions = words("positions", 1);
   slots = image.positions.size();
   if (file.tensors().count("ranks") != 0) image.ranks = words("ranks", 1);
+  image.vector_bytes = vector_bytes(c.storage, image.shape.head_dim);
   for (auto const& [tensor, to] : {std::pair{"keys", &image.keys}, std::pair{"values", &image.values}}) {
     std::vector<std::uint64_t> shape;
     *to = file.read_bytes(tensor, format_of(c.storage), shape);
-    if (shape.size() != 2 || shape[0] != slots || shape[1] != image.shape.head_dim) refuse(tensor);
+    if (shape.size() != 2 || shape[0] != slots || shape[1] * bytes_of(format_of(c.storage)) != image.vector_bytes)
+      refuse(tensor);
   }
-  image.vector_bytes = std::size_t{image.shape.head_dim} * (c.storage == "fp32" ? 4 : 2);
   std::string const& order = text("columns");
   for (std::size_t at = 0; at < order.size();) {
     std::size_t const end = std::min(order.find(' ', at), order.size());
@@ -245,8 +248,10 @@ void write_cache(std::string const& path, saved_cache const& c) {
   add("held", held.size() / 2, 2, held.data(), "U32");
   add("positions", image.slots(), 1, image.positions.data(), "U32");
   if (!image.ranks.empty()) add("ranks", image.slots(), 1, image.ranks.data(), "U32");
-  add("keys", image.slots(), image.shape.head_dim, image.keys.data(), format_of(c.storage));
-  add("values", image.slots(), image.shape.head_dim, image.values.data(), format_of(c.storage));
+  add("keys", image.slots(), image.vector_bytes / bytes_of(format_of(c.storage)), image.keys.data(),
+      format_of(c.storage));
+  add("values", image.slots(), image.vector_bytes / bytes_of(format_of(c.storage)), image.values.data(),
+      format_of(c.storage));
   std::string order;
   for (kvsift::column_image const& column : image.columns) {
     add("column." + column.name, image.slots(), column.bytes, column.data.data(), "U8");

@@ -26,7 +26,7 @@ struct policy_request {
 
 struct policy_choice {
   std::string name;              // for tables: the policy's name, or the file's without folder and .json
-  std::string storage = "fp32";  // how K and V are stored: fp32, fp16 or bf16
+  std::string storage = "fp32";  // how K and V are stored: see storage.hpp
   kvsift::catalogue_policy made{};  // every head alike
   allocator_request allocator{};    // how a session divides it
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <common/allocator.hpp>
+#include <common/storage.hpp>
 #include <kvsift/policy/catalogue.hpp>
 #include <reference_model/io/bad_file.hpp>
 #include <reference_model/io/json_text.hpp>
@@ -22,7 +23,7 @@ using reference_model::json;
 struct stated_policy {
   kvsift::policy_fields fields;                         ///< policy empty: both phases have their own
   std::optional<kvsift::policy_fields> prompt, decode;  ///< what acts over a prompt that is too long, and from token to token
-  std::string storage = "fp32";                         ///< fp32, fp16 or bf16
+  std::string storage = "fp32";                         ///< see storage.hpp
   allocator_request allocator;
 };
 
@@ -140,7 +141,7 @@ inline stated_policy read_policy(std::string const& file, json const& object) {
       s.decode = detail::phase(file, field, value);
     } else if (field == "storage") {
       s.storage = detail::word(file, field, value);
-      if (s.storage != "fp32" && s.storage != "fp16" && s.storage != "bf16") detail::refuse(file, field, value, "give fp32, fp16 or bf16");
+      if (!is_storage(s.storage)) detail::refuse(file, field, value, std::string("give ") + storage_words);
     } else if (field == "allocator") {
       s.allocator = detail::read_allocator(file, value);
     } else if (field == "layers") {
@@ -176,8 +177,7 @@ inline void set_field(stated_policy& s, std::string_view name, std::string_view 
     field.remove_prefix(phase.size());
   }
   if (fields == &s.fields && field == "storage") {
-    if (text != "fp32" && text != "fp16" && text != "bf16")
-      throw kvsift::bad_argument("policy field 'storage' is '" + std::string(text) + "'; give fp32, fp16 or bf16");
+    if (!is_storage(text)) throw kvsift::bad_argument("policy field 'storage' is '" + std::string(text) + "'; give " + storage_words);
     s.storage = text;
     return;
   }

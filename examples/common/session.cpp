@@ -22,9 +22,7 @@ std::uint32_t threads_of(std::string const& executor) {
 session::session(reference_model::model const& model, policy_choice const& choice, session_options const& options,
                  trace_recorder* recorder)
     : positions_(options.longest_piece) {
-  if (choice.storage == "fp16") engine_ = make_engine<kvsift::fp16_payload>(model, choice, options, recorder);
-  else if (choice.storage == "bf16") engine_ = make_engine<kvsift::bf16_payload>(model, choice, options, recorder);
-  else engine_ = make_engine<kvsift::fp32_payload>(model, choice, options, recorder);
+  with_storage(choice.storage, [&]<class Payload>(Payload) { engine_ = make_engine<Payload>(model, choice, options, recorder); });
 }
 session::~session() = default;
 session::session(session&&) noexcept = default;
@@ -59,7 +57,7 @@ std::span<std::uint32_t const> session::held(std::uint32_t layer, std::uint32_t 
 session_memory session::memory() const { return engine_->memory(); }
 
 std::size_t full_cache_bytes(reference_model::config const& c, std::string const& storage, std::uint64_t tokens) {
-  std::size_t const slot = 2 * std::size_t{c.head_dim} * (storage == "fp32" ? 4 : 2) + sizeof(std::uint32_t);
+  std::size_t const slot = 2 * vector_bytes(storage, c.head_dim) + sizeof(std::uint32_t);
   return slot * tokens * c.layers * c.kv_heads;
 }
 

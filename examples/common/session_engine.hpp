@@ -1,15 +1,15 @@
 #pragma once
-// How a session runs, whatever its cache is made of. Only session.cpp and session_halves.cpp include this.
+// How a session runs, whatever its cache is made of. Only session*.cpp include this.
 #include <cstdint>
 #include <memory>
 #include <span>
 
 #include <common/allocator.hpp>
 #include <common/session.hpp>
+#include <common/storage.hpp>
 #include <common/trace_recorder.hpp>
 #include <kvsift/evict/verbs.hpp>
 #include <kvsift/exec/parallel_executor.hpp>
-#include <kvsift/payload/plain.hpp>
 #include <kvsift/position/in_cache.hpp>
 #include <kvsift/position/original.hpp>
 #include <reference_model/model/transformer.hpp>
@@ -93,7 +93,8 @@ class engine_of final : public session::engine {
   watched_cache<cache_type> watched_;
 };
 
-// The engine whose cache stores K and V as Payload. Heavy to compile: fp32 in session.cpp, the halves in session_halves.cpp.
+// The engine whose cache stores K and V as Payload. Heavy to compile: fp32 in session.cpp, the others in session_halves.cpp and
+// session_quantised.cpp.
 template <class Payload>
 std::unique_ptr<session::engine> make_engine(reference_model::model const& m, policy_choice const& choice,
                                              session_options const& o, trace_recorder* recorder) {
@@ -107,6 +108,12 @@ std::unique_ptr<session::engine> make_engine(reference_model::model const& m, po
 extern template std::unique_ptr<session::engine> make_engine<kvsift::fp16_payload>(reference_model::model const&, policy_choice const&,
                                                                                   session_options const&, trace_recorder*);
 extern template std::unique_ptr<session::engine> make_engine<kvsift::bf16_payload>(reference_model::model const&, policy_choice const&,
+                                                                                  session_options const&, trace_recorder*);
+extern template std::unique_ptr<session::engine> make_engine<kvsift::int8_payload>(reference_model::model const&, policy_choice const&,
+                                                                                  session_options const&, trace_recorder*);
+extern template std::unique_ptr<session::engine> make_engine<kvsift::int4_payload>(reference_model::model const&, policy_choice const&,
+                                                                                  session_options const&, trace_recorder*);
+extern template std::unique_ptr<session::engine> make_engine<kvsift::int2_payload>(reference_model::model const&, policy_choice const&,
                                                                                   session_options const&, trace_recorder*);
 
 }  // namespace programs

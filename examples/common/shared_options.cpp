@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <utility>
 
+#include <common/storage.hpp>
 #include <common/table.hpp>
 #include <reference_model/io/load_model.hpp>
 #include <reference_model/text/load_tokenizer.hpp>
@@ -23,8 +24,7 @@ namespace {
 
 // Refuses a cache of `slots` per KV head that the machine's memory cannot hold, before it is asked for.
 void require_memory(policy_choice const& choice, reference_model::config const& c, std::uint64_t slots) {
-  double const element = choice.storage == "fp32" ? 4 : 2;
-  double const slot = 2 * element * c.head_dim + 4;  // K, V and the position; columns come on top
+  double const slot = 2 * static_cast<double>(vector_bytes(choice.storage, c.head_dim)) + 4;  // K, V and the position; columns come on top
   double const needed = slot * static_cast<double>(slots) * c.layers * c.kv_heads;
   double const there = static_cast<double>(::sysconf(_SC_PHYS_PAGES)) * static_cast<double>(::sysconf(_SC_PAGE_SIZE));
   if (needed <= there) return;

@@ -68,7 +68,7 @@ TEST_CASE("every question is asked of the cache as it was built, whatever policy
   std::ofstream(turned) << "{\"question\": \"lazy dog\", \"id\": \"b\"}\n{\"question\": \"what?\"}\n";
   for (char const* policy : {"full", "roco", "heavy_hitter", "lsh", "key_norm", "snapkv", "ada_snapkv", "strided",
                              "reservoir", "streaming_llm"})
-    for (arguments const& more : {arguments{}, {"--set", "storage=bf16", "--positions", "in_cache"}}) {
+    for (arguments const& more : {arguments{}, {"--set", "storage=bf16", "--positions", "in_cache"}, {"--set", "storage=int8"}}) {
       CAPTURE(policy);
       arguments a{"--policy", policy};
       if (std::string(policy) != "full") a.insert(a.end(), {"--budget", "18"});

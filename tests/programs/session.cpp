@@ -40,7 +40,7 @@ TEST_CASE("the decode loop allocates nothing, whatever the policy, the storage, 
   auto const tokens = some_tokens(1, 400);
   for (char const* policy : {"streaming_llm", "random", "accumulated_attention", "mean_attention", "tova", "roco", "recent_global",
                              "heavy_hitter", "key_norm", "keep_it_odd", "strided", "reservoir"})
-    for (char const* storage : {"fp32", "bf16"})
+    for (char const* storage : {"fp32", "bf16", "int4"})
       for (bool const in_cache : {false, true})
         for (char const* executor : {"serial", "parallel:2"}) {
           CAPTURE(policy);
