@@ -35,4 +35,5 @@ int main() {
   std::printf("sinks (4): %d\n", count([](unsigned p) { return p < 4; }));
   std::printf("newest (16): %d\n", count([](unsigned p) { return p >= 584; }));
   std::printf("sought (60): %d\n", count([](unsigned p) { return p % 10 == 0; }));
+  return 0;
 }
