@@ -46,4 +46,7 @@ void host_use() {
   use(shared);
   kv_tensor paged{shape, heavy_hitter(64, 4, 10, 8, true), options, in_cache_positions{}, dropped{}, in_pages{}};
   use(paged);
+  kv_tensor<decltype(roco(64, 9)), int4_payload, in_cache_positions, copied_out> small{shape, p, options, {}, copied_out{}};
+  use(small);
+  restore(paged, image_of(paged));
 }
