@@ -38,7 +38,7 @@ class digest {
       add_word(word);
     }
     std::uint64_t rest = 0;
-    std::memcpy(&rest, p, count);
+    if (count != 0) std::memcpy(&rest, p, count);
     add_word(rest);
   }
   void add(std::string_view text) { add(text.data(), text.size()); }
@@ -166,7 +166,7 @@ saved_cache read(reference_model::file_source source) {
     std::vector<std::byte> const bytes = file.read_bytes(tensor, "U32", shape);
     if (shape.size() != 2 || shape[1] != columns) refuse(tensor);
     std::vector<std::uint32_t> list(bytes.size() / 4);
-    std::memcpy(list.data(), bytes.data(), bytes.size());
+    if (!list.empty()) std::memcpy(list.data(), bytes.data(), bytes.size());
     return list;
   };
   std::vector<std::uint32_t> const states = words("states", 5), held = words("held", 2);
