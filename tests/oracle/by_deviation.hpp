@@ -24,7 +24,8 @@ class deviation_scope : public rule {
 
   choice cut(slot_list const& slots, attention_map const&, int count) const override {
     std::vector<slot> left = profile_ == scope_profile::fixed ? outside(slots, sinks_, newest_) : slots;
-    int const newest_from = static_cast<int>(slots.size()) > newest_ ? slots[slots.size() - static_cast<std::size_t>(newest_)].position : 0;
+    bool const some = newest_ > 0 && static_cast<int>(slots.size()) > newest_;
+    int const newest_from = some ? slots[slots.size() - static_cast<std::size_t>(newest_)].position : 0;
     auto const ranked = [&](slot const& s) {
       bool const forced = profile_ == scope_profile::forced && (s.position < sinks_ || (newest_ > 0 && s.position >= newest_from));
       return forced ? 1e9 : deviation(s);
