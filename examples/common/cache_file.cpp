@@ -1,8 +1,10 @@
 #include <common/cache_file.hpp>
 #include <common/storage.hpp>
 
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
-#include <functional>
+#include <filesystem>
 #include <string_view>
 #include <utility>
 #include <vector>

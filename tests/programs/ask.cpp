@@ -15,6 +15,7 @@
 
 #include <common/cache_file.hpp>
 #include <reference_model/io/load_model.hpp>
+#include <support/files.hpp>
 #include <support/random_trace.hpp>
 #include <support/seeds.hpp>
 
@@ -25,13 +26,6 @@ namespace {
 
 using arguments = std::vector<std::string>;
 using nlohmann::json;
-
-std::string content(std::filesystem::path const& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream all;
-  all << file.rdbuf();
-  return all.str();
-}
 
 struct library_of_one {
   tiny_model model;
@@ -94,7 +88,7 @@ TEST_CASE("answers are those of a session that read the document itself") {
   o.model = l.model.path();
   programs::loaded_model const m = programs::load(o);
   programs::policy_choice const choice = programs::choose_policy({.policy = "roco", .budget = "18"});
-  auto document = m.text->encode(content(l.document));
+  auto document = m.text->encode(support::read_file(l.document));
   auto const question = m.text->encode("what?", false);
   programs::session run(m.model, choice, {.longest_piece = 64});
   run.feed(document);
@@ -147,7 +141,7 @@ TEST_CASE("a cache of another model, tokenizer, policy or version is refused wit
   CHECK(refused({"--question", ""}).find("--question is empty") != std::string::npos);
   CHECK(refused({"--question", std::string(60, 'x')}).find("positions, the model has 64") != std::string::npos);
 
-  std::string whole = content(l.cache);
+  std::string whole = support::read_file(l.cache);
   std::string const version = "\"kvsift_cache\":\"1\"", later = "\"kvsift_cache\":\"2\"";
   REQUIRE(whole.find(version) != std::string::npos);
   std::string const other = (l.folder / "other.safetensors").string();
@@ -168,7 +162,7 @@ TEST_CASE("a cache of another model, tokenizer, policy or version is refused wit
 TEST_CASE("a file that was cut short or changed anywhere is refused") {
   library_of_one const l;
   REQUIRE(l.build({"--policy", "heavy_hitter", "--budget", "18", "--positions", "in_cache"}).status == 0);
-  std::string const whole = content(l.cache);
+  std::string const whole = support::read_file(l.cache);
   REQUIRE_NOTHROW(programs::read_cache("whole", whole));
   std::size_t taken = 0;
   for (std::size_t n = 0; n < whole.size(); n += n < 3000 ? 7 : 101)

@@ -27,13 +27,6 @@ std::vector<json> lines_of(std::string const& text) {
   return all;
 }
 
-std::string content(std::filesystem::path const& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream all;
-  all << file.rdbuf();
-  return all.str();
-}
-
 struct bench {
   tiny_model model;
   temporary_folder folder;
@@ -82,19 +75,19 @@ TEST_CASE("lab goes on where it stopped: what is in the log is not run again, ha
   bench const b;
   std::string const out = (b.folder / "results").string();
   REQUIRE(b.lab({"--out", out, "--jobs", "1"}).status == 0);
-  std::string const whole = content(out + "/lab.jsonl");
+  std::string const whole = support::read_file(out + "/lab.jsonl");
   REQUIRE(lines_of(whole).size() == 7);
-  CHECK(content(out + "/lab.svg").find("</svg>") != std::string::npos);
+  CHECK(support::read_file(out + "/lab.svg").find("</svg>") != std::string::npos);
   CHECK(lines_of(whole)[0]["run"]["policy"] == "full");
 
   finished const again = b.lab({"--out", out, "--json"});  // nothing is left to do: the same seconds are printed
   CHECK(again.out == whole);
-  CHECK(content(out + "/lab.jsonl") == whole);
+  CHECK(support::read_file(out + "/lab.jsonl") == whole);
 
   std::size_t const last = whole.rfind('\n', whole.size() - 2) + 1;
   std::ofstream(out + "/lab.jsonl", std::ios::binary) << whole.substr(0, last + 20);  // as a full disk leaves it
   REQUIRE(b.lab({"--out", out}).status == 0);
-  std::string const mended = content(out + "/lab.jsonl");
+  std::string const mended = support::read_file(out + "/lab.jsonl");
   CHECK(mended.substr(0, last) == whole.substr(0, last));
   REQUIRE(lines_of(mended).size() == 7);
   CHECK(lines_of(mended)[6]["result"]["score"] == lines_of(whole)[6]["result"]["score"]);
@@ -103,7 +96,7 @@ TEST_CASE("lab goes on where it stopped: what is in the log is not run again, ha
   arguments const other{"--out",    out,    "--text",   b.text, "--tasks",  "perplexity",
                         "--policy", "roco", "--budget", "25%",  "--window", "44"};
   REQUIRE(run_program("lab", b.with(other)).status == 0);
-  CHECK(lines_of(content(out + "/lab.jsonl")).size() == 8);
+  CHECK(lines_of(support::read_file(out + "/lab.jsonl")).size() == 8);
 }
 
 TEST_CASE("lab refuses tasks it has not, a task without its text, and a log that is another's") {
@@ -123,7 +116,7 @@ TEST_CASE("lab refuses tasks it has not, a task without its text, and a log that
       refused({"--text", b.text, "--tasks", "perplexity", "--policy", "roco", "--budget", "50%", "--out", out});
   CHECK(said.find("lab.jsonl") != std::string::npos);
   CHECK(said.find("line 1 is no result of lab") != std::string::npos);
-  CHECK(content(out + "/lab.jsonl") == "{\"letters\": 26}\n");
+  CHECK(support::read_file(out + "/lab.jsonl") == "{\"letters\": 26}\n");
 }
 
 }  // namespace

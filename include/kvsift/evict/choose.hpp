@@ -14,7 +14,7 @@ namespace kvsift {
 namespace detail {
 
 template <class Positions>
-concept in_pieces = requires(Positions const& positions) { positions.places.page_of(0); };
+concept paged_positions = requires(Positions const& positions) { positions.places.page_of(0); };
 
 }  // namespace detail
 
@@ -32,7 +32,7 @@ struct candidates {
   /// Calls f(candidates, from, to) for stretches of [begin, end) whose slots lie together: all at once, or page by page.
   template <class F>
   KVSIFT_HOST_DEVICE KVSIFT_INLINE void for_stretches(std::uint32_t begin, std::uint32_t end, F const& f) const {
-    if constexpr (detail::in_pieces<Positions>) {
+    if constexpr (detail::paged_positions<Positions>) {
       for (std::uint32_t from = begin; from < end;) {
         std::uint32_t const next_page = from / page_slots * page_slots + page_slots, to = end < next_page ? end : next_page;
         auto const page = positions.places.page_of(from);
