@@ -68,13 +68,13 @@ std::string asked_of(kvsift::policy_facts const& facts) {
   return words.empty() ? "never" : joined(words);
 }
 
-// f(name, bytes a slot, fed by attention in decode) for each column that is stored.
+// f(name, bytes a slot, the same once the prompt is in, fed by attention) for each column that a policy asks for.
 template <class F>
-void for_each_column(kvsift::all_columns const& columns, F const& f) {
-  columns.for_each([&]<class C>(C const& column, std::size_t) {
-    std::size_t const bytes = column.width() * sizeof(typename C::element);
-    bool const in_decode = C::feeds_on_attention && kvsift::mass_read_by<C>() != kvsift::mass_part::window;
-    if (bytes != 0) f(kvsift::column_name<C>(), bytes, in_decode);
+void for_each_column(kvsift::any_policy const& policy, F const& f) {
+  kvsift::all_columns const carried = policy.carried();
+  policy.columns().for_each([&]<class C>(C const& column, std::size_t) {
+    std::size_t const kept = carried.get<C>().width() * sizeof(typename C::element);
+    if (column.width() != 0) f(kvsift::column_name<C>(), column.width() * sizeof(typename C::element), kept, C::feeds_on_attention);
   });
 }
 
@@ -86,10 +86,10 @@ parts parts_of(kvsift::catalogue_entry const& entry) {
   p.scope = p.made.bounded ? scope_of(entry, decodes ? decode_rule(policy) : policy.rules.first) : "-";
   p.asked = asked_of(facts);
   std::vector<std::string> names;
-  for_each_column(policy.columns(), [&](char const* name, std::size_t bytes, bool in_decode) {
-    names.push_back(std::string(name) + " " + std::to_string(bytes));
-    p.bytes += bytes;
-    p.fed += in_decode ? bytes : 0;
+  for_each_column(policy, [&](char const* name, std::size_t bytes, std::size_t kept, bool fed) {
+    names.push_back(std::string(name) + " " + std::to_string(bytes) + (kept == 0 ? " (prompt only)" : ""));
+    p.bytes += kept;
+    p.fed += fed ? kept : 0;
   });
   p.columns = names.empty() ? "-" : joined(names);
   if (decodes) p.read = decode_rule(policy).columns().bytes_per_slot();

@@ -6,6 +6,7 @@
 #include <random>
 #include <vector>
 
+#include <kvsift/column/attention.hpp>
 #include <kvsift/evict/verbs.hpp>
 
 namespace bench {

@@ -42,7 +42,7 @@ auto filled(u32 held, kvsift::layout order, std::uint64_t seed) {
     for (u32 r = 0; r < shape.rows(); ++r) {
       auto const row = cache.view().row(r);
       float const *const key = p.keys.data() + r * shape.head_dim, *const value = p.values.data() + r * shape.head_dim;
-      kvsift::append_row<hostile::odd_payload>(kvsift::serial_group{}, cache.view(), row, key, value);
+      kvsift::append_row<hostile::odd_payload>(kvsift::serial_group{}, cache.view(), row, {key, value, shape.head_dim, row.state->next});
       row.template column<hostile::exact_sum>()[row.state->held - 1] = position * 1.5 + r;
       for (u32 i = 0; i < 3; ++i)
         row.template column<kvsift::observations>()[row.state->held - 1][i] = static_cast<float>(position * 3 + i);
@@ -149,7 +149,8 @@ TEST_CASE("a head that shrinks gives its pages back, and another takes them") {
   CHECK(free() == 0);
   view.pool.give_back(returned);
   float const vector[5] = {};
-  while (view.states[1].held < 65) kvsift::append_row<hostile::odd_payload>(kvsift::serial_group{}, view, view.row(1), vector, vector);
+  while (view.states[1].held < 65)
+    kvsift::append_row<hostile::odd_payload>(kvsift::serial_group{}, view, view.row(1), {vector, vector, 5, view.states[1].next});
   CHECK(free() == 0);
   CHECK(view.row(1).positions.places.pages[2] == returned);
 }

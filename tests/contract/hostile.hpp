@@ -6,6 +6,7 @@
 #include <cstring>
 #include <memory>
 
+#include <kvsift/column/attention.hpp>
 #include <kvsift/column/column_set.hpp>
 #include <kvsift/core/half.hpp>
 #include <kvsift/core/lanes.hpp>

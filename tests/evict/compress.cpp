@@ -59,7 +59,7 @@ void check_equal(Cache const& a, Cache const& b) {
       CHECK(std::string(reinterpret_cast<char*>(one.values.at(slot)), one.values.stride) ==
             std::string(reinterpret_cast<char*>(other.values.at(slot)), other.values.stride));
     }
-    a.policy().columns().for_each([&]<class C>(C const& column, std::size_t) {
+    a.view().stored.for_each([&]<class C>(C const& column, std::size_t) {
       for (std::uint32_t slot = 0; slot < one.state->held; ++slot)
         for (std::uint32_t i = 0; i < column.width(); ++i)
           CHECK(one.template column<C>().at(slot)[i] == other.template column<C>().at(slot)[i]);
@@ -84,7 +84,7 @@ TEST_CASE("compress keeps what step keeps, for every policy of the catalogue") {
       kv_tensor<any_policy> stepped{shape, p, options}, compressed{shape, p, options};
       std::vector<float> out(std::size_t{tokens} * shape.query_heads() * shape.head_dim);
       step(serial_executor{}, stepped[0], {t.query(0, 0), t.key(0, 0), t.value(0, 0), tokens}, out.data());
-      masses const m = masses_of(t, shape, tokens, p.columns().window_queries() != 0 ? p.columns().window_queries() : 16);
+      masses const m = masses_of(t, shape, tokens, p.columns().asked().window != 0 ? p.columns().asked().window : 16);
       compress(serial_executor{}, compressed[0], t.key(0, 0), t.value(0, 0), tokens,
                {m.sum.data(), m.squares.data(), m.last.data(), m.window.data(), tokens});
       CHECK(compressed.held(0) == stepped.held(0));

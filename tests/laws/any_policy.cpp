@@ -36,7 +36,8 @@ TEST_CASE("any_policy reports the facts and the columns of the policy that it ho
     CHECK(any.facts().moments == policy.facts().moments);
     CHECK(any.facts().least_limit == policy.facts().least_limit);
     CHECK(any.columns().bytes_per_slot() == policy.columns().bytes_per_slot());
-    CHECK(any.columns().window_queries() == policy.columns().window_queries());
+    CHECK(any.columns().asked() == policy.columns().asked());
+    CHECK(any.carried().bytes_per_slot() == policy.carried().bytes_per_slot());
     CHECK(kvsift::to_any(policy) == any);
   });
 }

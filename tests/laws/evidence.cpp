@@ -81,8 +81,8 @@ TEST_CASE("a prompt compressed with an engine's masses keeps what step keeps") {
     gathering.rules.first.score = kvsift::newest_query_attention{};
     gathering.rules.first.scope = kvsift::most_varying{};
     kvsift::all_columns const stored = s.policy.value().columns();
-    u32 const window = stored.window_queries();
-    gathering.rules.rest.first.score = kvsift::pooled{kvsift::window_mass{std::max(1u, window), stored.window_reduction()}, 1};
+    kvsift::asked_evidence const asked = stored.asked();
+    gathering.rules.rest.first.score = kvsift::pooled{kvsift::window_mass{std::max(1u, asked.window), asked.window_reduction}, 1};
     kvsift::cache_options wide = s.options();
     wide.capacity = tokens;
     auto const engine = laws::make_engine(s.shape, gathering, wide);

@@ -38,7 +38,7 @@ std::vector<u32> budgets_with_mean(std::uint64_t seed) {
 /// Bytes that one slot takes in all planes.
 template <class Policy>
 std::size_t slot_bytes(Policy const& policy) {
-  return 2 * kvsift::fp16_payload::bytes(large.head_dim) + sizeof(u32) + policy.columns().bytes_per_slot();
+  return 2 * kvsift::fp16_payload::bytes(large.head_dim) + sizeof(u32) + policy.carried().bytes_per_slot();
 }
 
 /// Bytes a cache takes as allocated, without workspace, over those of the slots that its heads may keep.

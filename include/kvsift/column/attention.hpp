@@ -17,6 +17,7 @@ struct float_column {
   bool stored = true;
 
   KVSIFT_HOST_DEVICE constexpr std::uint32_t width() const { return stored ? 1 : 0; }
+  constexpr void drop() { stored = false; }
   friend constexpr bool operator==(float_column const&, float_column const&) = default;
 
  protected:
@@ -55,9 +56,6 @@ struct last_attention : detail::float_column {
   KVSIFT_HOST_DEVICE void observe(float* e, mass const& m, head_context const&) const { *e = m.last; }
 };
 
-/// How the sums of a group's query heads become the one number of their KV head.
-enum class group_reduction : std::uint32_t { mean, max, sum };
-
 /// Attention received from the last `queries` queries of a prompt, summed over them for each query head and then reduced
 /// over the group: the observation window of the prompt compressors. 4 bytes a slot.
 struct window_attention : detail::float_column {
@@ -75,6 +73,11 @@ struct window_attention : detail::float_column {
     queries = other.queries;
     reduce = other.reduce;
     return unite(other);
+  }
+  KVSIFT_HOST_DEVICE constexpr void ask(asked_evidence& of) const {
+    if (!stored) return;
+    of.window = queries;
+    of.window_reduction = reduce;
   }
   KVSIFT_HOST_DEVICE void admit(float* e, arrival const&, head_context const&) const { *e = 0; }
   KVSIFT_HOST_DEVICE void observe(float* e, mass const& m, head_context const&) const { *e = m.window; }

@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <type_traits>
 
-#include <kvsift/column/attention.hpp>
 #include <kvsift/column/concepts.hpp>
 #include <kvsift/core/check.hpp>
 
@@ -34,15 +33,21 @@ struct column_set : Columns... {
   constexpr mass_part reads() const {
     return (mass_part::none | ... | (get<Columns>().width() != 0 ? mass_read_by<Columns>() : mass_part::none));
   }
-  /// Length of the observation window that the columns ask for, 0 if none does.
-  KVSIFT_HOST_DEVICE constexpr std::uint32_t window_queries() const {
-    if constexpr (has<window_attention>) return get<window_attention>().stored ? get<window_attention>().queries : 0;
-    return 0;
+  /// What the stored columns ask of a prompt's attention.
+  KVSIFT_HOST_DEVICE constexpr asked_evidence asked() const {
+    asked_evidence of;
+    (ask_one(get<Columns>(), of), ...);
+    return of;
   }
-  /// How that window is reduced over the query heads of a group.
-  KVSIFT_HOST_DEVICE constexpr group_reduction window_reduction() const {
-    if constexpr (has<window_attention>) return get<window_attention>().reduce;
-    return group_reduction::mean;
+  /// Drops the columns that `wanted` does not store, as far as they can be dropped.
+  constexpr void keep_only(column_set const& wanted) {
+    (drop_unless(wanted.template get<Columns>().width() != 0, static_cast<Columns&>(*this)), ...);
+  }
+  constexpr void drop_all() { (drop_unless(false, static_cast<Columns&>(*this)), ...); }
+  /// Takes over what a part of the set asks for, which it was united from.
+  template <class... Some>
+  constexpr void add(column_set<Some...> const& part) {
+    ((void)static_cast<Some&>(*this).merge(part.template get<Some>()), ...);
   }
   /// Floats of the tables that columns share between slots, heads and layers. Throws bad_argument where parameters do not fit.
   std::size_t table_floats(std::uint32_t head_dim) const {
@@ -75,6 +80,15 @@ struct column_set : Columns... {
   friend constexpr bool operator==(column_set const&, column_set const&) = default;
 
  private:
+  template <class C>
+  KVSIFT_HOST_DEVICE static constexpr void ask_one(C const& column, asked_evidence& of) {
+    if constexpr (requires { column.ask(of); }) column.ask(of);
+  }
+  template <class C>
+  static constexpr void drop_unless(bool wanted, C& column) {
+    if constexpr (requires { column.drop(); })
+      if (!wanted) column.drop();
+  }
   template <class C>
   static void bind_one(C& column, std::uint32_t head_dim, float*& memory) {
     if constexpr (tabled_column<C>) {

@@ -9,13 +9,23 @@
 
 namespace kvsift {
 
+/// How the sums of a group's query heads become the one number of their KV head.
+enum class group_reduction : std::uint32_t { mean, max, sum };
+
+/// What the columns ask of a prompt's attention beside its sums: one of each kind, or none.
+struct asked_evidence {
+  std::uint32_t window = 0;                            ///< queries at its end whose attention is summed apart; 0: none
+  group_reduction window_reduction = group_reduction::mean;  ///< of those sums, over the query heads of a group
+  friend constexpr bool operator==(asked_evidence const&, asked_evidence const&) = default;
+};
+
 /// What the queries of one step said of one slot: attention probabilities, averaged over the query heads of the group
 /// before anything else is done with them. The waist between attention and policy.
 struct mass {
   float sum = 0;           ///< over the queries of the step
   float squares = 0;       ///< sum of squares
   float last = 0;          ///< of the newest query
-  float window = 0;        ///< sum over the last queries of a prompt (column_set::window_queries, window_reduction)
+  float window = 0;        ///< sum over the last queries of a prompt (asked_evidence::window)
   std::uint32_t rows = 1;  ///< queries that could see the slot
 };
 
@@ -37,6 +47,7 @@ struct arrival {
   std::uint32_t position = 0;
   float const* queries = nullptr;  ///< [group, head_dim], encoded as the key is; null where they are not known yet
   std::uint32_t group = 0;
+  std::uint32_t kinds = 0;  ///< a sum of token_kind
 };
 
 /// What a column, a score or a guard may know of the row its slots lie in.
@@ -75,6 +86,7 @@ consteval std::uint32_t known_width() {
 /// A value that is kept for every slot and travels with it: born when a token arrives (admit), fed by evidence (observe).
 /// width() elements a slot, known at run time; 0 means that the column is not stored at all.
 /// merge unites what two parts of a policy ask of the same column; it says whether that is possible.
+/// May have ask(asked_evidence&), and drop(), which makes its width 0: then it is not kept beyond a prompt that alone it is read at.
 template <class C>
 concept slot_column = requires(C const& c, C& mine, typename C::element* e, mass const& m, head_context const& head,
                                arrival const& token) {

@@ -19,6 +19,7 @@ struct key_square_norm {
   friend constexpr bool operator==(key_square_norm const&, key_square_norm const&) = default;
 
   KVSIFT_HOST_DEVICE constexpr std::uint32_t width() const { return stored ? 1 : 0; }
+  constexpr void drop() { stored = false; }
   constexpr bool merge(key_square_norm const& other) {
     stored = stored || other.stored;
     return true;

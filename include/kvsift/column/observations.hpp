@@ -23,6 +23,7 @@ struct observations {
   friend constexpr bool operator==(observations const&, observations const&) = default;
 
   KVSIFT_HOST_DEVICE constexpr std::uint32_t width() const { return packed() ? (history + 31) / 32 : history; }
+  constexpr void drop() { history = 0; }
   constexpr bool merge(observations const& other) {
     if (other.history == 0 || other == *this) return true;
     bool const free = history == 0;

@@ -64,6 +64,7 @@ struct signature {
   }
 
   KVSIFT_HOST_DEVICE constexpr std::uint32_t width() const { return (bits + 7) / 8; }
+  constexpr void drop() { bits = 0; }
   constexpr bool merge(signature const& other) {
     if (other.bits == 0 || other == *this) return true;
     bool const free = bits == 0;

@@ -18,6 +18,7 @@ struct value_norm {
   friend constexpr bool operator==(value_norm const&, value_norm const&) = default;
 
   KVSIFT_HOST_DEVICE constexpr std::uint32_t width() const { return stored ? 1 : 0; }
+  constexpr void drop() { stored = false; }
   constexpr bool merge(value_norm const& other) {
     stored = stored || other.stored;
     return true;

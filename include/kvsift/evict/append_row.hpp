@@ -32,17 +32,17 @@ KVSIFT_HOST_DEVICE void admit(G const& g, Columns const& stored, row_view<Column
   if (g.thread_rank() == 0) stored.for_each(detail::admitter<row_view<Columns, Placement>>{row, slot, token, row.context(slot + 1)});
 }
 
-/// Writes one token into the slot after the last one held. key, value [head_dim]. O(head_dim); the row must have room.
+/// Writes one token into the slot after the last one held; its position is the row's next. O(head_dim); the row must have room.
 template <class Payload, cooperative_group G, class Columns, class Placement>
 KVSIFT_HOST_DEVICE void append_row(G const& g, cache_view<Columns, Placement> const& cache, row_view<Columns, Placement> const& row,
-                                   float const* key, float const* value) {
+                                   arrival const& token) {
   std::uint32_t const slot = row.state->held;
-  std::uint32_t const position = row.state->next;
+  std::uint32_t const position = token.position;
   std::uint32_t const dim = cache.shape.head_dim;
   take_slot(g, cache, row, slot);
-  Payload::store(g, row.keys.at(slot), key, dim);
-  Payload::store(g, row.values.at(slot), value, dim);
-  admit(g, cache.stored, row, slot, arrival{key, value, dim, position});
+  Payload::store(g, row.keys.at(slot), token.key, dim);
+  Payload::store(g, row.values.at(slot), token.value, dim);
+  admit(g, cache.stored, row, slot, token);
   g.sync();
   if (g.thread_rank() == 0) {
     row.positions[slot] = position;

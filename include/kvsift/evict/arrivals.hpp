@@ -17,6 +17,7 @@ struct arrivals {
   std::uint32_t tokens = 0;
   bool of_prompt = false;   ///< one token is a piece of a prompt, not a step of decode: tells for policies that take pieces
   std::uint32_t pitch = 0;  ///< tokens from one sequence to the next, of the output as well; 0: `tokens`
+  std::uint8_t const* kinds = nullptr;  ///< [sequences, tokens], sums of token_kind; null: all are ordinary
 
   /// Where a sequence begins, in tokens.
   KVSIFT_HOST_DEVICE std::size_t first(std::uint32_t sequence) const { return std::size_t{sequence} * (pitch == 0 ? tokens : pitch); }
@@ -28,7 +29,7 @@ struct arrivals {
     std::size_t const token = first(sequence) + t;
     std::size_t const row = (token * shape.kv_heads + head) * shape.head_dim;
     float const* const own = queries == nullptr ? nullptr : queries + row * shape.group;
-    return {keys + row, values + row, shape.head_dim, position, own, shape.group};
+    return {keys + row, values + row, shape.head_dim, position, own, shape.group, kinds == nullptr ? 0u : kinds[token]};
   }
 };
 

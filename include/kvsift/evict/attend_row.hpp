@@ -194,8 +194,8 @@ KVSIFT_HOST_DEVICE void attend_piece(G const& g, cache_shape const& shape, Colum
                                      row_scratch const& scratch, bool feeds = true) {
   std::size_t const token_stride = std::size_t{shape.query_heads()} * shape.head_dim;
   std::uint32_t const all = before + tokens;
-  std::uint32_t const window = stored.window_queries();
-  bool const by_head = window != 0 && stored.window_reduction() != group_reduction::mean;  // scratch.window is there
+  asked_evidence const asked = stored.asked();
+  bool const by_head = asked.window != 0 && asked.window_reduction != group_reduction::mean;  // scratch.window is there
   if (tokens == 1) {
     attend_rows<Payload>(g, shape, row.keys, row.values, row.ranks, rotary, all, 1, queries, out, token_stride, scratch);
     if constexpr (Columns::feeds_on_attention) {
@@ -226,7 +226,7 @@ KVSIFT_HOST_DEVICE void attend_piece(G const& g, cache_shape const& shape, Colum
         std::uint32_t const n = before + t + 1;
         float const* const p = scratch.logits + std::size_t{t - first} * shape.group * pitch;
         group_mean(g, shape.group, p, pitch, n, a);
-        bool const observing = t + window >= tokens;
+        bool const observing = t + asked.window >= tokens;
         for (std::uint32_t h = 0; observing && by_head && h < shape.group; ++h)
           for (std::uint32_t i = g.thread_rank(); i < n; i += g.num_threads()) scratch.window[h * pitch + i] += p[h * pitch + i];
         for (std::uint32_t i = g.thread_rank(); i < n; i += g.num_threads()) {
@@ -240,7 +240,7 @@ KVSIFT_HOST_DEVICE void attend_piece(G const& g, cache_shape const& shape, Colum
   }
   if constexpr (Columns::feeds_on_attention) {
     if (!feeds) return;
-    if (by_head) reduce_group(g, stored.window_reduction(), shape.group, scratch.window, pitch, all, evidence + 3 * pitch);
+    if (by_head) reduce_group(g, asked.window_reduction, shape.group, scratch.window, pitch, all, evidence + 3 * pitch);
     stored.for_each(detail::piece_feeder<G, row_view<Columns, Placement>>{g, row, about, evidence, pitch, all, before, tokens});
     g.sync();
   }

@@ -49,20 +49,21 @@ class kv_tensor {
   kv_tensor(cache_shape const& shape, Policy const& policy, cache_options const& options = {}, Position position = {},
             Disposal what_becomes = {}, Placement = {})
       : policy_(policy), options_(options), slots_(plan_slots(shape, policy, options, Placement::grain)) {
-    auto const stored = policy_.columns();
+    auto asked = policy_.columns(), carried = policy_.carried();
     std::size_t total = 0;
     std::size_t const vector_bytes = Payload::bytes(shape.head_dim);
     policy_facts const facts = policy_.facts();
-    lay_out<Placement>(nullptr, shape, vector_bytes, stored, slots_.extent, Position::ranked, options.order, bytes_, total);
-    bytes_.tables = plane_bytes(stored.table_floats(shape.head_dim) * sizeof(float));
-    std::size_t const scratch = workspace_view<columns>::carve(nullptr, shape, stored, facts, slots_.longest, options).bytes;
+    lay_out<Placement>(nullptr, shape, vector_bytes, carried, slots_.extent, Position::ranked, options.order, bytes_, total);
+    bytes_.tables = plane_bytes(asked.table_floats(shape.head_dim) * sizeof(float));
+    std::size_t const scratch = workspace_view<columns>::carve(nullptr, shape, asked, facts, slots_.longest, options).bytes;
     memory_ = host_memory(total + bytes_.tables);
     workspace_ = host_memory(scratch);
-    bound_.planes = lay_out<Placement>(memory_.data(), shape, vector_bytes, stored, slots_.extent, Position::ranked,
+    bound_.planes = lay_out<Placement>(memory_.data(), shape, vector_bytes, carried, slots_.extent, Position::ranked,
                                        options.order, bytes_, total);
-    bound_.work = workspace_view<columns>::carve(workspace_.data(), shape, stored, facts, slots_.longest, options);
-    bound_.planes.stored.bind(shape.head_dim, reinterpret_cast<float*>(memory_.data() + total));
-    bound_.work.staging.stored = bound_.planes.stored;
+    bound_.work = workspace_view<columns>::carve(workspace_.data(), shape, asked, facts, slots_.longest, options);
+    asked.bind(shape.head_dim, reinterpret_cast<float*>(memory_.data() + total));
+    bound_.work.staging.stored = bound_.planes.stored = asked;
+    bound_.planes.stored.keep_only(carried);
     bound_.disposal = what_becomes;
     table_ = position.table(shape, static_cast<std::uint32_t>(bound_.work.slots));
     bound_.rotary = table_.view();
@@ -74,14 +75,14 @@ class kv_tensor {
   /// What such a cache would take: arithmetic only. Throws bad_argument as the constructor does.
   static memory_plan plan(cache_shape const& shape, Policy const& policy, cache_options const& options = {}) {
     memory_plan needed;
-    auto const stored = policy.columns();
+    auto const asked = policy.columns(), carried = policy.carried();
     slot_plan const slots = plan_slots(shape, policy, options, Placement::grain);
     needed.capacity = slots.capacity;
     std::size_t total = 0;
-    lay_out<Placement>(nullptr, shape, Payload::bytes(shape.head_dim), stored, slots.extent, Position::ranked, options.order,
+    lay_out<Placement>(nullptr, shape, Payload::bytes(shape.head_dim), carried, slots.extent, Position::ranked, options.order,
                        needed.cache, total);
-    needed.cache.tables = plane_bytes(stored.table_floats(shape.head_dim) * sizeof(float));
-    needed.workspace = workspace_view<columns>::carve(nullptr, shape, stored, policy.facts(), slots.longest, options).bytes;
+    needed.cache.tables = plane_bytes(asked.table_floats(shape.head_dim) * sizeof(float));
+    needed.workspace = workspace_view<columns>::carve(nullptr, shape, asked, policy.facts(), slots.longest, options).bytes;
     return needed;
   }
 

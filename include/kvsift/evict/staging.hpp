@@ -21,7 +21,7 @@ struct prompt_masses {
   float const* sum = nullptr;      ///< over all queries
   float const* squares = nullptr;  ///< sum of squares, over all queries
   float const* last = nullptr;     ///< of the last query
-  float const* window = nullptr;   ///< sum over the last columns().window_queries() queries
+  float const* window = nullptr;   ///< sum over the last columns().asked().window queries
   std::size_t pitch = 0;           ///< at least the tokens of the prompt
 };
 
@@ -91,7 +91,7 @@ struct stage_task {
   template <cooperative_group G>
   KVSIFT_HOST_DEVICE void operator()(G const& g, std::uint32_t block) const {
     cache_shape const& shape = cache.planes.shape;
-    Columns const& stored = cache.planes.stored;
+    Columns const& stored = staging.planes.stored;
     row_view<Columns> const row = staging(block);
     row_state const target = *cache.planes.row(staging.layer * shape.layer_rows() + block).state;
     std::uint32_t const tokens = staging.piece.tokens;
@@ -99,9 +99,7 @@ struct stage_task {
     g.sync();
     for (std::uint32_t t = g.thread_rank(); t < tokens; t += g.num_threads()) {
       row.positions[t] = target.next + t;
-      float const* const key = reinterpret_cast<float const*>(row.keys.at(t));
-      float const* const value = reinterpret_cast<float const*>(row.values.at(t));
-      arrival const token{key, value, shape.head_dim, target.next + t};
+      arrival const token = staging.piece.at(shape, row.sequence, row.head, t, target.next + t);
       stored.for_each(detail::admitter<row_view<Columns>>{row, t, token, row.context(tokens)});
     }
     g.sync();

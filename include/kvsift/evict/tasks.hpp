@@ -55,12 +55,10 @@ struct step_task {
         cut_rows<disposed_payload<Payload, decltype(cache.disposal)>>(
             g, deciding_rows<Columns, typename Bound::placement>{cache.planes, index, 1, piece}, rule, cache.disposal,
             cut_depth{.room = 1}, cache.work.sums_of(block), scratch.group_words);
-      std::size_t const stride = std::size_t{shape.kv_heads} * shape.head_dim;
-      std::size_t const begin = piece.first(row.sequence) * stride + std::size_t{row.head} * shape.head_dim;
       bool const first_piece = row.state->next == 0;
       g.sync();
       for (std::uint32_t t = 0; t < tokens; ++t)
-        append_row<Payload>(g, cache.planes, row, piece.keys + begin + t * stride, piece.values + begin + t * stride);
+        append_row<Payload>(g, cache.planes, row, piece.at(shape, row.sequence, row.head, t, row.state->next));
       if (first_piece && g.thread_rank() == 0) row.state->observed_from = row.state->next - 1;
       g.sync();
     }

@@ -126,7 +126,8 @@ void in_parts(cache_shape const& shape, arrivals const& piece, float* out, Lengt
   for (std::uint32_t t = 0, n = 0; t < piece.tokens; t += n) {
     n = length(piece.tokens - t);
     float const* const q = piece.queries == nullptr ? nullptr : piece.queries + t * queries;
-    f(arrivals{q, piece.keys + t * keys, piece.values + t * keys, n, piece.of_prompt, pitch}, out == nullptr ? nullptr : out + t * queries);
+    std::uint8_t const* const kinds = piece.kinds == nullptr ? nullptr : piece.kinds + t;
+    f(arrivals{q, piece.keys + t * keys, piece.values + t * keys, n, piece.of_prompt, pitch, kinds}, out == nullptr ? nullptr : out + t * queries);
   }
 }
 
@@ -252,13 +253,15 @@ void step(Executor const& on, Layer rows, arrivals const& piece, float* out) {
 }
 
 /// Writes one token into one layer. keys, values [sequences, kv_heads, head_dim]. queries [sequences, kv_heads x group,
-/// head_dim]: of the same token, for policies that compare them with what is held; others leave them out. See step.
+/// head_dim]: of the same token, for policies that compare them with what is held; others leave them out. kinds [sequences]:
+/// see arrivals. See step.
 template <executor Executor, cache_layer Layer>
-void append(Executor const& on, Layer rows, float const* keys, float const* values, float const* queries = nullptr) {
+void append(Executor const& on, Layer rows, float const* keys, float const* values, float const* queries = nullptr,
+            std::uint8_t const* kinds = nullptr) {
   detail::check_piece(rows.cache, rows.layer, 1);
   require(queries != nullptr || rows.cache.policy().facts().looks_at != arriving::queries, "queries", 0,
           "the policy compares the arriving token's queries with what is held; give them with its key");
-  detail::step_token(on, rows.cache, rows.layer, {queries, keys, values, 1}, nullptr);
+  detail::step_token(on, rows.cache, rows.layer, {queries, keys, values, 1, false, 0, kinds}, nullptr);
 }
 
 /// Attention of the newest token's queries over the slots held; the policy's columns are fed in the same pass.
@@ -284,18 +287,18 @@ void observe(Executor const& on, Layer rows, float const* masses, std::size_t pi
 
 /// For engines with an attention of their own: the first piece of a sequence is cut down to the limit by the rule of
 /// prompt_end and its survivors are written, in position order; `masses` feed the policy's columns. A piece that fits is
-/// written whole. keys, values [sequences, tokens, kv_heads, head_dim].
+/// written whole. keys, values [sequences, tokens, kv_heads, head_dim], kinds [sequences, tokens]: see arrivals.
 /// Reads the columns a fixed number of times (select_lowest), K and V of the survivors once. Two launches, no allocation.
 /// Throws bad_argument, and changes nothing, if the layer holds tokens already or a mass that the columns ask for is null.
 template <executor Executor, cache_layer Layer>
 void compress(Executor const& on, Layer rows, float const* keys, float const* values, std::uint32_t tokens,
-              prompt_masses const& masses = {}) {
+              prompt_masses const& masses = {}, std::uint8_t const* kinds = nullptr) {
   auto& cache = rows.cache;
   detail::check_piece(cache, rows.layer, tokens);
   require(cache.held(rows.layer) == 0, "tokens held", cache.held(rows.layer), "compress takes the first piece of a sequence; clear() first");
   require(tokens <= cache.slots().least[rows.layer] || includes(cache.policy().facts().moments, moment::prompt_end), "tokens", tokens,
           "exceeds the limit, and no rule of the policy acts at prompt_end");
-  mass_part const read = cache.view().stored.reads();
+  mass_part const read = cache.bound().work.staging.stored.reads();
   auto const given = [&](float const* plane, char const* name, mass_part part) {
     require(!includes(read, part) || plane != nullptr, name, 0, "the policy's columns feed on it; give the engine's attention mass");
   };
@@ -304,7 +307,7 @@ void compress(Executor const& on, Layer rows, float const* keys, float const* va
   given(masses.last, "masses.last", mass_part::last);
   given(masses.window, "masses.window", mass_part::window);
   require(read == mass_part::none || masses.pitch >= tokens, "masses.pitch", masses.pitch, "give rows at least as long as the piece");
-  detail::stage(on, cache, rows.layer, {nullptr, keys, values, tokens}, masses, nullptr);
+  detail::stage(on, cache, rows.layer, {nullptr, keys, values, tokens, false, 0, kinds}, masses, nullptr);
 }
 
 }  // namespace kvsift

@@ -34,8 +34,8 @@ struct workspace_view {
     w.slots = std::max<std::size_t>(options.max_piece, longest);
     w.threads = options.group_threads;
     w.piece = options.max_piece;
-    bool const by_head = stored.window_queries() != 0 && stored.window_reduction() != group_reduction::mean;
-    w.window_heads = by_head ? shape.group : 0;
+    asked_evidence const asked = stored.asked();
+    w.window_heads = asked.window != 0 && asked.window_reduction != group_reduction::mean ? shape.group : 0;
     w.block_bytes = row_scratch::carve(nullptr, shape, w.slots, w.threads, w.piece, w.window_heads).bytes;
     carver memory{base};
     cache_shape one_layer = shape;

@@ -79,6 +79,14 @@ constexpr void gather(rule_list<First, Rest...> const& rules, policy_facts& fact
   gather(rules.rest, facts);
 }
 
+template <class Columns>
+constexpr void add_carried(rule_list<> const&, Columns&) {}
+template <class First, class... Rest, class Columns>
+constexpr void add_carried(rule_list<First, Rest...> const& rules, Columns& wanted) {
+  if (rules.first.when != moment::prompt_end) wanted.add(rules.first.columns());
+  add_carried(rules.rest, wanted);
+}
+
 }  // namespace detail
 
 /// A budget and the rules that keep it. A constexpr value: compare it, print it, pass it to a kv_tensor.
@@ -92,8 +100,16 @@ struct policy {
   constexpr policy() = default;
   constexpr explicit policy(Budget b, Rules... r) : budget(b), rules(list(r...)) {}
 
-  /// The columns that this policy stores: the union of what its parts read.
+  /// The columns that this policy asks for: the union of what its parts read.
   constexpr auto columns() const { return rules.columns(); }
+  /// The same without those that are read at prompt_end alone: what is stored of a slot once its prompt is in.
+  constexpr auto carried() const {
+    auto kept = columns(), wanted = kept;
+    wanted.drop_all();
+    detail::add_carried(rules, wanted);
+    kept.keep_only(wanted);
+    return kept;
+  }
   constexpr policy_facts facts() const {
     policy_facts f;
     detail::gather(rules, f);

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include <kvsift/column/attention.hpp>
 #include <kvsift/core/exact.hpp>
 #include <kvsift/scope/concepts.hpp>
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <kvsift/column/attention.hpp>
 #include <kvsift/column/observations.hpp>
 #include <kvsift/score/concepts.hpp>
 

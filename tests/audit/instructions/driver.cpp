@@ -32,7 +32,7 @@ void overwrite(auto& running, float const* vector) {
   for (std::uint32_t r = 0; r < shape.rows(); ++r) {
     auto const row = view.row(r);
     kvsift::remove_slot(kvsift::serial_group{}, view, row, row.state->held / 2);
-    kvsift::append_row<kvsift::fp32_payload>(kvsift::serial_group{}, view, row, vector, vector);
+    kvsift::append_row<kvsift::fp32_payload>(kvsift::serial_group{}, view, row, {vector, vector, shape.head_dim, row.state->next});
   }
 }
 
