@@ -170,7 +170,7 @@ position_plan plan_positions(shared_options const& o, policy_choice const& choic
   }
   if (!fits && !bounded) {
     throw usage_error("the run has " + std::to_string(tokens) + " positions; the model has " + std::to_string(limit) +
-                      ", and " + choice.name + (!choice.bounded()       ? " never evicts"
+                      ", and " + choice.name + (!choice.bounded()       ? " has no budget"
                                                 : choice.made.grows() ? " grows to " + std::to_string(needed) + " slots"
                                                                       : " keeps " + std::to_string(choice.slots()) + " slots") +
                       ": give a policy with a budget below " + std::to_string(limit) + ", or fewer tokens");

@@ -134,7 +134,7 @@ TEST_CASE("step feeds its column the same mass, and compress with it keeps what 
     prompt const p(seed);
     for (group_reduction const reduce : reductions) {
       CAPTURE(static_cast<int>(reduce));
-      policy const remember{uniform_budget{p.tokens}, at_prompt_end(window_mass{p.window, reduce}, protect{})};
+      policy const remember{uniform_budget{p.tokens}, over_budget(window_mass{p.window, reduce}, protect{})};
       kv_tensor cache{p.shape, remember, {.max_piece = p.tokens}};
       std::vector<float> out(std::size_t{p.tokens} * p.shape.query_heads() * p.shape.head_dim);
       arrivals const piece{p.trace.query(0, 0), p.trace.key(0, 0), p.trace.value(0, 0), p.tokens};

@@ -138,7 +138,7 @@ TEST_CASE("prompts and texts that are none") {
   refuses("perplexity", p({"--text", p.file("bad.txt", "ok \xff")}), {"--text", "UTF-8", "byte 3"});
   refuses("perplexity", p({}), {"--text"});
   std::string const long_prompt(100, 'x');
-  refuses("generate", p({"--prompt", long_prompt}), {"positions", "the model has 64", "full never evicts", "budget"});
+  refuses("generate", p({"--prompt", long_prompt}), {"positions", "the model has 64", "full has no budget", "budget"});
   refuses("generate", p({"--prompt", long_prompt, "--policy", "roco", "--budget", "200"}), {"the model has 64", "keeps 200 slots", "budget below 64"});
   refuses("generate", p({"--prompt", long_prompt, "--policy", "roco", "--budget", "20", "--positions", "original"}), {"the model has 64", "in_cache"});
   refuses("passkey", p({"--length", "20"}), {"--length is 20", "give more"});

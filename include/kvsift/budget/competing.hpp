@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 
 #include <kvsift/budget/concepts.hpp>
 #include <kvsift/collective/reduce.hpp>
@@ -20,6 +19,8 @@ namespace kvsift {
 /// Equal scores: lower position first, then lower head; equal remainders: lower head. The limits sum to what they summed
 /// to before. The scores are read a fixed number of times (select_lowest).
 struct competing_shares {
+  static constexpr bool each_head = false;
+
   double floor = 0.2;  ///< 0 .. 1
 
   /// The least and the most slots that a head with `limit` can come out with, `guarded` of them out of competition, where
@@ -93,7 +94,10 @@ struct competing_budget {
   constexpr std::uint32_t limit(cache_shape const& shape, std::uint32_t layer, std::uint32_t head) const {
     return base.limit(shape, layer, head);
   }
-  constexpr std::optional<competing_shares> measured() const { return shares; }
+  template <class F>
+  constexpr void with_measured(F const& f) const {
+    f(shares);
+  }
   friend constexpr bool operator==(competing_budget const&, competing_budget const&) = default;
 };
 

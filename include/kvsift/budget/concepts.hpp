@@ -22,28 +22,32 @@ enum class profile : std::uint32_t {
   published,  ///< rounded head by head, as the original does
 };
 
-/// A budget whose split among the heads of a layer is measured after a prompt that does not fit: measured() gives the
-/// trivially copyable part that a task runs, or nothing where a part chosen at run time is static. It has
-/// `least` and `most` for the plan, and `allocate(group, scores, records, words)`, which sets records[head].limit so that
-/// their sum stays.
+/// A budget that is measured when a prompt ends. with_measured(f) calls f with the trivially copyable part that a task runs, or
+/// not at all where a part chosen at run time is static. Of two kinds:
+///   each_head = false  the heads of a layer compete for what they have together, if the prompt does not fit: `least` and `most`
+///                      for the plan, and allocate(group, scores, records, words), which sets records[head].limit; their sum stays
+///   each_head = true   a head measures for itself what it keeps of any prompt: columns() and measure(group, row, record, words),
+///                      which sets record.limit and record.choice
 template <class B>
-concept may_be_measured = budget_allocator<B> && requires(B const& budget) { budget.measured(); };
+concept may_be_measured = budget_allocator<B> && requires(B const& budget) { budget.with_measured([](auto const&) {}); };
 
 namespace detail {
 
 /// Calls f with the measured part of a budget, if it has one.
 template <class Budget, class F>
 constexpr void with_measured(Budget const& budget, F const& f) {
-  if constexpr (may_be_measured<Budget>) {
-    auto const part = budget.measured();
-    if (part) f(*part);
-  }
+  if constexpr (may_be_measured<Budget>) budget.with_measured(f);
 }
-
 template <class Budget>
-constexpr bool is_measured(Budget const& budget) {
+constexpr bool heads_compete(Budget const& budget) {
   bool found = false;
-  with_measured(budget, [&](auto const&) { found = true; });
+  with_measured(budget, [&]<class Part>(Part const&) { found = !Part::each_head; });
+  return found;
+}
+template <class Budget>
+constexpr bool each_head_measures(Budget const& budget) {
+  bool found = false;
+  with_measured(budget, [&]<class Part>(Part const&) { found = Part::each_head; });
   return found;
 }
 

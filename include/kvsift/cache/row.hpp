@@ -18,6 +18,7 @@ struct row_state {
   std::uint32_t observed_from = 0;  ///< see head_context
   std::uint32_t limit = 0;          ///< budget of this head in slots
   std::uint32_t fed_from = 0;       ///< see head_context
+  std::uint32_t choice = 0;         ///< see head_context
   friend constexpr bool operator==(row_state const&, row_state const&) = default;
 };
 
@@ -65,7 +66,7 @@ struct row_view {
   /// The row itself, where it is contiguous.
   KVSIFT_HOST_DEVICE KVSIFT_INLINE row_view const& within(in_order) const { return *this; }
   KVSIFT_HOST_DEVICE head_context context(std::uint32_t held) const {
-    return {layer, sequence, head, held, state->limit, state->next, state->observed_from, state->fed_from};
+    return {layer, sequence, head, held, state->limit, state->next, state->observed_from, state->fed_from, state->choice};
   }
 };
 

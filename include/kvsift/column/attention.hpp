@@ -84,4 +84,28 @@ struct window_attention : detail::float_column {
   friend constexpr bool operator==(window_attention const&, window_attention const&) = default;
 };
 
+/// Attention that a slot received from the queries of a prompt while it was young: its own token's and those of the tokens
+/// behind it, slots_of_part(part, tokens of the prompt) in all. What a sliding window of that length would have seen of it. 4
+/// bytes a slot.
+struct young_attention : detail::float_column {
+  static constexpr char const* name = "young_attention";
+  static constexpr mass_part reads = mass_part::young;
+  double part = 0;
+
+  constexpr young_attention() : float_column{false} {}
+  constexpr explicit young_attention(double p) : float_column{p > 0}, part(p) {}
+  constexpr bool merge(young_attention const& other) {
+    if (!other.stored) return true;
+    if (stored && part != other.part) return false;
+    part = other.part;
+    return unite(other);
+  }
+  KVSIFT_HOST_DEVICE constexpr void ask(asked_evidence& of) const {
+    if (stored) of.young = part;
+  }
+  KVSIFT_HOST_DEVICE void admit(float* e, arrival const&, head_context const&) const { *e = 0; }
+  KVSIFT_HOST_DEVICE void observe(float* e, mass const& m, head_context const&) const { *e += m.young; }
+  friend constexpr bool operator==(young_attention const&, young_attention const&) = default;
+};
+
 }  // namespace kvsift

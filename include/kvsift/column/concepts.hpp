@@ -16,6 +16,7 @@ enum class group_reduction : std::uint32_t { mean, max, sum };
 struct asked_evidence {
   std::uint32_t window = 0;                            ///< queries at its end whose attention is summed apart; 0: none
   group_reduction window_reduction = group_reduction::mean;  ///< of those sums, over the query heads of a group
+  double young = 0;  ///< part of its tokens that a slot is young for: attention until then is summed apart; 0: none
   friend constexpr bool operator==(asked_evidence const&, asked_evidence const&) = default;
 };
 
@@ -27,10 +28,11 @@ struct mass {
   float last = 0;          ///< of the newest query
   float window = 0;        ///< sum over the last queries of a prompt (asked_evidence::window)
   std::uint32_t rows = 1;  ///< queries that could see the slot
+  float young = 0;         ///< sum over the queries of a prompt that saw the slot while it was young (asked_evidence::young)
 };
 
 /// Parts of a mass. A set of these is a sum of them.
-enum class mass_part : std::uint32_t { none = 0, sum = 1, squares = 2, last = 4, window = 8 };
+enum class mass_part : std::uint32_t { none = 0, sum = 1, squares = 2, last = 4, window = 8, young = 16 };
 
 KVSIFT_HOST_DEVICE constexpr mass_part operator|(mass_part a, mass_part b) {
   return static_cast<mass_part>(static_cast<std::uint32_t>(a) | static_cast<std::uint32_t>(b));
@@ -60,6 +62,7 @@ struct head_context {
   std::uint32_t next = 0;           ///< position of the next token to arrive = tokens seen
   std::uint32_t observed_from = 0;  ///< last position of the prompt, which counts as one observation
   std::uint32_t fed_from = 0;       ///< position of the first query that fed the columns: 0 unless a rule is silent
+  std::uint32_t choice = 0;         ///< what a measured budget chose for the head, counted from 1; 0: nothing yet
 
   /// Queries that saw the token at `position` and fed the columns, its own included: no bytes are stored for them.
   KVSIFT_HOST_DEVICE constexpr std::uint32_t visits(std::uint32_t position) const {

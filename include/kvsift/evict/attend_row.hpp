@@ -9,6 +9,7 @@
 #include <kvsift/collective/attention.hpp>
 #include <kvsift/collective/softmax.hpp>
 #include <kvsift/core/exact.hpp>
+#include <kvsift/core/recipe.hpp>
 #include <kvsift/core/rotary.hpp>
 #include <kvsift/evict/scratch.hpp>
 #include <kvsift/payload/plain.hpp>
@@ -167,7 +168,7 @@ struct piece_feeder {
     auto const e = row.template column<C>();
     for (std::uint32_t i = g.thread_rank(); i < n; i += g.num_threads()) {
       std::uint32_t const rows = i < before ? queries : queries - (i - before);
-      mass const m{evidence[i], evidence[pitch + i], evidence[2 * pitch + i], evidence[3 * pitch + i], rows};
+      mass const m{evidence[i], evidence[pitch + i], evidence[2 * pitch + i], evidence[3 * pitch + i], rows, evidence[4 * pitch + i]};
       column.observe(e.at(i), m, about);
     }
   }
@@ -185,7 +186,7 @@ KVSIFT_HOST_DEVICE void observe_row(G const& g, Columns const& stored, row_view<
 
 /// Causal attention of a piece of queries whose keys are the last slots of the row, and the evidence it gives.
 ///   queries [tokens, kv_heads x group, head_dim] from this row's first head on; out likewise.
-/// Query i sees the first `before` slots and those of tokens 0 .. i. Evidence: scratch.evidence [4, pitch]; it feeds the
+/// Query i sees the first `before` slots and those of tokens 0 .. i. Evidence: scratch.evidence [5, pitch]; it feeds the
 /// columns if `feeds` says so.
 template <class Payload, cooperative_group G, class Columns, class Placement>
 KVSIFT_HOST_DEVICE void attend_piece(G const& g, cache_shape const& shape, Columns const& stored,
@@ -195,6 +196,7 @@ KVSIFT_HOST_DEVICE void attend_piece(G const& g, cache_shape const& shape, Colum
   std::size_t const token_stride = std::size_t{shape.query_heads()} * shape.head_dim;
   std::uint32_t const all = before + tokens;
   asked_evidence const asked = stored.asked();
+  std::uint32_t const young = asked.young > 0 ? slots_of_part(asked.young, tokens) : 0;
   bool const by_head = asked.window != 0 && asked.window_reduction != group_reduction::mean;  // scratch.window is there
   if (tokens == 1) {
     attend_rows<Payload>(g, shape, row.keys, row.values, row.ranks, rotary, all, 1, queries, out, token_stride, scratch);
@@ -211,7 +213,7 @@ KVSIFT_HOST_DEVICE void attend_piece(G const& g, cache_shape const& shape, Colum
   }
   std::size_t const pitch = scratch.pitch;
   float* const evidence = scratch.evidence;
-  for (std::size_t i = g.thread_rank(); i < 4 * pitch; i += g.num_threads()) evidence[i] = 0;
+  for (std::size_t i = g.thread_rank(); i < 5 * pitch; i += g.num_threads()) evidence[i] = 0;
   for (std::size_t i = g.thread_rank(); by_head && i < shape.group * pitch; i += g.num_threads()) scratch.window[i] = 0;
   g.sync();
   std::uint32_t const at_once = queries_at_once(shape);
@@ -234,6 +236,8 @@ KVSIFT_HOST_DEVICE void attend_piece(G const& g, cache_shape const& shape, Colum
           evidence[pitch + i] += rounded_square(a[i]);
           if (observing) evidence[3 * pitch + i] += a[i];
         }
+        std::uint32_t const young_from = n > young ? n - young : 0;
+        for (std::uint32_t i = young_from + g.thread_rank(); i < n; i += g.num_threads()) evidence[4 * pitch + i] += a[i];
         g.sync();
       }
     }

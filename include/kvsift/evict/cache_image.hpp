@@ -113,6 +113,10 @@ void check_image(Cache const& cache, cache_image const& image) {
   require(c == image.columns.size(), "columns of the image", image.columns.size(), "the cache's policy stores fewer");
 
   bool const measured = cache.policy().facts().competing;
+  std::uint32_t choices = 0;  // that a head has, where each measures for itself; its limit is then its own
+  with_measured(cache.policy().budget, [&]<class Shares>(Shares const& shares) {
+    if constexpr (Shares::each_head) choices = shares.recipes.count;
+  });
   std::size_t at = 0;
   std::uint64_t given = 0;  // slots that the heads of a layer and sequence may keep
   std::vector<std::uint32_t> order;
@@ -122,7 +126,8 @@ void check_image(Cache const& cache, cache_image const& image) {
     std::uint32_t const beyond = plan.least_room[layer] - plan.least[layer];
     bool const most = planned == plan.most[layer], least = planned == plan.least[layer];
     given = r % s.kv_heads == 0 ? state.limit : given + state.limit;
-    require(measured ? given <= std::uint64_t{planned} * s.kv_heads : state.limit == planned, "limit of the image",
+    require(state.choice <= choices, "choice in the image", state.choice, "the cache's policy has fewer; the image is damaged");
+    require(state.choice != 0 || (measured ? given <= std::uint64_t{planned} * s.kv_heads : state.limit == planned), "limit of the image",
             state.limit, "the cache's policy has another; make it with the policy the image is of");
     require(!measured || state.limit <= std::uint64_t{planned} + (plan.longest - plan.capacity), "limit of the image",
             state.limit, "a head won more than the cache is planned for; give max_piece the length of the prompt");
@@ -134,8 +139,8 @@ void check_image(Cache const& cache, cache_image const& image) {
     std::int64_t const above = measured ? std::int64_t{image.held[layer]} - plan.most[layer]
                                         : std::int64_t{image.least_held[layer]} - plan.least[layer];
     bool const counted =
-        measured || ((!most || state.held == image.held[layer]) && (!least || state.held == image.least_held[layer]));
-    require(counted && (state.limit == no_limit || std::int64_t{state.held} - state.limit <= above),
+        measured || state.choice != 0 || ((!most || state.held == image.held[layer]) && (!least || state.held == image.least_held[layer]));
+    require(counted && (state.limit == no_limit || state.choice != 0 || std::int64_t{state.held} - state.limit <= above),
             "slots held in the image", state.held,
             "more or fewer than its policy lets a head hold; the image is damaged");
     require(state.observed_from <= state.next && state.fed_from <= state.next && state.held <= state.next,

@@ -153,13 +153,35 @@ struct cut_depth {
   }
 };
 
+namespace detail {
+
+/// Slots of a row that the score of a rule holds beside the limit.
+template <cooperative_group G, class Row, class Score>
+KVSIFT_HOST_DEVICE std::uint32_t slots_beside_limit(G const& g, Row const& row, Score const& of, std::uint32_t* words) {
+  std::uint32_t mine = 0;
+  std::uint32_t const held = row.state->held;
+  with_part(of, [&]<class Part>(Part const& score) {
+    if constexpr (holds_beside_limit<Part>) {
+      on_row const seen(score, row, row.context(held));
+      for (std::uint32_t i = g.thread_rank(); i < held; i += g.num_threads()) mine += score.beside_limit(seen.row, i) ? 1u : 0u;
+      mine = group_sum(g, words, mine);
+    }
+  });
+  return mine;
+}
+
+}  // namespace detail
+
 /// Brings rows that decide together down to as many slots as `depth` says, one victim after the other. Nothing happens where
 /// they hold no more. sums [2, capacity] as with_candidates asks, words [2 x threads]. Payload: a disposed_payload.
 /// Per victim: the columns that the rule reads, once or twice; one slot moved.
 template <class Payload, cooperative_group G, class Columns, class Placement, class Rule, class Disposal>
 KVSIFT_HOST_DEVICE void cut_rows(G const& g, deciding_rows<Columns, Placement> const& rows, Rule const& rule, Disposal const& disposal,
                                  cut_depth depth, float* sums, std::uint32_t* words) {
-  std::uint32_t const target = depth.target(rows(0).state->held, rows(0).state->limit);
+  std::uint32_t const limit = rows(0).state->limit;
+  std::uint32_t target = depth.target(rows(0).state->held, limit);
+  if (target < rows(0).state->held)
+    target = depth.target(rows(0).state->held, limit + detail::slots_beside_limit(g, rows(0), rule.score, words));
   for (;;) {
     std::uint32_t const held = rows(0).state->held;
     g.sync();

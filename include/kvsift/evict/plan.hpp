@@ -68,12 +68,14 @@ template <class Budget>
 std::uint32_t check_measured(Budget const& budget, policy_facts const& facts, cache_shape const& shape, std::uint32_t limit,
                              std::uint32_t max_piece) {
   std::uint32_t most = limit;
-  with_measured(budget, [&](auto const& shares) {
-    std::uint64_t const least = shares.least(limit, facts.guarded);
-    require(facts.decode_limit <= least, "least slots of a head", least,
-            "a head that wins nothing needs room for what decode protects; raise the budget, the window or the floor");
-    std::uint64_t const given = shares.most(limit, std::uint64_t{limit} * shape.kv_heads, shape.kv_heads, facts.guarded);
-    most = std::max(limit, static_cast<std::uint32_t>(std::min<std::uint64_t>(given, max_piece)));
+  with_measured(budget, [&]<class Shares>(Shares const& shares) {
+    if constexpr (!Shares::each_head) {
+      std::uint64_t const least = shares.least(limit, facts.guarded);
+      require(facts.decode_limit <= least, "least slots of a head", least,
+              "a head that wins nothing needs room for what decode protects; raise the budget, the window or the floor");
+      std::uint64_t const given = shares.most(limit, std::uint64_t{limit} * shape.kv_heads, shape.kv_heads, facts.guarded);
+      most = std::max(limit, static_cast<std::uint32_t>(std::min<std::uint64_t>(given, max_piece)));
+    }
   });
   return most;
 }
@@ -87,8 +89,10 @@ slot_plan plan_slots(cache_shape const& shape, Policy const& policy, cache_optio
   require(options.max_piece >= 1, "max_piece", options.max_piece, "give the longest piece of tokens, at least 1");
   require(options.group_threads >= 1 && options.group_threads <= 1024, "group_threads", options.group_threads, "give 1 to 1024");
   policy_facts const facts = policy.facts();
-  bool const measured = detail::is_measured(policy.budget);
+  bool const measured = detail::heads_compete(policy.budget);
   detail::check_moments(facts, measured);
+  require(!detail::each_head_measures(policy.budget) || includes(facts.moments, moment::prompt_end), "measured budget", 1,
+          "heads measure what they keep of a prompt; it needs a rule at prompt_end");
   require(!measured || std::uint64_t{shape.kv_heads} * options.max_piece < 0xffffffffu, "kv_heads x max_piece",
           std::uint64_t{shape.kv_heads} * options.max_piece, "heads compete for less than 2^32 slots");
   if (facts.looks_too_late)

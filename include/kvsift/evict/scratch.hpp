@@ -24,7 +24,7 @@ struct row_scratch {
   float* partial = nullptr;        ///< [heads at once, head_dim]
   float* sums = nullptr;           ///< [heads at once, head_dim]
   float* lane_sums = nullptr;      ///< [8]
-  float* evidence = nullptr;       ///< [4, pitch]: sum, squares, last, window
+  float* evidence = nullptr;       ///< [5, pitch]: sum, squares, last, window, young
   float* window = nullptr;         ///< [window heads, pitch]: the window's sums of each query head
   std::uint32_t* keys = nullptr;   ///< [pitch]
   std::uint32_t* places = nullptr; ///< [pitch]
@@ -44,7 +44,7 @@ struct row_scratch {
     s.partial = memory.take<float>(heads * shape.head_dim);
     s.sums = memory.take<float>(heads * shape.head_dim);
     s.lane_sums = memory.take<float>(8);
-    s.evidence = memory.take<float>(4 * s.pitch);
+    s.evidence = memory.take<float>(5 * s.pitch);
     s.window = memory.take<float>(window_heads * s.pitch);
     s.keys = memory.take<std::uint32_t>(s.pitch);
     s.places = memory.take<std::uint32_t>(s.pitch);

@@ -23,6 +23,7 @@ struct prompt_masses {
   float const* last = nullptr;     ///< of the last query
   float const* window = nullptr;   ///< sum over the last columns().asked().window queries
   std::size_t pitch = 0;           ///< at least the tokens of the prompt
+  float const* young = nullptr;    ///< sum over the queries that saw a token while it was young: columns().asked().young
 };
 
 /// Stands where no rule acts.
@@ -73,7 +74,8 @@ struct mass_feeder {
     auto const at = [](float const* plane, std::uint32_t i) { return plane == nullptr ? 0.0f : plane[i]; };
     for (std::uint32_t i = g.thread_rank(); i < tokens; i += g.num_threads())
       column.observe(e.at(i),
-                     mass{at(masses.sum, i), at(masses.squares, i), at(masses.last, i), at(masses.window, i), tokens - i}, about);
+                     mass{at(masses.sum, i), at(masses.squares, i), at(masses.last, i), at(masses.window, i), tokens - i, at(masses.young, i)},
+                     about);
   }
 };
 
@@ -108,7 +110,7 @@ struct stage_task {
       std::size_t const begin = block * masses.pitch;
       auto const of_row = [&](float const* plane) { return plane == nullptr ? nullptr : plane + begin; };
       stored.for_each(detail::mass_feeder<G, Columns>{
-          g, row, about, {of_row(masses.sum), of_row(masses.squares), of_row(masses.last), of_row(masses.window), masses.pitch}, tokens});
+          g, row, about, {of_row(masses.sum), of_row(masses.squares), of_row(masses.last), of_row(masses.window), masses.pitch, of_row(masses.young)}, tokens});
       g.sync();
       return;
     }
@@ -116,6 +118,27 @@ struct stage_task {
     std::size_t const begin = staging.piece.first(row.sequence) * queries + std::size_t{row.head} * shape.group * shape.head_dim;
     attend_piece<plain<float>>(g, shape, stored, row, cache.rotary, 0, tokens, staging.piece.queries + begin, out + begin, about,
                                cache.scratch(block));
+  }
+};
+
+/// Lets each head of a staged prompt measure what it keeps: limit and choice. One block per (sequence, KV head).
+template <class Bound, class Columns, class Shares>
+struct measure_task {
+  Bound cache;
+  staging_rows<Columns> staging;
+  Shares shares;
+
+  template <cooperative_group G>
+  KVSIFT_HOST_DEVICE void operator()(G const& g, std::uint32_t block) const {
+    row_view<Columns> const row = staging(block);
+    row_state& record = cache.planes.states[staging.layer * cache.planes.shape.layer_rows() + block];
+    narrowed_row<columns_of<Shares>, Columns> const seen{row.positions.read_only(), row.context(row.state->held), __builtin_addressof(row)};
+    shares.measure(g, seen, record, cache.scratch(block).group_words);
+    if (g.thread_rank() == 0) {
+      row.state->limit = record.limit;
+      row.state->choice = record.choice;
+    }
+    g.sync();
   }
 };
 

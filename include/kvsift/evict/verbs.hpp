@@ -96,11 +96,13 @@ void stage(Executor const& on, Cache& cache, std::uint32_t layer, arrivals const
   on.launch(shape.layer_rows(), stage_task<bound, columns>{cache.bound(), rows, masses, out});
   with_rule(cache.policy().rules, moment::prompt_end, [&](auto const& rule) {
     using rule_type = std::remove_cvref_t<decltype(rule)>;
-    with_measured(cache.policy().budget, [&](auto const& shares) {
-      if constexpr (acts<rule_type>) {
+    with_measured(cache.policy().budget, [&]<class Shares>(Shares const& shares) {
+      if constexpr (Shares::each_head) {
+        on.launch(shape.layer_rows(), measure_task<bound, columns, Shares>{cache.bound(), rows, shares});
+      } else if constexpr (acts<rule_type>) {
         if (rule.who != unit::competing) return;
         std::uint32_t const beyond = cache.slots().least_room[layer] - cache.slots().least[layer];
-        on.launch(shape.sequences, allocate_task<bound, columns, rule_type, std::remove_cvref_t<decltype(shares)>>{
+        on.launch(shape.sequences, allocate_task<bound, columns, rule_type, Shares>{
                                        cache.bound(), rows, rule, shares, beyond});
       }
     });
@@ -236,13 +238,14 @@ void step(Executor const& on, Layer rows, arrivals const& piece, float* out) {
   moment const moments = cache.policy().facts().moments;
   // Where nothing acts in decode, check_piece saw that there is room.
   bool const grows = held != 0 && !includes(moments, moment::before_append | moment::after_attention);
+  bool const measures = held == 0 && detail::each_head_measures(cache.policy().budget);
   bool const fits = grows || held + piece.tokens <= std::min(cache.slots().least[rows.layer], cache.slots().least_room[rows.layer]);
   if (std::uint32_t const stride = cache.policy().facts().stride; stride != 0 && (piece.tokens > 1 || piece.of_prompt)) {
     detail::in_parts(shape, piece, out, [&](std::uint32_t left) { return cache.next_piece(rows.layer, left); },
                      [&](arrivals const& part, float* part_out) { detail::take_piece(on, cache, rows.layer, part, part_out); });
   } else if (piece.tokens == 1) {
     detail::step_token(on, cache, rows.layer, piece, out);
-  } else if (fits && !detail::observed_one_by_one(cache, rows.layer)) {
+  } else if (fits && !measures && !detail::observed_one_by_one(cache, rows.layer)) {
     detail::step_that_fits(on, cache, rows.layer, piece, out);
   } else if (held == 0 && includes(moments, moment::prompt_end)) {
     detail::stage(on, cache, rows.layer, piece, {}, out);
@@ -306,6 +309,7 @@ void compress(Executor const& on, Layer rows, float const* keys, float const* va
   given(masses.squares, "masses.squares", mass_part::squares);
   given(masses.last, "masses.last", mass_part::last);
   given(masses.window, "masses.window", mass_part::window);
+  given(masses.young, "masses.young", mass_part::young);
   require(read == mass_part::none || masses.pitch >= tokens, "masses.pitch", masses.pitch, "give rows at least as long as the piece");
   detail::stage(on, cache, rows.layer, {nullptr, keys, values, tokens, false, 0, kinds}, masses, nullptr);
 }

@@ -11,10 +11,12 @@
 #include <kvsift/budget/layers.hpp>
 #include <kvsift/budget/pyramid.hpp>
 #include <kvsift/budget/ratio.hpp>
+#include <kvsift/budget/recovering.hpp>
 #include <kvsift/budget/uniform.hpp>
 #include <kvsift/policy/policy.hpp>
 #include <kvsift/scope/most_varying.hpp>
 #include <kvsift/score/attention.hpp>
+#include <kvsift/score/by_recipe.hpp>
 #include <kvsift/score/hamming.hpp>
 #include <kvsift/score/key_norm.hpp>
 #include <kvsift/score/pooled.hpp>
@@ -27,19 +29,13 @@ namespace kvsift {
 
 /// Every column of the library, each stored or not.
 using all_columns = column_set<attention_sum, attention_square_sum, last_attention, window_attention, observations, key_square_norm,
-                               signature>;
+                               signature, young_attention, token_class>;
 
 namespace detail {
 
 constexpr all_columns no_columns() {
   all_columns none{};
-  static_cast<attention_sum&>(none).stored = false;
-  static_cast<attention_square_sum&>(none).stored = false;
-  static_cast<last_attention&>(none).stored = false;
-  static_cast<window_attention&>(none).stored = false;
-  static_cast<observations&>(none).history = 0;
-  static_cast<key_square_norm&>(none).stored = false;
-  static_cast<signature&>(none).bits = 0;
+  none.drop_all();
   return none;
 }
 
@@ -66,6 +62,7 @@ class any_score {
   constexpr any_score(smallest_key_norm) : kind_(kind::key_norm) {}
   constexpr any_score(hamming s) : kind_(kind::hamming), hamming_(s) {}
   constexpr any_score(reservoir_attention s) : kind_(kind::reservoir), reservoir_(s) {}
+  constexpr any_score(by_recipe s) : kind_(kind::recipe), recipe_(s) {}
 
   /// f(the score source held).
   KVSIFT_CALLS_EITHER
@@ -82,6 +79,7 @@ class any_score {
       case kind::key_norm: return f(smallest_key_norm{});
       case kind::hamming: return f(hamming_);
       case kind::reservoir: return f(reservoir_);
+      case kind::recipe: return f(recipe_);
       case kind::oldest: break;
     }
     return f(oldest_first{});
@@ -92,13 +90,16 @@ class any_score {
   friend constexpr bool operator==(any_score const&, any_score const&) = default;
 
  private:
-  enum class kind : std::uint32_t { oldest, even, random, accumulated, mean, newest_query, observed, pooled, key_norm, hamming, reservoir };
+  enum class kind : std::uint32_t {
+    oldest, even, random, accumulated, mean, newest_query, observed, pooled, key_norm, hamming, reservoir, recipe
+  };
   kind kind_ = kind::oldest;
   random_draw random_{};
   observed_mean observed_{};
   pooled<window_mass> pooled_{};
   kvsift::hamming hamming_{};
   reservoir_attention reservoir_{};
+  by_recipe recipe_{};
 };
 
 /// A ranked scope chosen at run time.
@@ -142,11 +143,20 @@ class any_budget {
   constexpr any_budget(competing_budget<B> b) : any_budget(std::move(b.base)) {
     shares_ = b.shares;
   }
+  constexpr any_budget(recovering_budget b) : recovering_(b.shares) {}
 
   constexpr std::uint32_t limit(cache_shape const& shape, std::uint32_t layer, std::uint32_t head) const {
     return std::visit([&](auto const& b) { return b.limit(shape, layer, head); }, base_);
   }
-  constexpr std::optional<competing_shares> measured() const { return shares_; }
+  constexpr all_columns columns() const {
+    return recovering_ ? detail::ask_columns{}(*recovering_) : detail::no_columns();
+  }
+  template <class F>
+  constexpr void with_measured(F const& f) const {
+    if (shares_) f(*shares_);
+    if (recovering_) f(*recovering_);
+  }
+  constexpr bool measured() const { return shares_ || recovering_; }
   /// What the limits are before a measurement splits them.
   constexpr base const& limits() const { return base_; }
   /// Other limits, split the same way.
@@ -160,6 +170,7 @@ class any_budget {
  private:
   base base_{};
   std::optional<competing_shares> shares_{};
+  std::optional<recovering_shares> recovering_{};
 };
 
 using any_rule = rule<any_score, any_scope>;

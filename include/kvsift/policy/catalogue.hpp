@@ -107,6 +107,12 @@ inline constexpr catalogue_entry catalogue[] = {
      "the key whose signature differs most from the arriving one", "-Hamming distance of sign codes", "arXiv 2412.16187",
      "The program compares keys, the paper queries (`compare`). It stores a byte a bit and seeds nothing; here bits are packed, and "
      "the projection is drawn from `seed` or given."},
+    {"hybrid", "", "sinks=4 recovery=0.9 recipes=window:0.1,window:0.1+heavy:0.25,window:0.1+heavy:0.5,full history=1", detail::make_hybrid,
+     detail::derive_nothing,
+     "what the head's recipe does not keep", "mean of observations, or position", "cold-compress, arXiv 2310.01801",
+     "cold-compress falls back to the first recipe where none recovers enough, keeps parts of the cache's length, counts BOS twice, and "
+     "leaves a slot the history of its victim; a token that its head drops does not attend even to itself. Here the last recipe is "
+     "the fallback, parts are of the prompt, limits are what was kept, and a token goes after it attended."},
 };
 
 /// A name under which an original's setting of a policy is known: the policy, and the fields that the name stands for.
@@ -119,6 +125,8 @@ struct catalogue_alias {
 inline constexpr catalogue_alias aliases[] = {
     {"scissorhands", "heavy_hitter", "history=400 threshold=true"},  // cold-compress's setting of arXiv 2305.17118
     {"ada", "ada_snapkv", ""},                                       // Ada-KV, as CoKV and others call it
+    {"fastgen", "hybrid",
+     "recipes=special,special+punctuation,special+punctuation+heavy:0.3,special+punctuation+heavy:0.3+window:0.3,full"},
     {"h2o_head_std_avg", "roco", ""},                                // EasyKV before it was called roco
     {"h2o_head_avg", "mean_attention", ""},                          // and its ablations: h2o_head under the mean,
     {"h2o_head_std", "deviation_scope", "score=accumulated"},        // and under the scope
@@ -214,7 +222,7 @@ inline policy_fields with_defaults(policy_fields f, std::uint32_t budget) {
 /// A policy made from fields.
 struct catalogue_policy {
   any_policy value;
-  bool bounded = true;      ///< false: never evicts, needs a capacity
+  bool bounded = true;      ///< false: has no budget in slots, needs a capacity
   std::uint32_t slots = 0;  ///< the most slots that a head may keep; 0 if not bounded
 
   /// Nothing goes after the prompt: a head then holds every token that arrives.
@@ -260,8 +268,14 @@ inline catalogue_policy make_policy(policy_fields f) {
 
   catalogue_policy made{entry.make(f), true, 0};
   std::uint32_t const budget = made.value.budget.limit(cache_shape{}, 0, 0);
+  for (any_rule* const rule : {&made.value.rules.first, &made.value.rules.rest.first}) {
+    rule->guards.pinned_from = f.pinned_from;
+    rule->guards.pinned = f.pinned;
+  }
   if (budget == no_limit) {
-    if (!f.layers.empty()) throw bad_argument("policy field 'layers' is not one of " + std::string(entry.name) + "; it never evicts");
+    if (f.pinned != 0 && made.value.budget.measured())
+      throw bad_argument("pinned positions are not one of what " + std::string(entry.name) + " keeps; use sinks");
+    if (!f.layers.empty()) throw bad_argument("policy field 'layers' is not one of " + std::string(entry.name) + "; it has no budget");
     return {made.value, false, 0};
   }
   std::uint32_t least = budget;
@@ -274,11 +288,7 @@ inline catalogue_policy make_policy(policy_fields f) {
     least = *low;
     made.slots = *high;
   }
-  for (any_rule* const rule : {&made.value.rules.first, &made.value.rules.rest.first}) {
-    rule->guards.pinned_from = f.pinned_from;
-    rule->guards.pinned = f.pinned;
-    detail::check_room(*rule, f, least);
-  }
+  for (any_rule const* const rule : {&made.value.rules.first, &made.value.rules.rest.first}) detail::check_room(*rule, f, least);
   return made;
 }
 
@@ -286,7 +296,7 @@ inline catalogue_policy make_policy(policy_fields f) {
 /// budget. Throws bad_argument.
 inline catalogue_policy join_phases(catalogue_policy const& prompt, catalogue_policy const& decode) {
   if (!prompt.bounded || !decode.bounded)
-    throw bad_argument("policy fields 'prompt' and 'decode' name a policy that never evicts; give two that keep a budget");
+    throw bad_argument("policy fields 'prompt' and 'decode' name a policy without a budget; give two that keep one");
   if (!(prompt.value.budget.limits() == decode.value.budget.limits()))
     throw bad_argument("policy field 'budget' is " + std::to_string(prompt.slots) + " for the prompt and " + std::to_string(decode.slots) +
                        " for decode; give both the same");

@@ -25,7 +25,7 @@ struct field_description {
   char const* name;
   field_kind kind;
   std::uint64_t least, most;  ///< of a number or a fraction
-  char const* words;          ///< that a word may be, separated by '|'
+  char const* words;          ///< that a word may be, separated by '|'; "": any text, which the policy reads
 };
 
 inline constexpr std::uint64_t most_slots = 0x7ffffffe;  ///< that a head may be given
@@ -51,6 +51,8 @@ inline constexpr field_description field_table[] = {
     {"compare", field_kind::word, 0, 0, "key|query"},
     {"scope", field_kind::word, 0, 0, "window|deviation"},
     {"profile", field_kind::word, 0, 0, "fixed|reference"},
+    {"recipes", field_kind::word, 0, 0, ""},
+    {"recovery", field_kind::fraction, 0, 1, ""},
 };
 
 using field_value = std::variant<std::uint64_t, bool, std::string, double>;
@@ -95,7 +97,7 @@ inline std::string allowed(field_description const& d) {
   if (d.kind == field_kind::number) return "a whole number from " + std::to_string(d.least) + " to " + std::to_string(d.most);
   if (d.kind == field_kind::fraction) return "a number from " + std::to_string(d.least) + " to " + std::to_string(d.most);
   if (d.kind == field_kind::truth) return "true or false";
-  std::string words(d.words);
+  std::string words(*d.words == '\0' ? "a text" : d.words);
   for (std::size_t bar; (bar = words.find('|')) != std::string::npos;) words.replace(bar, 1, " or ");
   return words;
 }
@@ -145,7 +147,7 @@ class policy_fields {
     if (auto const* const number = std::get_if<std::uint64_t>(&value)) good = good && *number >= d->least && *number <= d->most;
     if (auto const* const fraction = std::get_if<double>(&value))
       good = good && *fraction >= static_cast<double>(d->least) && *fraction <= static_cast<double>(d->most);
-    if (auto const* const word = std::get_if<std::string>(&value)) good = good && detail::among(d->words, '|', *word);
+    if (auto const* const word = std::get_if<std::string>(&value)) good = good && (*d->words == '\0' || detail::among(d->words, '|', *word));
     if (!good) detail::refuse_field(field, detail::shown(value), "give " + allowed(*d));
     values_[std::string(field)] = std::move(value);
     return *this;

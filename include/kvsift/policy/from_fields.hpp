@@ -124,6 +124,47 @@ inline any_policy make_lsh(policy_fields const& f) {
       lsh(f["budget"], f["sinks"], f["recent"], signature{bits, f.seed(), f.projection}, f.word("compare") == "query"));
 }
 
+/// The recipes that a text states: separated by commas, their parts by '+': special, punctuation, window:PART, heavy:PART, full.
+/// Throws bad_argument.
+inline recipe_list parse_recipes(std::string const& text) {
+  recipe_list list;
+  std::string_view rest = text;
+  auto const refuse = [&](std::string const& remedy) { refuse_field("recipes", "'" + text + "'", remedy); };
+  for (bool more = true; more;) {
+    std::string_view parts = rest.substr(0, rest.find(','));
+    more = parts.size() < rest.size();
+    rest.remove_prefix(std::min(parts.size() + 1, rest.size()));
+    recipe one;
+    for (bool another = true; another;) {
+      std::string_view const part = parts.substr(0, parts.find('+'));
+      another = part.size() < parts.size();
+      parts.remove_prefix(std::min(part.size() + 1, parts.size()));
+      std::string_view const name = part.substr(0, part.find(':'));
+      bool const valued = name.size() < part.size();
+      auto const value = [&] {
+        double const x = valued ? std::get<double>(parse_field({"recipes", field_kind::fraction, 0, 1, ""}, part.substr(name.size() + 1))) : 0;
+        if (!(x > 0 && x <= 1)) refuse("'" + std::string(part) + "' is not " + std::string(name) + ":P with a part P of the prompt above 0 and at most 1");
+        return x;
+      };
+      if (name == "window") one.window = value();
+      else if (name == "heavy") one.heavy = value();
+      else if (name == "special" && !valued) one.kinds |= static_cast<std::uint32_t>(token_kind::special);
+      else if (name == "punctuation" && !valued) one.kinds |= static_cast<std::uint32_t>(token_kind::punctuation);
+      else if (name == "full" && !valued) one.everything = true;
+      else refuse("'" + std::string(part) + "' is none of special, punctuation, window:P, heavy:P and full");
+    }
+    if (list.count == recipe_list::most) refuse("give at most " + std::to_string(recipe_list::most));
+    if (one.window > 0 && list.window() > 0 && one.window != list.window()) refuse("windows differ; give all recipes the same");
+    list.add(one);
+  }
+  return list;
+}
+
+inline any_policy make_hybrid(policy_fields const& f) {
+  if (f["sinks"] == 0) refuse_field("sinks", "0", "a recipe may keep nothing else of a prompt; give at least 1");
+  return to_any(hybrid(parse_recipes(f.word("recipes")), f.fraction("recovery"), f["sinks"], f["history"]));
+}
+
 /// Sinks + recent of a policy that has no other budget. Throws bad_argument.
 inline void check_parts(policy_fields const& f, char const* name, std::uint32_t least_sinks) {
   std::uint64_t const slots = std::uint64_t{f["sinks"]} + f["recent"];

@@ -3,10 +3,12 @@
 #include <cstdint>
 
 #include <kvsift/budget/competing.hpp>
+#include <kvsift/budget/recovering.hpp>
 #include <kvsift/budget/uniform.hpp>
 #include <kvsift/policy/policy.hpp>
 #include <kvsift/scope/most_varying.hpp>
 #include <kvsift/score/attention.hpp>
+#include <kvsift/score/by_recipe.hpp>
 #include <kvsift/score/hamming.hpp>
 #include <kvsift/score/key_norm.hpp>
 #include <kvsift/score/pooled.hpp>
@@ -130,6 +132,16 @@ constexpr auto keep_it_odd(std::uint32_t budget, std::uint32_t sinks, std::uint3
 constexpr auto lsh(std::uint32_t budget, std::uint32_t sinks, std::uint32_t recent, signature code = {}, bool by_query = false) {
   return policy{uniform_budget{budget}, at_prompt_end(oldest_first{}, protect{sinks}),
                 making_room(hamming{code, by_query}, protect{sinks, recent})};
+}
+
+/// FastGen (arXiv 2310.01801), cold-compress's hybrid: when its prompt ends a head chooses the first of `recipes` that keeps the
+/// part `recovery` of the attention paid, keeps what that keeps, and in decode as much. `history`: see observations; `length`:
+/// tokens that the recipes' parts are of in what is kept, 0 for the prompt's. Heads may choose to keep everything: needs a
+/// capacity.
+constexpr auto hybrid(recipe_list const& recipes, double recovery = 0.9, std::uint32_t sinks = 4, std::uint32_t history = 1,
+                      std::uint32_t length = 0) {
+  return policy{recovering_budget{{recipes, recovery, sinks, length}},
+                over_budget(by_recipe{recipes, observations{history, false}, length}, protect{sinks})};
 }
 
 /// A random slot goes: a baseline. Draws depend on (seed, layer, head, position, tokens seen) and nothing else.

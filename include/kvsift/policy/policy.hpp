@@ -101,7 +101,10 @@ struct policy {
   constexpr explicit policy(Budget b, Rules... r) : budget(b), rules(list(r...)) {}
 
   /// The columns that this policy asks for: the union of what its parts read.
-  constexpr auto columns() const { return rules.columns(); }
+  constexpr auto columns() const {
+    if constexpr (requires { budget.columns(); }) return unite(rules.columns(), budget.columns());
+    else return rules.columns();
+  }
   /// The same without those that are read at prompt_end alone: what is stored of a slot once its prompt is in.
   constexpr auto carried() const {
     auto kept = columns(), wanted = kept;

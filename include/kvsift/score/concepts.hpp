@@ -38,6 +38,12 @@ concept score_source = requires(S const& score) { score.columns(); } &&
   { score(row, slot) } -> std::convertible_to<float>;
 });
 
+/// A score that lets slots be held beside the limit of their head: those of which beside_limit(row, slot) holds.
+template <class S>
+concept holds_beside_limit = requires(S const& score, narrowed_row<columns_of<S>, columns_of<S>> const& row, std::uint32_t slot) {
+  { score.beside_limit(row, slot) } -> std::convertible_to<bool>;
+};
+
 /// What a score looks at of the arriving token: nothing, unless it says so.
 template <class S>
 constexpr arriving looks_at(S const& score) {
