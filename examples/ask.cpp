@@ -81,7 +81,8 @@ int build(build_arguments const& a) {
               {.capacity = static_cast<std::uint32_t>(choice.needed(plan.first_piece, n)),
                .longest_piece = plan.first_piece,
                .in_cache = plan.in_cache,
-               .executor = a.shared.executor});
+               .executor = a.shared.executor,
+               .text = m.text.get()});
   auto const begin = std::chrono::steady_clock::now();
   feed_prompt(run, document, plan);
   double const seconds = seconds_since(begin);
@@ -227,7 +228,8 @@ int answer(answer_arguments const& a) {
               {.capacity = static_cast<std::uint32_t>(choice.needed(saved.first_piece, positions + 1)),
                .longest_piece = std::max(saved.first_piece, static_cast<std::uint32_t>(longest)),
                .in_cache = saved.in_cache,
-               .executor = a.shared.executor});
+               .executor = a.shared.executor,
+               .text = m.text.get()});
 
   long long done = 0;
   progress shown("questions", static_cast<long long>(questions.size()), a.as_json);

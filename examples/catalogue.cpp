@@ -59,9 +59,11 @@ std::string scope_of(kvsift::catalogue_entry const& entry, kvsift::any_rule cons
   return "all but " + joined(guarded) + (rule.who == kvsift::unit::shared ? "; one choice for all heads" : "");
 }
 
-std::string asked_of(kvsift::policy_facts const& facts) {
+std::string asked_of(kvsift::any_policy const& policy) {
+  kvsift::policy_facts const facts = policy.facts();
   std::vector<std::string> words;
-  if (includes(facts.moments, moment::prompt_end)) words.push_back("a prompt that is too long");
+  if (includes(facts.moments, moment::prompt_end))
+    words.push_back(kvsift::detail::each_head_measures(policy.budget) ? "the end of every prompt" : "a prompt that is too long");
   if (includes(facts.moments, moment::piece_end)) words.push_back("each piece of a long prompt");
   if (includes(facts.moments, moment::before_append)) words.push_back("before each append");
   if (includes(facts.moments, moment::after_attention)) words.push_back("after each attention");
@@ -83,8 +85,8 @@ parts parts_of(kvsift::catalogue_entry const& entry) {
   kvsift::any_policy const& policy = p.made.value;
   kvsift::policy_facts const facts = policy.facts();
   bool const decodes = includes(facts.moments, moment::before_append | moment::after_attention);
-  p.scope = p.made.bounded ? scope_of(entry, decodes ? decode_rule(policy) : policy.rules.first) : "-";
-  p.asked = asked_of(facts);
+  p.scope = facts.moments != moment{} ? scope_of(entry, decodes ? decode_rule(policy) : policy.rules.first) : "-";
+  p.asked = asked_of(policy);
   std::vector<std::string> names;
   for_each_column(policy, [&](char const* name, std::size_t bytes, std::size_t kept, bool fed) {
     names.push_back(std::string(name) + " " + std::to_string(bytes) + (kept == 0 ? " (prompt only)" : ""));

@@ -135,7 +135,7 @@ int generate(arguments const& a) {
   retention_record retention(static_cast<int>(c.layers), static_cast<int>(c.kv_heads));
   session run(m.model, choice,
               {.capacity = static_cast<std::uint32_t>(choice.needed(plan.first_piece, positions)), .longest_piece = plan.first_piece, .in_cache = plan.in_cache,
-               .executor = a.shared.executor},
+               .executor = a.shared.executor, .text = m.text.get()},
               record_file ? &recorder : nullptr);
   for (std::string const& line : explained_budgets(a.shared, base))
     if (!a.text_only && !a.as_json) std::fprintf(stderr, "%s\n", line.c_str());

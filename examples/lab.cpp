@@ -221,6 +221,7 @@ std::string as_picture(arguments const& a, std::vector<line_of_results> const& l
   dot_measure found{.title = "pass keys found, %", .low = 0, .high = 100};
   dot_measure text{.title = "perplexity", .log = true};
   for (line_of_results const& l : lines) {
+    if (l.budget.empty() && l.policy != "full") continue;  // without a budget there is no place for it
     if (l.budget.empty()) {
       if (l.passkey != nullptr) found.reference = 100 * number(l.passkey, "score");
       text.reference = number(l.perplexity, "score");
@@ -301,7 +302,8 @@ int lab(arguments a) {
       shared_options one = a.shared;
       one.budgets = {budget};
       for (policy_choice& choice : choose_all(one, base, passkey ? t.passkeys->longest : 1)) {
-        if (!passkey && choice.bounded() && choice.made.grows()) continue;  // it cuts prompts, and a window has none
+        bool const cuts_prompts = choice.made.grows() || choice.made.value.budget.measured();
+        if (!passkey && choice.made.value.facts().moments != kvsift::moment{} && cuts_prompts) continue;  // a window has no prompt
         run r{task, choice.bounded() ? budget : "", {}, {}, {}, {}};
         r.plan = passkey ? plan_passkeys(one, choice, m, *t.passkeys)
                          : plan_positions(one, choice, m.config(), t.text->longest - 1, 1);

@@ -14,6 +14,8 @@ The peers are written from descriptions of what others do, not from their code:
   attention    the attention of these alone, without a policy
   key_norm     the largest norm goes, norms computed again from the keys; ours keeps them (selection without attention)
   stored_norm  the same with norms kept
+  lsh_8        the code that differs most from the arriving key's goes, 8 bits, a byte a bit; ours has 64 bits, packed (selection)
+  lsh_64       the same with 64 bits
 
 Each is timed under glibc's allocator as it comes, and under the best that was found: jemalloc with huge pages when the
 library is installed, else glibc told to keep its memory. Ratios are medians over rounds; above 1 ours is faster.
@@ -30,8 +32,9 @@ import time
 
 HEADS, DIM, NEWEST = 32, 128, 10
 OURS = {"easykv": "step/roco", "gather": "step/roco", "in_place": "step/roco", "attention": "attention",
-        "key_norm": "policy/key_norm", "stored_norm": "policy/key_norm"}
-EXPECTED = {("easykv", "best"): 8, ("easykv", "stock"): 25, ("in_place", "best"): 3.5, ("key_norm", "best"): 20}
+        "key_norm": "policy/key_norm", "stored_norm": "policy/key_norm", "lsh_8": "policy/lsh_64", "lsh_64": "policy/lsh_64"}
+EXPECTED = {("easykv", "best"): 8, ("easykv", "stock"): 25, ("in_place", "best"): 3.5, ("key_norm", "best"): 20,
+            ("lsh_8", "best"): 15}
 JEMALLOC = ["/usr/lib/x86_64-linux-gnu/libjemalloc.so.2", "/usr/lib/aarch64-linux-gnu/libjemalloc.so.2"]
 
 
@@ -128,6 +131,25 @@ def by_norm(torch, _budget, stored):
     return step
 
 
+def by_signature(torch, bits):
+    projection = torch.randn(DIM, bits)
+
+    def step(layer, _query, key, value):
+        if not hasattr(layer, "codes"):
+            layer.codes = layer.keys @ projection >= 0
+        code = key @ projection >= 0
+        differing = (layer.codes != code).sum(dim=-1)
+        differing[layer.visits <= NEWEST] = -1
+        victim = differing.argmax(dim=1, keepdim=True)
+        wide = victim.unsqueeze(-1)
+        layer.keys.scatter_(1, wide.expand(-1, -1, DIM), key)
+        layer.values.scatter_(1, wide.expand(-1, -1, DIM), value)
+        layer.codes.scatter_(1, wide.expand(-1, -1, bits), code)
+        return victim
+
+    return step
+
+
 def worker(peer, budget, threads, seconds, clock):
     """Prints the median milliseconds of a layer's step."""
     import torch
@@ -140,6 +162,8 @@ def worker(peer, budget, threads, seconds, clock):
         "attention": lambda: lambda layer, q, k, v: attention(torch, q, layer.keys, layer.values),
         "key_norm": lambda: by_norm(torch, budget, False),
         "stored_norm": lambda: by_norm(torch, budget, True),
+        "lsh_8": lambda: by_signature(torch, 8),
+        "lsh_64": lambda: by_signature(torch, 64),
     }[peer]()
     layers = [Layer(torch, budget) for _ in range(max(1, -(-(192 << 20) // (HEADS * budget * DIM * 8))))]
     times = []
@@ -171,7 +195,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=2.0, help="of each peer in each round")
     parser.add_argument("--processor-time", action="store_true",
                         help="time of the processor instead of the clock's: one thread on a busy machine")
-    parser.add_argument("--peers", default="easykv,gather,in_place,attention,key_norm,stored_norm")
+    parser.add_argument("--peers", default="easykv,gather,in_place,attention,key_norm,stored_norm,lsh_8,lsh_64")
     parser.add_argument("--worker", nargs=3, metavar=("PEER", "BUDGET", "THREADS"), help=argparse.SUPPRESS)
     ask = parser.parse_args()
     clock = time.process_time if ask.processor_time else time.perf_counter

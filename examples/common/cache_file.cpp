@@ -21,7 +21,7 @@ namespace {
 using reference_model::bad_file;
 using reference_model::json;
 
-constexpr char const* format_version = "1";
+constexpr char const* format_version = "2";
 
 std::string library_version() {
   return std::to_string(KVSIFT_VERSION_MAJOR) + "." + std::to_string(KVSIFT_VERSION_MINOR) + "." +
@@ -171,9 +171,9 @@ saved_cache read(reference_model::file_source source) {
     if (!list.empty()) std::memcpy(list.data(), bytes.data(), bytes.size());
     return list;
   };
-  std::vector<std::uint32_t> const states = words("states", 5), held = words("held", 2);
-  for (std::size_t r = 0; r < states.size(); r += 5)
-    image.states.push_back({states[r], states[r + 1], states[r + 2], states[r + 3], states[r + 4]});
+  std::vector<std::uint32_t> const states = words("states", 6), held = words("held", 2);
+  for (std::size_t r = 0; r < states.size(); r += 6)
+    image.states.push_back({states[r], states[r + 1], states[r + 2], states[r + 3], states[r + 4], states[r + 5]});
   for (std::size_t l = 0; l < held.size(); l += 2)
     image.held.push_back(held[l]), image.least_held.push_back(held[l + 1]);
   image.positions = words("positions", 1);
@@ -234,7 +234,7 @@ void write_cache(std::string const& path, saved_cache const& c) {
   kvsift::cache_image const& image = c.state.cache;
   std::vector<std::uint32_t> states, held;
   for (kvsift::row_state const& s : image.states)
-    states.insert(states.end(), {s.held, s.next, s.observed_from, s.limit, s.fed_from});
+    states.insert(states.end(), {s.held, s.next, s.observed_from, s.limit, s.fed_from, s.choice});
   for (std::size_t l = 0; l < image.held.size(); ++l) held.insert(held.end(), {image.held[l], image.least_held[l]});
   std::vector<reference_model::tensor_to_write> tensors;
   auto const add = [&](std::string name, std::uint64_t rows, std::uint64_t columns, void const* bytes,
@@ -246,7 +246,7 @@ void write_cache(std::string const& path, saved_cache const& c) {
     t.format = reference_model::find_format(format);
     tensors.push_back(std::move(t));
   };
-  add("states", states.size() / 5, 5, states.data(), "U32");
+  add("states", states.size() / 6, 6, states.data(), "U32");
   add("held", held.size() / 2, 2, held.data(), "U32");
   add("positions", image.slots(), 1, image.positions.data(), "U32");
   if (!image.ranks.empty()) add("ranks", image.slots(), 1, image.ranks.data(), "U32");

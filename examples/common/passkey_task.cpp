@@ -62,7 +62,8 @@ passkey_answers find_passkeys(loaded_model const& m, policy_choice const& choice
               {.capacity = static_cast<std::uint32_t>(choice.needed(plan.first_piece, set.tokens())),
                .longest_piece = plan.first_piece,
                .in_cache = plan.in_cache,
-               .executor = executor});
+               .executor = executor,
+               .text = m.text.get()});
   found.memory = run.memory();
   for (passkey_prompt const& prompt : set.prompts) {
     found.answers.push_back(answer(m, run, prompt, plan));

@@ -47,7 +47,8 @@ prediction predict(loaded_model const& m, policy_choice const& choice, position_
                .longest_piece = plan.first_piece,
                .in_cache = plan.in_cache,
                .every_logits = true,
-               .executor = executor});
+               .executor = executor,
+               .text = m.text.get()});
   p.memory = run.memory();
   p.nll.assign(text.tokens.size() - 1, std::numeric_limits<double>::quiet_NaN());
   double sum = 0;

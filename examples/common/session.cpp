@@ -4,6 +4,7 @@
 
 #include <common/errors.hpp>
 #include <common/session_engine.hpp>
+#include <reference_model/text/token_kinds.hpp>
 
 namespace programs {
 
@@ -22,6 +23,10 @@ std::uint32_t threads_of(std::string const& executor) {
 session::session(reference_model::model const& model, policy_choice const& choice, session_options const& options,
                  trace_recorder* recorder)
     : positions_(options.longest_piece) {
+  if (options.text != nullptr && choice.made.value.columns().get<kvsift::token_class>().width() != 0) {
+    kinds_of_ = reference_model::token_kinds(*options.text);
+    kinds_.resize(options.longest_piece);
+  }
   with_storage(choice.storage, [&]<class Payload>(Payload) { engine_ = make_engine<Payload>(model, choice, options, recorder); });
 }
 session::~session() = default;
@@ -31,7 +36,8 @@ float const* session::feed(std::span<std::uint32_t const> tokens) {
   kvsift::require(tokens.size() <= positions_.size(), "tokens of the piece", tokens.size(), "the session was made for shorter ones");
   std::iota(positions_.begin(), positions_.end(), seen_);
   auto const n = static_cast<std::uint32_t>(tokens.size());
-  float const* const logits = engine_->forward(tokens.data(), positions_.data(), n);
+  for (std::uint32_t i = 0; i < n && !kinds_.empty(); ++i) kinds_[i] = kinds_of_[tokens[i]];
+  float const* const logits = engine_->forward(tokens.data(), positions_.data(), kinds_.empty() ? nullptr : kinds_.data(), n);
   seen_ += n;
   return logits;
 }

@@ -11,6 +11,7 @@
 #include <common/policy_choice.hpp>
 #include <kvsift/evict/cache_image.hpp>
 #include <reference_model/model/weights.hpp>
+#include <reference_model/text/tokenizer.hpp>
 
 namespace programs {
 
@@ -22,6 +23,7 @@ struct session_options {
   bool in_cache = false;            // survivors are numbered 0, 1, 2 ... again; else they keep their positions
   bool every_logits = false;        // logits of every token of a piece, not of the last alone
   std::string executor = "serial";  // serial, parallel or parallel:N
+  reference_model::tokenizer const* text = nullptr;  // says what kinds of token there are; null: all are ordinary
 };
 
 // Bytes of a cache.
@@ -73,6 +75,8 @@ class session {
  private:
   std::unique_ptr<engine> engine_;
   std::vector<std::uint32_t> positions_;  // of the piece
+  std::vector<std::uint8_t> kinds_of_;    // [vocab], where the policy asks for them
+  std::vector<std::uint8_t> kinds_;       // of the piece
   std::uint32_t seen_ = 0;
 };
 

@@ -20,7 +20,8 @@ namespace programs {
 class session::engine {
  public:
   virtual ~engine() = default;
-  virtual float const* forward(std::uint32_t const* tokens, std::uint32_t const* positions, std::uint32_t n) = 0;
+  virtual float const* forward(std::uint32_t const* tokens, std::uint32_t const* positions, std::uint8_t const* kinds,
+                               std::uint32_t n) = 0;
   virtual std::span<std::uint32_t const> held(std::uint32_t layer, std::uint32_t head) const = 0;
   virtual session_memory memory() const = 0;
   virtual void clear() = 0;
@@ -29,11 +30,12 @@ class session::engine {
   virtual void make_room(std::uint32_t tokens) = 0;
 };
 
-// A cache whose arrivals are also shown to a recorder, if there is one. The transformer calls its step and evict.
+// A cache whose arrivals are told their kinds and shown to a recorder, if there is one. The transformer calls its step and evict.
 template <class Cache>
 struct watched_cache {
   Cache cache;
   trace_recorder* recorder;
+  std::uint8_t const* kinds = nullptr;  // of the piece that is being fed
 
   struct layer_ref {
     watched_cache& all;
@@ -43,7 +45,8 @@ struct watched_cache {
   layer_ref layer(std::uint32_t l) { return {*this, l}; }
 
   template <class Executor>
-  friend void step(Executor const& on, layer_ref at, kvsift::arrivals const& piece, float* out) {
+  friend void step(Executor const& on, layer_ref at, kvsift::arrivals piece, float* out) {
+    piece.kinds = at.all.kinds;
     if (at.all.recorder != nullptr && at.all.recorder->layer() == at.layer) at.all.recorder->saw(piece);
     kvsift::step(on, at.all.cache.layer(at.layer), piece, out);
   }
@@ -69,7 +72,8 @@ class engine_of final : public session::engine {
                             {.capacity = o.capacity, .max_piece = o.longest_piece}, position),
                  recorder} {}
 
-  float const* forward(std::uint32_t const* tokens, std::uint32_t const* positions, std::uint32_t n) override {
+  float const* forward(std::uint32_t const* tokens, std::uint32_t const* positions, std::uint8_t const* kinds, std::uint32_t n) override {
+    watched_.kinds = kinds;
     return decoder_.forward(on_, watched_, tokens, positions, n);
   }
   std::span<std::uint32_t const> held(std::uint32_t layer, std::uint32_t head) const override {

@@ -26,7 +26,7 @@ interrupted random_case(std::uint64_t seed) {
   support::draws d(seed + 5);
   laws::scenario s = laws::random_scenario(seed);
   kvsift::any_policy policy = s.policy.value();
-  int const kind = d.between(0, 3);
+  int const kind = d.between(0, 4);
   if (kind == 1 && !s.policy.shared) {
     std::vector<u32> limits;
     for (u32 i = 0; i < s.shape.layers * s.shape.kv_heads; ++i)
@@ -35,6 +35,11 @@ interrupted random_case(std::uint64_t seed) {
   } else if (kind == 2) {
     policy = kvsift::to_any(kvsift::ada_snapkv(8, 3, 3, kvsift::pooling::max, 0.2));
     s.pieces = {static_cast<u32>(d.between(1, 25))};
+  } else if (kind == 4) {
+    kvsift::recipe_list recipes;
+    recipes.add({1, 0.2}).add({0, 0.2, 0.3}).add({0, 0, 0, true});
+    policy = kvsift::to_any(kvsift::hybrid(recipes, 0.8, 1));
+    s.pieces = {static_cast<u32>(d.between(1, 25))};
   }
   if (kind != 0) s.pieces.resize(1);
   if (policy.facts().stride == 0 && !includes(policy.facts().moments, kvsift::moment::prompt_end))
@@ -42,6 +47,7 @@ interrupted random_case(std::uint64_t seed) {
   while (s.pieces.size() < 20) s.pieces.push_back(1);
   kvsift::cache_options options = s.options();
   options.promised = 20;
+  if (kind == 4) options.capacity = 45;
   return {s, policy, options, static_cast<std::size_t>(d.between(0, 19))};
 }
 
@@ -135,7 +141,7 @@ TEST_CASE("a damaged image is refused and changes nothing, or is a cache that ca
     u32 const values[] = {0, 1, 2, 7, 12, 100, 0x7fffffffu, 0xffffffffu};
     u32 const value = values[pick(8)];
     kvsift::row_state& state = image.states[pick(image.states.size())];
-    switch (d.between(0, 9)) {
+    switch (d.between(0, 10)) {
       case 0:
         state.held = value;
         break;
@@ -150,6 +156,9 @@ TEST_CASE("a damaged image is refused and changes nothing, or is a cache that ca
         break;
       case 4:
         state.fed_from = value;
+        break;
+      case 10:
+        state.choice = value;
         break;
       case 5:
         image.held[pick(image.held.size())] = value;

@@ -40,6 +40,29 @@ TEST_CASE("a bare name has its original's defaults, derived from the budget") {
   }
 }
 
+TEST_CASE("recipes are read from a text, or refused in one line") {
+  recipe_list windows;
+  windows.add({0, 0.1}).add({0, 0.1, 0.25}).add({0, 0.1, 0.5}).add({0, 0, 0, true});
+  CHECK(by_name("hybrid", 100) == to_any(hybrid(windows, 0.9, 4)));
+  recipe_list kinds;
+  kinds.add({1}).add({3}).add({3, 0, 0.3}).add({3, 0.3, 0.3}).add({0, 0, 0, true});
+  CHECK(by_name("fastgen", 100) == to_any(hybrid(kinds, 0.9, 4)));
+  CHECK_FALSE(make_policy(with_defaults(bare("hybrid"), 100)).bounded);
+  CHECK_FALSE(make_policy(with_defaults(bare("hybrid"), 100)).grows());
+  auto const with = [](char const* text) { return make_policy(bare("hybrid").set("recipes", text)); };
+  CHECK_THROWS_WITH(with("full,,"), "policy field 'recipes' is 'full,,'; '' is none of special, punctuation, window:P, heavy:P and full");
+  CHECK_THROWS_WITH(with("window:0.1,window:0.2"), "policy field 'recipes' is 'window:0.1,window:0.2'; windows differ; give all recipes the same");
+  CHECK_THROWS_WITH(with("heavy"), "policy field 'recipes' is 'heavy'; 'heavy' is not heavy:P with a part P of the prompt above 0 and at most 1");
+  CHECK_THROWS_WITH(with("window:2"), "policy field 'recipes' is 'window:2'; 'window:2' is not window:P with a part P of the prompt above 0 and at most 1");
+  CHECK_THROWS_WITH(with("heavy:x"), "policy field 'recipes' is 'x'; give a number from 0 to 1");
+  CHECK_THROWS_WITH(with("full,full,full,full,full,full,full,full,full"),
+                    "policy field 'recipes' is 'full,full,full,full,full,full,full,full,full'; give at most 8");
+  CHECK_THROWS_WITH(make_policy(bare("hybrid").set("sinks", 0u)), "policy field 'sinks' is 0; a recipe may keep nothing else of a prompt; give at least 1");
+  policy_fields pinned = bare("hybrid");
+  pinned.pinned = 3;
+  CHECK_THROWS_WITH(make_policy(pinned), "pinned positions are not one of what hybrid keeps; use sinks");
+}
+
 TEST_CASE("names of the originals: aliases with fields of their own, and one that means two things") {
   CHECK(by_name("scissorhands", 100) == to_any(heavy_hitter(100, 4, 10, 400, true)));
   CHECK(by_name("h2o_head_std_avg", 100) == to_any(roco(100, 21, 10)));

@@ -22,6 +22,9 @@ TEST_CASE("every policy file of the originals makes its policy, for any budget")
   using namespace kvsift;
   for (std::uint32_t const budget : {30u, 500u}) {
     signature const code{16, 1};  // the seed of the run
+    recipe_list windows, fastgen;
+    windows.add({0, 0.1}).add({0, 0.1, 0.25}).add({0, 0.1, 0.5}).add({0, 0, 0, true});
+    fastgen.add({1}).add({3}).add({3, 0, 0.3}).add({3, 0.3, 0.3}).add({0, 0, 0, true});
     std::map<std::string, any_policy> const wanted{
         {"cold_compress/full", to_any(full())},
         {"cold_compress/random", to_any(random_eviction(budget, 4, 10, 1))},
@@ -35,6 +38,8 @@ TEST_CASE("every policy file of the originals makes its policy, for any budget")
         {"cold_compress/lsh", to_any(lsh(budget, 4, 10, code))},
         {"cold_compress/lsh_16", to_any(lsh(budget, 4, 10, code))},
         {"cold_compress/debug_lsh_16", to_any(lsh(budget, 4, 10, code))},
+        {"cold_compress/hybrid", to_any(hybrid(windows, 0.9, 4, 400))},
+        {"cold_compress/fastgen", to_any(hybrid(fastgen, 0.9, 4, 400))},
         {"cokv/snapkv", to_any(snapkv(budget, 8, 7, pooling::max))},
         {"cokv/ada", to_any(ada_snapkv(budget, 8, 7, pooling::max, 0.2))},
     };

@@ -46,8 +46,8 @@ struct column_set : Columns... {
   constexpr void drop_all() { (drop_unless(false, static_cast<Columns&>(*this)), ...); }
   /// Takes over what a part of the set asks for, which it was united from.
   template <class... Some>
-  constexpr void add(column_set<Some...> const& part) {
-    ((void)static_cast<Some&>(*this).merge(part.template get<Some>()), ...);
+  constexpr void add(column_set<Some...> const& asked_for) {
+    ((void)static_cast<Some&>(*this).merge(asked_for.template get<Some>()), ...);
   }
   /// Floats of the tables that columns share between slots, heads and layers. Throws bad_argument where parameters do not fit.
   std::size_t table_floats(std::uint32_t head_dim) const {
