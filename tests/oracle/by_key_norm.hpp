@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cmath>
+#include <cstddef>
 #include <vector>
 
 #include <oracle/rule.hpp>
@@ -27,6 +29,36 @@ class key_norm : public rule {
     return lowest(candidates, count, tie);
   }
 
+  int budget_, sinks_, recent_;
+};
+
+/// keydiff: of a prompt that is too long the keys whose direction is closest to the sum of all directions go.
+class keydiff : public rule {
+ public:
+  keydiff(int budget, int sinks, int recent) : budget_(budget), sinks_(sinks), recent_(recent) {}
+
+  int limit(int) const override { return budget_; }
+  bool grows() const override { return true; }
+  bool compares_directions() const override { return true; }
+  choice cut(slot_list const& slots, attention_map const&, int count) const override {
+    std::vector<double> anchor(slots.at(0).direction.size(), 0.0);
+    for (slot const& s : slots)
+      for (std::size_t d = 0; d < anchor.size(); ++d) anchor[d] += s.direction[d];
+    double length = 0;
+    for (double const x : anchor) length += x * x;
+    std::vector<candidate> candidates;
+    for (slot const& s : outside(slots, sinks_, recent_)) {
+      double dot = 0;
+      for (std::size_t d = 0; d < anchor.size(); ++d) dot += s.direction[d] * anchor[d];
+      candidates.push_back({length > 0 ? -dot / std::sqrt(length) : 0, s.position});
+    }
+    choice goes = lowest(candidates, count, ties::lowest_stays);
+    if (anchor.size() == 1) goes.gap = 0;  // a direction is then a sign: what is equal here differs by rounding in float32
+    return goes;
+  }
+  choice victim(slot_list const&, int) const override { return {}; }
+
+ private:
   int budget_, sinks_, recent_;
 };
 

@@ -45,7 +45,7 @@ inline std::vector<std::string> policy_names() {
   return {"full",       "streaming_llm",   "accumulated_attention", "mean_attention", "tova",
           "roco",       "deviation_scope", "recent_global",         "heavy_hitter",   "key_norm",
           "keep_it_odd", "lsh",           "snapkv",                "ada_snapkv",     "strided",
-          "reservoir"};
+          "reservoir", "keydiff"};
 }
 
 /// The rule of a description; std::invalid_argument if it names no policy of policy_names().
@@ -70,6 +70,7 @@ inline std::unique_ptr<rule> make_rule(description const& d) {
   }
   if (d.policy == "key_norm") return std::make_unique<key_norm>(d.budget, d.sinks, d.recent);
   if (d.policy == "keep_it_odd") return std::make_unique<keep_it_odd>(d.budget, d.sinks, d.recent);
+  if (d.policy == "keydiff") return std::make_unique<keydiff>(d.budget, d.sinks, d.recent);
   if (d.policy == "snapkv") return std::make_unique<snapkv>(d.budget, d.window, d.kernel, d.pool);
   if (d.policy == "ada_snapkv") return std::make_unique<ada_snapkv>(d.budget, d.window, d.kernel, d.pool, d.floor);
   if (d.policy == "lsh") return std::make_unique<lsh>(d.budget, d.sinks, d.recent, d.by_query);
@@ -97,7 +98,7 @@ inline std::string to_json(description const& d) {
   bool const by_window = d.policy == "snapkv" || d.policy == "ada_snapkv";
   bool const has_recent = d.policy == "streaming_llm" || d.policy == "accumulated_attention" ||
                           d.policy == "mean_attention" || d.policy == "heavy_hitter" || d.policy == "key_norm" ||
-                          d.policy == "keep_it_odd" || d.policy == "lsh" || d.policy == "reservoir" ||
+                          d.policy == "keep_it_odd" || d.policy == "lsh" || d.policy == "keydiff" || d.policy == "reservoir" ||
                           (pieces && !d.by_deviation);
   if (d.policy != "full" && d.policy != "streaming_llm" && d.policy != "reservoir") number("budget", d.budget);
   if (d.policy != "full" && !by_window) number("sinks", d.sinks);

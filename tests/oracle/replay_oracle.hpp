@@ -115,6 +115,8 @@ class replayer {
     slot s;
     s.position = token;
     s.key_norm = std::sqrt(squares);
+    for (int d = 0; rule_.compares_directions() && d < trace_.dim; ++d)
+      s.direction.push_back(static_cast<double>(trace_.key(token, h)[d]) / s.key_norm);
     if (rule_.compares_codes()) {
       sign_code const own = signs_of_key(trace_, token, h);
       note(token, h, own.margin);

@@ -13,6 +13,7 @@ namespace oracle {
 struct slot {
   int position = 0;
   double key_norm = 0;
+  std::vector<double> direction;     // its key by its norm, keydiff only
   std::vector<int> code;             // signs of its key's projections, lsh only
   double sum = 0;                    // attention received since it was appended, its own row included
   double squares = 0;                // the same, squared row by row
@@ -103,6 +104,9 @@ class rule {
   virtual choice room_for(slot_list const& slots, int token, newcomer const&) const { return victim(slots, token); }
   /// true: slots and newcomers have codes.
   virtual bool compares_codes() const { return false; }
+
+  /// true: slots have directions.
+  virtual bool compares_directions() const { return false; }
 
   /// The whole causal prompt at once, over all its tokens; `slots` holds them all, nothing is cut yet.
   virtual void observe_prompt(slot_list& slots, attention_map const& map) const {

@@ -115,7 +115,10 @@ inline oracle::description random_description(draws& d, std::string const& polic
   p.policy = policy;
   p.budget = d.between(1, std::max(1, tokens - 2));
   bool const makes_room = policy == "heavy_hitter" || policy == "key_norm" || policy == "keep_it_odd" || policy == "lsh";
-  if (policy == "streaming_llm" || policy == "reservoir") {
+  if (policy == "keydiff") {
+    p.sinks = d.between(0, std::min(4, p.budget));
+    p.recent = d.between(0, p.budget - p.sinks);
+  } else if (policy == "streaming_llm" || policy == "reservoir") {
     if (policy == "reservoir") p.budget = std::max(2, p.budget);
     p.recent = d.between(1, policy == "reservoir" ? p.budget - 1 : p.budget);
     p.sinks = p.budget - p.recent;

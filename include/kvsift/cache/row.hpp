@@ -83,7 +83,7 @@ struct narrowed_row {
   slot_values<std::uint32_t const, places> positions;
   head_context about;
   row_view<Stored, Placement> const* row;
-  arrival token{};  ///< that a slot is wanted for; null at moments when none arrives
+  arrival token{};  ///< that a slot is wanted for; at moments when none arrives its head_dim alone
 
   /// get<C>()[slot] is the slot's element; of a column that may have several (known_width), a pointer to them.
   template <class C>
@@ -98,6 +98,8 @@ struct narrowed_row {
     static_assert(Declared::template has<C>, "kvsift: a part of a policy reads a column that it did not declare in columns()");
     return row->how->template get<C>();
   }
+  /// The key of a slot of a prompt in flight [head_dim], as the caller gave it. At prompt_end only.
+  KVSIFT_HOST_DEVICE float const* prompt_key(std::uint32_t slot) const { return reinterpret_cast<float const*>(row->keys.at(slot)); }
   /// Queries that saw a slot since its token arrived.
   KVSIFT_HOST_DEVICE std::uint32_t visits(std::uint32_t slot) const { return about.visits(positions[slot]); }
   /// The same as a float. Below 2^31; processors convert signed integers in one instruction, unsigned ones in ten.

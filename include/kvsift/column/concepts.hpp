@@ -41,7 +41,7 @@ KVSIFT_HOST_DEVICE constexpr bool includes(mass_part set, mass_part one) {
   return (static_cast<std::uint32_t>(set) & static_cast<std::uint32_t>(one)) != 0;
 }
 
-/// A token on its way into a slot. Where none arrives, everything is null.
+/// A token on its way into a slot. Where none arrives, everything but head_dim is null.
 struct arrival {
   float const* key = nullptr;    ///< [head_dim], as it is stored
   float const* value = nullptr;  ///< [head_dim]

@@ -25,7 +25,7 @@ struct arrivals {
   /// Token t as one row of the layer is given it. position: of the token.
   KVSIFT_HOST_DEVICE arrival at(cache_shape const& shape, std::uint32_t sequence, std::uint32_t head, std::uint32_t t,
                                 std::uint32_t position) const {
-    if (keys == nullptr) return {};
+    if (keys == nullptr) return {nullptr, nullptr, shape.head_dim};
     std::size_t const token = first(sequence) + t;
     std::size_t const row = (token * shape.kv_heads + head) * shape.head_dim;
     float const* const own = queries == nullptr ? nullptr : queries + row * shape.group;

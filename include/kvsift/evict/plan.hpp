@@ -53,6 +53,8 @@ namespace detail {
 inline void check_moments(policy_facts const& facts, bool measured) {
   require(!facts.neighbours, "rules with a pooled score in decode", 1,
           "slots lie in position order at prompt_end only; ask such a score there");
+  require(!facts.keys_too_late, "rules that read keys elsewhere than at prompt_end", 1,
+          "keys are at hand at prompt_end only; ask such a score there alone");
   require(!facts.competing_elsewhere, "rules with competing heads in decode or under a ranked scope", 1,
           "heads compete at prompt_end, by score alone");
   if (facts.shared && facts.each)

@@ -52,7 +52,7 @@ struct staging_rows {
     return row;
   }
   /// No token is waiting.
-  KVSIFT_HOST_DEVICE static arrival token(row_view<Columns> const&) { return {}; }
+  KVSIFT_HOST_DEVICE arrival token(row_view<Columns> const&) const { return {nullptr, nullptr, planes.shape.head_dim}; }
 };
 
 namespace detail {

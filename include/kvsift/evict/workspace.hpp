@@ -23,6 +23,7 @@ struct workspace_view {
   std::uint32_t threads = 1;     ///< the most threads of a group
   std::uint32_t piece = 1;       ///< the most tokens of a piece
   std::uint32_t window_heads = 0;///< see row_scratch
+  std::uint32_t more_words = 0;  ///< see policy_facts::words
   float* sums = nullptr;         ///< [deciding rows, 2, slots], where values are summed up before a decision: see policy_facts
   std::uint32_t* words = nullptr;///< [rows, 2 x threads]
   cache_view<Columns> staging;   ///< of a prompt in flight: columns only, keys and values stay where the caller has them
@@ -36,7 +37,8 @@ struct workspace_view {
     w.piece = options.max_piece;
     asked_evidence const asked = stored.asked();
     w.window_heads = asked.window != 0 && asked.window_reduction != group_reduction::mean ? shape.group : 0;
-    w.block_bytes = row_scratch::carve(nullptr, shape, w.slots, w.threads, w.piece, w.window_heads).bytes;
+    w.more_words = facts.words;
+    w.block_bytes = row_scratch::carve(nullptr, shape, w.slots, w.threads, w.piece, w.window_heads, w.more_words).bytes;
     carver memory{base};
     cache_shape one_layer = shape;
     one_layer.layers = 1;
@@ -55,7 +57,7 @@ struct workspace_view {
   /// Room for the values of rows that decide together, by their number.
   KVSIFT_HOST_DEVICE float* sums_of(std::uint32_t deciding) const { return sums == nullptr ? nullptr : sums + deciding * 2 * slots; }
   KVSIFT_HOST_DEVICE row_scratch block(cache_shape const& shape, std::uint32_t index) const {
-    return row_scratch::carve(blocks + index * block_bytes, shape, slots, threads, piece, window_heads);
+    return row_scratch::carve(blocks + index * block_bytes, shape, slots, threads, piece, window_heads, more_words);
   }
 };
 

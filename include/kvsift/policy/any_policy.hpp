@@ -18,6 +18,7 @@
 #include <kvsift/score/attention.hpp>
 #include <kvsift/score/by_recipe.hpp>
 #include <kvsift/score/hamming.hpp>
+#include <kvsift/score/key_difference.hpp>
 #include <kvsift/score/key_norm.hpp>
 #include <kvsift/score/pooled.hpp>
 #include <kvsift/score/position.hpp>
@@ -62,6 +63,7 @@ class any_score {
   constexpr any_score(smallest_key_norm) : kind_(kind::key_norm) {}
   constexpr any_score(hamming s) : kind_(kind::hamming), hamming_(s) {}
   constexpr any_score(reservoir_attention s) : kind_(kind::reservoir), reservoir_(s) {}
+  constexpr any_score(key_difference) : kind_(kind::difference) {}
   constexpr any_score(by_recipe s) : kind_(kind::recipe), recipe_(s) {}
 
   /// f(the score source held).
@@ -79,6 +81,7 @@ class any_score {
       case kind::key_norm: return f(smallest_key_norm{});
       case kind::hamming: return f(hamming_);
       case kind::reservoir: return f(reservoir_);
+      case kind::difference: return f(key_difference{});
       case kind::recipe: return f(recipe_);
       case kind::oldest: break;
     }
@@ -91,7 +94,7 @@ class any_score {
 
  private:
   enum class kind : std::uint32_t {
-    oldest, even, random, accumulated, mean, newest_query, observed, pooled, key_norm, hamming, reservoir, recipe
+    oldest, even, random, accumulated, mean, newest_query, observed, pooled, key_norm, hamming, reservoir, difference, recipe
   };
   kind kind_ = kind::oldest;
   random_draw random_{};

@@ -95,6 +95,11 @@ inline constexpr catalogue_entry catalogue[] = {
      "the largest key norm", "-|k|^2", "arXiv 2406.11430",
      "cold-compress subtracts from the largest norm of all heads, in bf16: different norms tie, and then the wrong one goes. Here "
      "norms are compared within the head, in float32."},
+    {"keydiff", "", "budget sinks=0 recent=0",
+     [](policy_fields const& f) { return to_any(keydiff(f["budget"], f["sinks"], f["recent"])); },
+     [](policy_fields& f, std::uint32_t budget) { f.otherwise("budget", budget); },
+     "nothing", "-cos(k, sum of k / |k|) (prompt only)", "arXiv 2504.15364",
+     "The paper compresses a long prompt block by block; here it is cut once, at its end."},
     {"keep_it_odd", "", "budget sinks recent",
      [](policy_fields const& f) { return to_any(keep_it_odd(f["budget"], f["sinks"], f["recent"])); }, detail::derive_window,
      "even positions, then odd ones", "position mod 2", "cold-compress",

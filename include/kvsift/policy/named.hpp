@@ -10,6 +10,7 @@
 #include <kvsift/score/attention.hpp>
 #include <kvsift/score/by_recipe.hpp>
 #include <kvsift/score/hamming.hpp>
+#include <kvsift/score/key_difference.hpp>
 #include <kvsift/score/key_norm.hpp>
 #include <kvsift/score/pooled.hpp>
 #include <kvsift/score/position.hpp>
@@ -119,6 +120,12 @@ constexpr auto ada_snapkv(std::uint32_t budget, std::uint32_t window = 32, std::
 constexpr auto key_norm(std::uint32_t budget, std::uint32_t sinks, std::uint32_t recent) {
   return policy{uniform_budget{budget}, at_prompt_end(smallest_key_norm{}, protect{sinks, recent}, pick::keepers),
                 making_room(smallest_key_norm{}, protect{sinks, recent})};
+}
+
+/// KeyDiff (arXiv 2504.15364): of a prompt that is too long the keys go that resemble the mean key most; sinks and the newest `recent`
+/// stay. Nothing goes in decode: the cache grows by the promised tokens.
+constexpr auto keydiff(std::uint32_t budget, std::uint32_t sinks = 0, std::uint32_t recent = 0) {
+  return policy{uniform_budget{budget}, at_prompt_end(key_difference{}, protect{sinks, recent}, pick::keepers)};
 }
 
 /// Even positions go first: a baseline.

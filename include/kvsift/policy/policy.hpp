@@ -34,6 +34,8 @@ struct policy_facts {
   bool shared = false;             ///< some rule's heads decide together
   bool each = false;               ///< some rule's heads decide for themselves: not legal beside those
   bool neighbours = false;         ///< some rule of decode looks at neighbouring slots: not legal
+  bool keys_too_late = false;      ///< some rule asked elsewhere than at prompt_end reads keys: not legal
+  std::uint32_t words = 0;         ///< for each component of a vector that some rule's score works in
   std::uint32_t stride = 0;        ///< tokens of the pieces that a long prompt is taken in; 0: it is taken whole
   bool silent = false;             ///< see rule
   bool whole_and_pieces = false;   ///< rules ask for both: not legal
@@ -63,6 +65,11 @@ constexpr void gather(rule_list<First, Rest...> const& rules, policy_facts& fact
   if (rules.first.when != moment{}) (rules.first.who == unit::shared ? facts.shared : facts.each) = true;
   if (includes(rules.first.when, moment::before_append | moment::after_attention) && needs_slots_in_order(rules.first.score))
     facts.neighbours = true;
+  if (rules.first.when != moment{}) {
+    std::uint32_t const words = words_per_component(rules.first.score);
+    facts.words = words > facts.words ? words : facts.words;
+    facts.keys_too_late = facts.keys_too_late || (rules.first.when != moment::prompt_end && reads_prompt_keys(rules.first.score));
+  }
   bool const later = includes(rules.first.when, moment::before_append | moment::after_attention);
   if (rules.first.when != moment{} && rules.first.who == unit::competing) {
     facts.competing = true;

@@ -52,6 +52,20 @@ struct ask_for_order {
     return false;
   }
 };
+struct ask_for_keys {
+  template <class Score>
+  constexpr bool operator()(Score const&) const {
+    if constexpr (requires { Score::reads_prompt_keys; }) return Score::reads_prompt_keys;
+    return false;
+  }
+};
+struct ask_for_words {
+  template <class Score>
+  constexpr std::uint32_t operator()(Score const&) const {
+    if constexpr (requires { Score::words_per_component; }) return Score::words_per_component;
+    return 0;
+  }
+};
 struct ask_for_draws {
   template <class Score>
   constexpr bool operator()(Score const&) const {
@@ -71,6 +85,20 @@ template <class Score>
 constexpr bool needs_slots_in_order(Score const& score) {
   if constexpr (chosen_at_run_time<Score>) return score.visit(detail::ask_for_order{});
   else return detail::ask_for_order{}(score);
+}
+
+/// Whether a score reads keys, which are at hand at prompt_end only.
+template <class Score>
+constexpr bool reads_prompt_keys(Score const& score) {
+  if constexpr (chosen_at_run_time<Score>) return score.visit(detail::ask_for_keys{});
+  else return detail::ask_for_keys{}(score);
+}
+
+/// Words for each component of a vector that a prepared score works in, beside 2 x num_threads.
+template <class Score>
+constexpr std::uint32_t words_per_component(Score const& score) {
+  if constexpr (chosen_at_run_time<Score>) return score.visit(detail::ask_for_words{});
+  else return detail::ask_for_words{}(score);
 }
 
 /// Whether a score takes draws that may be supplied instead of counted.

@@ -22,7 +22,8 @@ struct any_use {
 
 /// A score that looks at the row or at the arriving token as a whole before it is asked of slots. The group calls prepare
 /// once a decision and row; it hands `use` the function of a slot that is then the score, and may work in
-/// words [2 x num_threads] until then. Values are written to an array and read from there.
+/// words [2 x num_threads] until then, with words_per_component x head_dim more behind them if it states that. Values are written
+/// to an array and read from there.
 template <class S>
 concept prepared_score = requires(S const& score, serial_group const& g, narrowed_row<columns_of<S>, columns_of<S>> const& row,
                                   std::uint32_t* words) {
