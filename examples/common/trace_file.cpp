@@ -1,5 +1,9 @@
 #include <common/trace_file.hpp>
 
+#include <filesystem>
+#include <utility>
+
+#include <reference_model/io/file_source.hpp>
 #include <reference_model/io/safetensors.hpp>
 #include <reference_model/io/write_safetensors.hpp>
 
@@ -7,8 +11,9 @@ namespace programs {
 
 using reference_model::bad_file;
 
-trace load_trace(std::string const& path) {
-  reference_model::safetensors_reader file{std::filesystem::path(path)};
+namespace {
+
+trace read(reference_model::safetensors_reader file, std::string const& path) {
   auto const shape_of = [&](char const* name) {
     auto const found = file.tensors().find(name);
     if (found == file.tensors().end())
@@ -20,7 +25,12 @@ trace load_trace(std::string const& path) {
       if (s < 1 || s > 1'000'000) throw bad_file(path, what + "; each dimension is 1 to 1000000");
     return shape;
   };
-  auto const q = shape_of("queries"), k = shape_of("keys");
+  auto const q = shape_of("queries"), k = shape_of("keys"), v = shape_of("values");
+  std::vector<std::uint64_t> const expected = {q[0], k[1], q[2]};
+  for (auto const& [name, shape] : {std::pair("keys", k), std::pair("values", v)})
+    if (shape != expected)
+      throw bad_file(path, std::string("tensor '") + name + "' has shape " + reference_model::shown(shape) + "; " +
+                               reference_model::shown(expected) + " is expected");
   trace t;
   t.tokens = static_cast<std::uint32_t>(q[0]);
   t.query_heads = static_cast<std::uint32_t>(q[1]);
@@ -45,16 +55,23 @@ trace load_trace(std::string const& path) {
     file.read("projection", shape, t.projection.data());
   }
   if (auto const found = file.tensors().find("uniforms"); found != file.tensors().end()) {
-    std::vector<std::uint64_t> const shape = found->second.shape, expected = {q[0], k[1]};
-    if (shape != expected)
+    std::vector<std::uint64_t> const shape = found->second.shape, draws = {q[0], k[1]};
+    if (shape != draws)
       throw bad_file(path, "tensor 'uniforms' has shape " + reference_model::shown(shape) + "; give one draw for each token and KV head, " +
-                               reference_model::shown(expected));
+                               reference_model::shown(draws));
     t.uniforms.resize(q[0] * k[1]);
     file.read("uniforms", shape, t.uniforms.data());
     for (float const u : t.uniforms)
       if (!(u >= 0 && u < 1)) throw bad_file(path, "tensor 'uniforms' holds " + std::to_string(u) + "; give draws from 0 to below 1");
   }
   return t;
+}
+
+}  // namespace
+
+trace load_trace(std::string const& path) { return read(reference_model::safetensors_reader(std::filesystem::path(path)), path); }
+trace load_trace(std::string const& name, std::string bytes) {
+  return read(reference_model::safetensors_reader(reference_model::file_source(name, std::move(bytes))), name);
 }
 
 void save_trace(std::string const& path, trace const& t) {

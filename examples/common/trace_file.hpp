@@ -16,6 +16,7 @@ struct trace {
 
 // Throws bad_file, also unless every dimension is 1 to 1000000, Hq a multiple of Hkv, bits 4 to 64, and draws in [0, 1).
 trace load_trace(std::string const& path);
+trace load_trace(std::string const& name, std::string bytes);  // of a file that is in memory
 
 // Each writes its file whole or not at all. Throws bad_file.
 void save_trace(std::string const& path, trace const& t);

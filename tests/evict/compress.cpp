@@ -17,19 +17,21 @@ using namespace kvsift;
 /// Reads every kind of mass, so that a cache of its policy remembers them all.
 struct every_mass {
   std::uint32_t window = 16;
+  double young = 0;
   constexpr auto columns() const {
-    return unite(column_set<attention_sum, attention_square_sum, last_attention>{}, column_set<window_attention>{window_attention{window}});
+    return unite(column_set<attention_sum, attention_square_sum, last_attention>{},
+                 column_set<window_attention, young_attention>{window_attention{window}, young_attention{young}});
   }
   float operator()(auto const&, std::uint32_t) const { return 0; }
 };
 
 struct masses {
-  std::vector<float> sum, squares, last, window;  // [kv_heads, tokens]
+  std::vector<float> sum, squares, last, window, young;  // [kv_heads, tokens]
 };
 
 /// The masses of a prompt, from a cache that has room for all of it.
-masses masses_of(oracle::trace const& t, cache_shape const& shape, std::uint32_t tokens, std::uint32_t window) {
-  policy const remember{uniform_budget{tokens}, over_budget(every_mass{window}, protect{})};
+masses masses_of(oracle::trace const& t, cache_shape const& shape, std::uint32_t tokens, std::uint32_t window, double young) {
+  policy const remember{uniform_budget{tokens}, over_budget(every_mass{window, young}, protect{})};
   kv_tensor cache{shape, remember, {.max_piece = tokens}};
   std::vector<float> out(std::size_t{tokens} * shape.query_heads() * shape.head_dim);
   step(serial_executor{}, cache[0], {t.query(0, 0), t.key(0, 0), t.value(0, 0), tokens}, out.data());
@@ -41,6 +43,7 @@ masses masses_of(oracle::trace const& t, cache_shape const& shape, std::uint32_t
     copy(row.column<attention_square_sum>().at(0), m.squares);
     copy(row.column<last_attention>().at(0), m.last);
     copy(row.column<window_attention>().at(0), m.window);
+    if (young > 0) copy(row.column<young_attention>().at(0), m.young);
   }
   return m;
 }
@@ -84,9 +87,10 @@ TEST_CASE("compress keeps what step keeps, for every policy of the catalogue") {
       kv_tensor<any_policy> stepped{shape, p, options}, compressed{shape, p, options};
       std::vector<float> out(std::size_t{tokens} * shape.query_heads() * shape.head_dim);
       step(serial_executor{}, stepped[0], {t.query(0, 0), t.key(0, 0), t.value(0, 0), tokens}, out.data());
-      masses const m = masses_of(t, shape, tokens, p.columns().asked().window != 0 ? p.columns().asked().window : 16);
+      asked_evidence const asked = p.columns().asked();
+      masses const m = masses_of(t, shape, tokens, asked.window != 0 ? asked.window : 16, asked.young);
       compress(serial_executor{}, compressed[0], t.key(0, 0), t.value(0, 0), tokens,
-               {m.sum.data(), m.squares.data(), m.last.data(), m.window.data(), tokens});
+               {m.sum.data(), m.squares.data(), m.last.data(), m.window.data(), tokens, m.young.data()});
       CHECK(compressed.held(0) == stepped.held(0));
       check_equal(stepped, compressed);
     }

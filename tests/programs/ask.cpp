@@ -142,11 +142,11 @@ TEST_CASE("a cache of another model, tokenizer, policy or version is refused wit
   CHECK(refused({"--question", std::string(60, 'x')}).find("positions, the model has 64") != std::string::npos);
 
   std::string whole = support::read_file(l.cache);
-  std::string const version = "\"kvsift_cache\":\"1\"", later = "\"kvsift_cache\":\"2\"";
+  std::string const version = "\"kvsift_cache\":\"2\"", later = "\"kvsift_cache\":\"3\"";
   REQUIRE(whole.find(version) != std::string::npos);
   std::string const other = (l.folder / "other.safetensors").string();
   std::ofstream(other, std::ios::binary) << std::string(whole).replace(whole.find(version), version.size(), later);
-  CHECK(refused({"--question", "?"}, other).find("is a cache of format 2") != std::string::npos);
+  CHECK(refused({"--question", "?"}, other).find("is a cache of format 3") != std::string::npos);
 
   // The same shape, one weight apart.
   programs::saved_cache saved = programs::read_cache(l.cache);

@@ -163,3 +163,11 @@ TEST_CASE("a score weighted by its slot's value, alone, pooled, and in decode") 
   auto const rule = over_budget(value_weighted{accumulated_attention{}}, protect{.newest = 1});
   CHECK(policy{uniform_budget{4}, rule}.columns().bytes_per_slot() == 8);
 }
+
+TEST_CASE("a score that reads keys is asked at the end of a prompt alone") {
+  cache_shape const shape{1, 1, 1, 4, 1};
+  auto const late = policy{uniform_budget{4}, over_budget(key_difference{}, protect{})};
+  CHECK_THROWS_WITH((kv_tensor{shape, late, {}}),
+                    "rules that read keys elsewhere than at prompt_end is 1; keys are at hand at prompt_end only; ask such a score there alone");
+  CHECK_NOTHROW((kv_tensor{shape, keydiff(4), {.max_piece = 9}}));
+}

@@ -139,12 +139,12 @@ void check_image(Cache const& cache, cache_image const& image) {
     std::int64_t const above = measured ? std::int64_t{image.held[layer]} - plan.most[layer]
                                         : std::int64_t{image.least_held[layer]} - plan.least[layer];
     bool const counted =
-        measured || state.choice != 0 || ((!most || state.held == image.held[layer]) && (!least || state.held == image.least_held[layer]));
+        measured || (state.choice != 0 && state.held <= image.held[layer]) || ((!most || state.held == image.held[layer]) && (!least || state.held == image.least_held[layer]));
     require(counted && (state.limit == no_limit || state.choice != 0 || std::int64_t{state.held} - state.limit <= above),
             "slots held in the image", state.held,
             "more or fewer than its policy lets a head hold; the image is damaged");
-    require(state.observed_from <= state.next && state.fed_from <= state.next && state.held <= state.next,
-            "tokens seen in the image", state.next, "fewer than were held or fed; the image is damaged");
+    require(state.observed_from <= state.next && state.fed_from <= state.next && state.held <= state.next && state.next <= 0x7fffffffu,
+            "tokens seen in the image", state.next, "fewer than were held or fed, or more than 2^31; the image is damaged");
     order.resize(state.held);
     std::iota(order.begin(), order.end(), 0u);
     std::uint32_t const* const p = image.positions.data() + at;
