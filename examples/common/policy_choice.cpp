@@ -145,8 +145,9 @@ policy_choice choose_policy(policy_request const& asked) {
     std::uint32_t derived = 0;  // what a bare name derives its defaults from
     if (named) {
       choice.name = kvsift::find_policy(asked.policy).name;
-      bool const enough = choice.name == "full" || stated.fields.has("budget") ||
-                          (kvsift::budget_is_sum(kvsift::find_policy(asked.policy)) && stated.fields.has("recent"));
+      kvsift::catalogue_entry const& entry = kvsift::find_policy(asked.policy);
+      bool const enough = !kvsift::has_field(entry, "budget") || stated.fields.has("budget") ||
+                          (kvsift::budget_is_sum(entry) && stated.fields.has("recent"));
       if (!enough) throw usage_error("--policy is " + choice.name + ", which needs a budget; give --budget N or P%");
       derived = stated.fields.has("budget") ? stated.fields["budget"] : 1;
     } else {

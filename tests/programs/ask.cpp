@@ -61,7 +61,7 @@ TEST_CASE("every question is asked of the cache as it was built, whatever policy
   std::ofstream(both) << "{\"question\": \"what?\"}\n\n{\"question\": \"lazy dog\", \"id\": \"b\"}\n";
   std::ofstream(turned) << "{\"question\": \"lazy dog\", \"id\": \"b\"}\n{\"question\": \"what?\"}\n";
   for (char const* policy : {"full", "roco", "heavy_hitter", "lsh", "key_norm", "snapkv", "ada_snapkv", "strided",
-                             "reservoir", "streaming_llm"})
+                             "reservoir", "streaming_llm", "keydiff", "hybrid", "fastgen"})
     for (arguments const& more : {arguments{}, {"--set", "storage=bf16", "--positions", "in_cache"}, {"--set", "storage=int8"}}) {
       CAPTURE(policy);
       arguments a{"--policy", policy};
