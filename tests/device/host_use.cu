@@ -39,6 +39,12 @@ void host_use() {
   use(by_head);
   kv_tensor in_pieces{shape, reference_strided(64, 8, mean_attention{}, protect{}, forced_then_varying{20}), options};
   use(in_pieces);
+  recipe_list recipes;
+  recipes.add({3, 0.1, 0.3}).add({0, 0, 0, true});
+  kv_tensor chosen{shape, hybrid(recipes), options};
+  use(chosen);
+  kv_tensor different{shape, keydiff(64), options};
+  use(different);
   kv_tensor sampled{shape, reservoir(4, 60), options};
   use(sampled);
   make_room(serial_executor{}, sampled, 3);

@@ -33,7 +33,7 @@ template <class Position = kvsift::original_positions, class Policy>
 result run(u32 threads, Policy const& policy, course const& c) {
   support::thread_group_executor const on{threads};
   kvsift::kv_tensor<Policy, kvsift::fp32_payload, Position> cache{
-      c.shape, policy, {.max_piece = c.prompt, .promised = c.tokens, .order = c.order, .group_threads = threads}};
+      c.shape, policy, {.capacity = c.prompt + c.tokens, .max_piece = c.prompt, .promised = c.tokens, .order = c.order, .group_threads = threads}};
   support::marked_vectors const data{5, c.shape};
   result r;
   for (u32 seen = 0, tokens = c.prompt; seen < c.prompt + c.tokens; seen += tokens, tokens = 1) {
@@ -48,7 +48,11 @@ result run(u32 threads, Policy const& policy, course const& c) {
       else
         kvsift::append(on, cache[0], p.keys.data(), p.values.data()), kvsift::observe(on, cache[0], masses.data(), 16);
     } else {
-      kvsift::step(on, cache[0], p.view(), out.data());
+      kvsift::arrivals piece = p.view();
+      std::vector<std::uint8_t> kinds(std::size_t{c.shape.sequences} * tokens);
+      for (std::size_t i = 0; i < kinds.size(); ++i) kinds[i] = static_cast<std::uint8_t>((i + seen) % 3);
+      piece.kinds = kinds.data();
+      kvsift::step(on, cache[0], piece, out.data());
     }
     kvsift::evict(on, cache);
     r.out.insert(r.out.end(), out.begin(), out.end());
@@ -99,6 +103,17 @@ TEST_CASE("heads compete for the slots of their layer, and their rows are laid o
   using namespace kvsift;
   agrees_on_every_size(ada_snapkv(5, 2, 3, pooling::avg, 0.2, group_reduction::max), {.shape = {1, 3, 2, 9, 1}, .prompt = 12});
   agrees_on_every_size(to_any(ada_snapkv(5, 2, 3)), {.shape = {1, 3, 1, 5, 2}, .prompt = 12, .tokens = 2});
+}
+
+TEST_CASE("each head chooses what it keeps of its prompt, and keeps as much") {
+  kvsift::recipe_list recipes;
+  recipes.add({.kinds = 2}).add({.kinds = 1, .window = 0.3, .heavy = 0.2}).add({.heavy = 0.4});
+  agrees_on_every_size(kvsift::hybrid(recipes, 0.7, 1), {.prompt = 10});
+  agrees_on_every_size(kvsift::to_any(kvsift::hybrid(recipes, 0.9, 1, 3)), {.shape = {1, 3, 1, 5, 1}, .prompt = 10});
+}
+
+TEST_CASE("keys of a prompt are compared with their mean") {
+  agrees_on_every_size(kvsift::keydiff(5, 1, 1), {.shape = {1, 2, 1, 35, 1}});
 }
 
 TEST_CASE("a window of queries tells its mass") {

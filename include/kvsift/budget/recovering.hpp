@@ -13,6 +13,61 @@
 
 namespace kvsift {
 
+namespace detail {
+
+/// Order in which the later of two positions comes first.
+template <class Positions>
+struct late_first {
+  Positions const& positions;
+  KVSIFT_HOST_DEVICE std::uint32_t operator()(std::uint32_t slot) const { return ~positions[slot] - 1; }
+};
+
+/// Order in which slots stay for their attention: the highest mean first; what stays anyway comes last.
+template <class Kept>
+struct heaviest_first {
+  Kept const& kept;
+  KVSIFT_HOST_DEVICE std::uint32_t operator()(std::uint32_t slot) const {
+    float const mean = kept.row.template get<attention_sum>()[slot] / kept.row.float_visits(slot);
+    return (never_key - 1 - ordered_key(mean)) | mask_of(kept.stays(slot));
+  }
+};
+
+/// The slots of a prompt that a recipe keeps, where its parts are of `length` tokens.
+template <class Row>
+struct kept_by_recipe {
+  Row const& row;
+  recipe how;
+  std::uint32_t sinks;
+  std::uint32_t stay_from;
+  selection_cut heavy{};
+  std::uint32_t count = 0;
+
+  template <cooperative_group G>
+  KVSIFT_HOST_DEVICE kept_by_recipe(G const& g, Row const& r, recipe const& of, std::uint32_t first, std::uint32_t length, std::uint32_t* words)
+      : row(r), how(of), sinks(first) {
+    std::uint32_t const tokens = row.about.held, newest = how.newest(length);
+    stay_from = row.about.next > newest ? row.about.next - newest : 0;
+    std::uint32_t mine = 0;
+    for (std::uint32_t i = g.thread_rank(); i < tokens; i += g.num_threads()) mine += stays(i) ? 1u : 0u;
+    std::uint32_t const anyway = group_sum(g, words, mine);
+    std::uint32_t const heaviest = how.heaviest(length, tokens - anyway);
+    count = anyway + heaviest;
+    if (heaviest != 0) heavy = select_lowest(g, heaviest_first<kept_by_recipe>{*this}, late(), tokens, heaviest, words);
+  }
+  KVSIFT_HOST_DEVICE bool stays(std::uint32_t slot) const {
+    std::uint32_t const position = row.positions[slot];
+    return position < sinks || position >= stay_from || (row.template get<token_class>()[slot] & how.kinds) != 0;
+  }
+  KVSIFT_HOST_DEVICE bool holds(std::uint32_t slot) const {
+    return stays(slot) || heavy.holds(heaviest_first<kept_by_recipe>{*this}(slot), late()(slot));
+  }
+
+ private:
+  KVSIFT_HOST_DEVICE late_first<decltype(Row::positions)> late() const { return {row.positions}; }
+};
+
+}  // namespace detail
+
 /// Lets every head choose a recipe when its prompt ends: the first that keeps the part `recovery` of the prompt's attention, or
 /// the last. FastGen (arXiv 2310.01801), the hybrid of cold-compress.
 ///
@@ -42,7 +97,7 @@ struct recovering_shares {
     double const goal = recovery * static_cast<double>(tokens) * unit;
     std::uint32_t r = 0;
     for (; r + 1 < recipes.count && !recipes.items[r].everything; ++r) {
-      keepers<Row> const kept(g, row, recipes.items[r], *this, tokens, words);
+      detail::kept_by_recipe<Row> const kept(g, row, recipes.items[r], sinks, tokens, words);
       std::uint64_t mine = 0;
       for (std::uint32_t i = g.thread_rank(); i < tokens; i += g.num_threads()) {
         bool const young = recipes.items[r].window > 0;
@@ -54,7 +109,7 @@ struct recovering_shares {
     }
     std::uint32_t limit = no_limit;
     if (!recipes.items[r].everything) {
-      keepers<Row> const kept(g, row, recipes.items[r], *this, length != 0 ? length : tokens, words);
+      detail::kept_by_recipe<Row> const kept(g, row, recipes.items[r], sinks, length != 0 ? length : tokens, words);
       limit = kept.count > 0 ? kept.count : 1;
     }
     g.sync();
@@ -73,56 +128,6 @@ struct recovering_shares {
     double const bounded = x >= 0 ? (x < static_cast<float>(most) ? static_cast<double>(x) : static_cast<double>(most)) : 0;
     return static_cast<std::uint64_t>(bounded * unit);
   }
-
-  /// The slots of a prompt that a recipe keeps.
-  template <class Row>
-  struct keepers {
-    Row const& row;
-    recipe how;
-    std::uint32_t sinks;
-    std::uint32_t stay_from;
-    selection_cut heavy{};
-    std::uint32_t count = 0;
-
-    template <class G>
-    KVSIFT_HOST_DEVICE keepers(G const& g, Row const& r, recipe const& of, recovering_shares const& by, std::uint32_t length,
-                               std::uint32_t* words)
-        : row(r), how(of), sinks(by.sinks) {
-      std::uint32_t const tokens = row.about.held, newest = how.newest(length);
-      stay_from = row.about.next > newest ? row.about.next - newest : 0;
-      std::uint32_t mine = 0;
-      for (std::uint32_t i = g.thread_rank(); i < tokens; i += g.num_threads()) mine += stays(i) ? 1u : 0u;
-      std::uint32_t const fixed_ones = group_sum(g, words, mine);
-      std::uint32_t const heaviest = how.heaviest(length, tokens - fixed_ones);
-      count = fixed_ones + heaviest;
-      if (heaviest != 0) heavy = select_lowest(g, heavy_keys{*this}, late_first{row.positions}, tokens, heaviest, words);
-    }
-    KVSIFT_HOST_DEVICE bool stays(std::uint32_t slot) const {
-      std::uint32_t const position = row.positions[slot];
-      return position < sinks || position >= stay_from || (row.template get<token_class>()[slot] & how.kinds) != 0;
-    }
-    KVSIFT_HOST_DEVICE bool holds(std::uint32_t slot) const {
-      return stays(slot) || heavy.holds(heavy_keys{*this}(slot), late_first{row.positions}(slot));
-    }
-  };
-  /// Order in which slots stay for their attention: the highest mean first; what stays anyway comes last.
-  template <class Kept>
-  struct heavy_keys {
-    Kept const& kept;
-    KVSIFT_HOST_DEVICE std::uint32_t operator()(std::uint32_t slot) const {
-      float const mean = kept.row.template get<attention_sum>()[slot] / kept.row.float_visits(slot);
-      return (never_key - 1 - ordered_key(mean)) | mask_of(kept.stays(slot));
-    }
-  };
-  template <class Kept>
-  heavy_keys(Kept const&) -> heavy_keys<Kept>;
-  template <class Positions>
-  struct late_first {
-    Positions const& positions;
-    KVSIFT_HOST_DEVICE std::uint32_t operator()(std::uint32_t slot) const { return ~positions[slot] - 1; }
-  };
-  template <class Positions>
-  late_first(Positions const&) -> late_first<Positions>;
 };
 
 /// A measured budget without a number of slots: heads keep what the recipes that they choose keep, at most all.

@@ -12,6 +12,9 @@ namespace kvsift {
 
 namespace detail {
 
+inline constexpr float stays = std::numeric_limits<float>::infinity();
+inline constexpr float goes_last = std::numeric_limits<float>::max();
+
 /// What a slot is worth under one recipe.
 template <class Positions, class Kinds, class Observed>
 struct recipe_worth {
@@ -26,8 +29,8 @@ struct recipe_worth {
 
   KVSIFT_HOST_DEVICE KVSIFT_INLINE float operator()(std::uint32_t slot) const {
     std::uint32_t const position = positions[slot];
-    if ((kinds[slot] & how.kinds) != 0 || position >= stay_from) return std::numeric_limits<float>::infinity();
-    if (position >= last_from) return std::numeric_limits<float>::max();
+    if ((kinds[slot] & how.kinds) != 0 || position >= stay_from) return stays;
+    if (position >= last_from) return goes_last;
     if (how.heavy > 0) return kept.mean(observed[slot], about.observations(position));
     return static_cast<float>(static_cast<std::int32_t>(position));
   }
