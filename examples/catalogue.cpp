@@ -167,8 +167,7 @@ std::string as_page(std::vector<parts> const& all, reference_model::json const& 
     if (*p.entry->alias != '\0') page += "| " + code(p.entry->alias) + " | " + code(p.entry->name) + " | |\n";
   for (kvsift::catalogue_alias const& a : kvsift::aliases)
     page += "| " + code(a.name) + " | " + code(a.policy) + " | " + code(a.fields) + " |\n";
-  for (kvsift::ambiguous_name const& a : kvsift::ambiguous_names)
-    page += "| " + code(a.name) + " | refused: it means two things | " + a.meant + " |\n";
+  for (kvsift::other_name const& a : kvsift::other_names) page += "| " + code(a.name) + " | refused | " + a.remedy + " |\n";
   page += "\n## Where an original does otherwise\n\n";
   for (parts const& p : all)
     if (*p.entry->note != '\0') page += "- " + code(p.entry->name) + ": " + p.entry->note + "\n";

@@ -1,11 +1,13 @@
 #include <common/allocator.hpp>
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include <common/head_table.hpp>
 #include <kvsift/budget/duo_attention.hpp>
 #include <kvsift/budget/head_scores.hpp>
+#include <kvsift/budget/layer_pattern.hpp>
 #include <reference_model/io/bad_file.hpp>
 
 namespace programs {
@@ -36,6 +38,13 @@ kvsift::catalogue_policy allocated(kvsift::catalogue_policy policy, allocator_re
     policy.value.budget = budget.with_limits(
         kvsift::pyramid_budget{policy.slots, needed, asked.beta > 0 ? static_cast<std::uint32_t>(asked.beta) : 20, 0, rounding});
     for (std::uint32_t l = 0; l < shape.layers; ++l) policy.slots = std::max(policy.slots, policy.value.budget.limit(shape, l, 0));
+    return policy;
+  }
+  if (asked.name == "cold_compress_pyramid" || asked.name == "cold_compress_funnel") {
+    std::vector<std::uint32_t> layers = kvsift::funnel_slots(shape.layers, policy.slots);
+    if (asked.name == "cold_compress_pyramid") std::reverse(layers.begin(), layers.end());
+    policy.slots = *std::max_element(layers.begin(), layers.end());
+    policy.value.budget = budget.with_limits(kvsift::layer_budgets{std::move(layers)});
     return policy;
   }
   kvsift::head_share const share{policy.slots, std::max(needed, 1u), 0};

@@ -11,8 +11,8 @@ namespace programs {
 
 // How the budget is divided: "allocator" of a policy file, a name or an object with a name and what that allocator takes.
 struct allocator_request {
-  std::string name = "uniform";  // uniform, pyramid, headkv, cokv, duo_attention
-  std::string scores;            // file of head scores; all but uniform and pyramid
+  std::string name = "uniform";  // uniform, pyramid, cold_compress_pyramid, cold_compress_funnel, headkv, cokv, duo_attention
+  std::string scores;            // file of head scores; headkv, cokv and duo_attention
   std::size_t task = 0;          // of a .npy file with several
   double beta = 0;               // 0: the allocator's own
   double temperature = 1;        // headkv

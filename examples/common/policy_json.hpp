@@ -90,13 +90,14 @@ inline double real(std::string const& file, std::string const& field, json const
 
 inline allocator_request read_allocator(std::string const& file, json const& value) {
   allocator_request a;
-  std::string const names = "uniform, pyramid, headkv, cokv or duo_attention";
+  std::string const names = "uniform, pyramid, cold_compress_pyramid, cold_compress_funnel, headkv, cokv or duo_attention";
   if (!value.is_object() && !value.is_string()) refuse(file, "allocator", value, "give " + names + ", or an object with that as its name");
   json const object = value.is_object() ? value : json{{"name", value}};
   if (!object.contains("name")) refuse(file, "allocator", value, "give it a name: " + names);
   a.name = word(file, "allocator.name", object["name"]);
   bool const tabled = a.name == "headkv" || a.name == "cokv" || a.name == "duo_attention";
-  if (!tabled && a.name != "uniform" && a.name != "pyramid") refuse(file, "allocator.name", object["name"], "give " + names);
+  bool const patterned = a.name == "cold_compress_pyramid" || a.name == "cold_compress_funnel";
+  if (!tabled && !patterned && a.name != "uniform" && a.name != "pyramid") refuse(file, "allocator.name", object["name"], "give " + names);
   for (auto const& [field, v] : object.items()) {
     std::string const path = "allocator." + field;
     if (field == "name") continue;
@@ -106,7 +107,7 @@ inline allocator_request read_allocator(std::string const& file, json const& val
     else if (field == "temperature" && a.name == "headkv") a.temperature = real(file, path, v, 0.01, 100);
     else if (field == "border" && a.name == "cokv") a.border = slots(file, path, v);
     else if (field == "sparsity" && a.name == "duo_attention") a.sparsity = real(file, path, v, 0, 1);
-    else if (field == "profile" && a.name != "uniform" && a.name != "duo_attention") {
+    else if (field == "profile" && !patterned && a.name != "uniform" && a.name != "duo_attention") {
       std::string const profile = word(file, path, v);
       if (profile != "exact" && profile != "published") refuse(file, path, v, "give exact or published");
       a.published = profile == "published";

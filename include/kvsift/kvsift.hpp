@@ -3,6 +3,7 @@
 
 #include <kvsift/budget/duo_attention.hpp>
 #include <kvsift/budget/head_scores.hpp>
+#include <kvsift/budget/layer_pattern.hpp>
 #include <kvsift/budget/layers.hpp>
 #include <kvsift/evict/attention_mass.hpp>
 #include <kvsift/evict/cache_image.hpp>

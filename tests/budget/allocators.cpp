@@ -12,6 +12,7 @@
 
 #include <kvsift/budget/duo_attention.hpp>
 #include <kvsift/budget/head_scores.hpp>
+#include <kvsift/budget/layer_pattern.hpp>
 #include <kvsift/budget/pyramid.hpp>
 #include <kvsift/budget/ratio.hpp>
 #include <reference_model/shared_data.hpp>
@@ -154,6 +155,19 @@ TEST_CASE("every allocator sums to exactly what it promised") {
   CHECK(ratio_budget{0.25, 1000}.limit({}, 0, 0) == 250);
   CHECK(ratio_budget{0.07, 100}.limit({}, 0, 0) == 7);  // 0.07 x 100 is not quite 7 in binary
   CHECK(ratio_budget{0.001, 100, 4}.limit({}, 0, 0) == 4);
+}
+
+TEST_CASE("cold-compress's funnel: its recorded lengths, and its refusals") {
+  using list = std::vector<u32>;
+  CHECK(funnel_slots(8, 1024, 8192) == list{256, 295, 543, 791, 1039, 1287, 1535, 2023});
+  CHECK(funnel_slots(32, 1024, 8192) == list{256, 256, 256, 256, 308, 372, 436, 500, 556, 620, 684, 740, 804, 868, 932, 988,
+                                             1052, 1116, 1172, 1236, 1300, 1364, 1420, 1484, 1548, 1604, 1668, 1732, 1796, 1852, 1916, 2036});
+  CHECK(funnel_slots(8, 256, 4096) == list{256, 256, 256, 256, 256, 256, 256, 370});
+  CHECK(funnel_slots(8, 64) == list{64, 64, 64, 64, 64, 64, 72, 96});
+  CHECK(funnel_slots(1, 64) == list{64});
+  CHECK_THROWS_WITH(funnel_slots(8, 7), "budget is 7; give a funnel at least 8 slots");
+  CHECK_THROWS_WITH(funnel_slots(8, 64, 64), "budget is 64; leaves the first and the last layer alike; give another or fewer layers");
+  CHECK_THROWS_WITH(funnel_slots(8, 65, 64), "budget is 65; exceeds the longest sequence; give less");
 }
 
 TEST_CASE("pyramid, as published") {

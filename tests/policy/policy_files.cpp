@@ -33,6 +33,8 @@ TEST_CASE("every policy file of the originals makes its policy, for any budget")
         {"cold_compress/keep_it_odd", to_any(keep_it_odd(budget, 4, 10))},
         {"cold_compress/heavy_hitter", to_any(heavy_hitter(budget, 4, 10))},
         {"cold_compress/h2o", to_any(heavy_hitter(budget, 4, 10))},
+        {"cold_compress/heavy_hitter_pyramid", to_any(heavy_hitter(budget, 4, 10))},  // its allocator divides the budget
+        {"cold_compress/heavy_hitter_funnel", to_any(heavy_hitter(budget, 4, 10))},
         {"cold_compress/scissorhands", to_any(heavy_hitter(budget, 4, 10, 400, true))},
         {"cold_compress/debug_heavy_hitter", to_any(heavy_hitter(budget, 4, 10, 400, false))},
         {"cold_compress/lsh", to_any(lsh(budget, 4, 10, code))},

@@ -107,6 +107,8 @@ TEST_CASE("a session holds what the allocator of its policy file gave each head"
   std::string const base = R"({"policy": "accumulated_attention", "budget": 12, "recent": 4, "allocator": )";
   using list = std::vector<std::size_t>;
   CHECK(run(base + R"("uniform"})") == list{12, 12, 12, 12});
+  CHECK(run(base + R"("cold_compress_funnel"})") == list{12, 12, 20, 20});
+  CHECK(run(base + R"("cold_compress_pyramid"})") == list{20, 20, 12, 12});
   CHECK(run(base + R"({"name": "pyramid", "beta": 4}})") == list{18, 18, 6, 6});  // b 8: 14 falls to 2, above 4
   std::string const scores =
       write(folder, "scores.json", R"({"0-0": 1, "0-1": 0, "0-2": 2, "0-3": 1, "1-0": 0, "1-1": 0, "1-2": 3, "1-3": 1})");
@@ -127,7 +129,7 @@ TEST_CASE("a session holds what the allocator of its policy file gave each head"
     }
     return "";
   };
-  CHECK(says(base + R"("even"})").find("allocator.name' is \"even\"; give uniform, pyramid, headkv, cokv or duo_attention") !=
+  CHECK(says(base + R"("even"})").find("allocator.name' is \"even\"; give uniform, pyramid, cold_compress_pyramid, cold_compress_funnel, headkv, cokv or duo_attention") !=
         std::string::npos);
   CHECK(says(base + R"({"name": "headkv"}})").find("allocator.scores' is missing") != std::string::npos);
   CHECK(says(base + R"({"name": "pyramid", "border": 3}})").find("allocator.border' is not one of pyramid") != std::string::npos);

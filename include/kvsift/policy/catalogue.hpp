@@ -137,14 +137,16 @@ inline constexpr catalogue_alias aliases[] = {
     {"h2o_head_std", "deviation_scope", "score=accumulated"},        // and under the scope
 };
 
-/// A name that two originals give to different policies.
-struct ambiguous_name {
+/// A name of the originals that is no policy here, and what to write instead.
+struct other_name {
   char const* name;
-  char const* meant;
+  char const* remedy;
 };
 
-inline constexpr ambiguous_name ambiguous_names[] = {
-    {"h2o", "accumulated_attention (EasyKV's h2o_head) or heavy_hitter (cold-compress's h2o)"},
+inline constexpr other_name other_names[] = {
+    {"h2o", "means two things; write accumulated_attention (EasyKV's h2o_head) or heavy_hitter (cold-compress's h2o)"},
+    {"headkv", "is a budget by scores of heads; write a policy file, with an \"allocator\" of that name and its \"scores\""},
+    {"cokv", "is a budget by scores of heads; write a policy file, with an \"allocator\" of that name and its \"scores\""},
 };
 
 /// Every name and alias, for messages.
@@ -163,7 +165,7 @@ constexpr bool is_policy_name(std::string_view name) {
   bool known = false;
   for (catalogue_entry const& e : catalogue) known = known || name == e.name || (*e.alias != '\0' && name == e.alias);
   for (catalogue_alias const& a : aliases) known = known || name == a.name;
-  for (ambiguous_name const& a : ambiguous_names) known = known || name == a.name;
+  for (other_name const& a : other_names) known = known || name == a.name;
   return known;
 }
 
@@ -173,8 +175,8 @@ inline catalogue_entry const& find_policy(std::string_view name) {
     if (name == e.name || (*e.alias != '\0' && name == e.alias)) return e;
   for (catalogue_alias const& a : aliases)
     if (name == a.name) return find_policy(a.policy);
-  for (ambiguous_name const& a : ambiguous_names)
-    if (name == a.name) throw bad_argument("policy '" + std::string(name) + "' means two things; write " + a.meant);
+  for (other_name const& a : other_names)
+    if (name == a.name) throw bad_argument("policy '" + std::string(name) + "' " + a.remedy);
   throw bad_argument("policy '" + std::string(name) + "' is unknown; there are " + catalogue_names());
 }
 
