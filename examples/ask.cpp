@@ -81,6 +81,7 @@ int build(build_arguments const& a) {
               {.capacity = static_cast<std::uint32_t>(choice.needed(plan.first_piece, n)),
                .longest_piece = plan.first_piece,
                .in_cache = plan.in_cache,
+               .in_pages = plan.in_pages,
                .executor = a.shared.executor,
                .text = m.text.get()});
   auto const begin = std::chrono::steady_clock::now();
@@ -155,6 +156,7 @@ void add_options(command_line& line, answer_arguments& a) {
   line.add("--model", a.shared.model, "The model that the cache is of (the shipped checkpoint)");
   line.add("--tokenizer", a.shared.tokenizer, "'bytes' or a llama2.c tokenizer.bin (the model's own)");
   line.add("--policy", a.shared.policies, "Refuse the cache unless it was built with this policy");
+  line.add("--layout", a.shared.layout, "rows or pages, whichever the cache was built in").shows_default();
   line.add("--executor", a.shared.executor, "serial, parallel or parallel:N threads").shows_default();
   line.add("--json", a.as_json, "Print one JSON object a question");
   line.example(
@@ -228,6 +230,7 @@ int answer(answer_arguments const& a) {
               {.capacity = static_cast<std::uint32_t>(choice.needed(saved.first_piece, positions + 1)),
                .longest_piece = std::max(saved.first_piece, static_cast<std::uint32_t>(longest)),
                .in_cache = saved.in_cache,
+               .in_pages = in_pages(a.shared),
                .executor = a.shared.executor,
                .text = m.text.get()});
 

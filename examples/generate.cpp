@@ -134,13 +134,13 @@ int generate(arguments const& a) {
   trace_recorder recorder(a.record_layer, c);
   retention_record retention(static_cast<int>(c.layers), static_cast<int>(c.kv_heads));
   session run(m.model, choice,
-              {.capacity = static_cast<std::uint32_t>(choice.needed(plan.first_piece, positions)), .longest_piece = plan.first_piece, .in_cache = plan.in_cache,
+              {.capacity = static_cast<std::uint32_t>(choice.needed(plan.first_piece, positions)), .longest_piece = plan.first_piece, .in_cache = plan.in_cache, .in_pages = plan.in_pages,
                .executor = a.shared.executor, .text = m.text.get()},
               record_file ? &recorder : nullptr);
   for (std::string const& line : explained_budgets(a.shared, base))
     if (!a.text_only && !a.as_json) std::fprintf(stderr, "%s\n", line.c_str());
 
-  generation_report r(c, choice, plan.in_cache, prompt, positions);
+  generation_report r(c, choice, plan.in_cache, plan.in_pages, prompt, positions);
   std::string text;
   auto const write = [&](std::string_view piece) {
     if (!a.as_json) print_now(piece);

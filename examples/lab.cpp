@@ -82,6 +82,7 @@ std::string key_of(arguments const& a, run const& r) {
                         {"set", a.shared.sets},
                         {"storage", r.choice.storage},
                         {"positions", r.plan.in_cache ? "in_cache" : "original"},
+                        {"layout", a.shared.layout},
                         {"bound", a.shared.bound},
                         {"pin", a.shared.pin},
                         {"first_piece", r.plan.first_piece},

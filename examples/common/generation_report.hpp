@@ -19,7 +19,7 @@
 namespace programs {
 
 struct generation_report {
-  std::string policy, storage;
+  std::string policy, storage, layout;
   bool bounded = false, in_cache = false;
   std::uint32_t slots = 0;
   std::size_t prompt_tokens = 0;
@@ -38,9 +38,9 @@ struct generation_report {
   compression saved;
 
   // Memory for every step is taken here, so that the loop takes none.
-  generation_report(reference_model::config const& c, policy_choice const& choice, bool by_rank,
+  generation_report(reference_model::config const& c, policy_choice const& choice, bool by_rank, bool in_pages,
                     std::vector<std::uint32_t> const& prompt, std::uint64_t positions)
-      : policy(choice.name), storage(choice.storage), bounded(choice.bounded()), in_cache(by_rank), slots(choice.slots()),
+      : policy(choice.name), storage(choice.storage), layout(in_pages ? "pages" : "rows"), bounded(choice.bounded()), in_cache(by_rank), slots(choice.slots()),
         prompt_tokens(prompt.size()),
         slot_bookkeeping((by_rank ? 2 : 1) * sizeof(std::uint32_t) + choice.made.value.carried().bytes_per_slot()), config_(c) {
     std::size_t const most = static_cast<std::size_t>(positions) + 1;
@@ -114,7 +114,7 @@ inline std::string generation_report::summary() const {
   for (std::size_t l = 1; !alike && l < held.size(); ++l) kept += ", " + kept_of(held[l]);
   std::size_t const drawn = nll.size();
   std::string text = "\n" + line("policy", policy + (bounded ? ", " + std::to_string(slots) + " slots per KV head" : "") + ", " +
-                                               (in_cache ? "in-cache" : "original") + " positions, " + storage);
+                                               (in_cache ? "in-cache" : "original") + " positions, " + storage + " in " + layout);
   text += line("tokens", std::to_string(seen) + " seen (" + std::to_string(prompt_tokens) + " of the prompt), " +
                              std::to_string(drawn) + " generated");
   text += line("kept", kept + " per KV head" + (alike ? " in each of " + std::to_string(held.size()) + " layers" : ", layer by layer"));
@@ -142,6 +142,7 @@ inline std::string generation_report::json(std::string const& text) const {
                     {"budget", bounded ? json_value(slots) : nullptr},
                     {"positions", in_cache ? "in_cache" : "original"},
                     {"storage", storage},
+                    {"layout", layout},
                     {"seen", seen},
                     {"held", held},
                     {"bytes", json_object({{"cache", memory.cache()},

@@ -62,6 +62,7 @@ passkey_answers find_passkeys(loaded_model const& m, policy_choice const& choice
               {.capacity = static_cast<std::uint32_t>(choice.needed(plan.first_piece, set.tokens())),
                .longest_piece = plan.first_piece,
                .in_cache = plan.in_cache,
+               .in_pages = plan.in_pages,
                .executor = executor,
                .text = m.text.get()});
   found.memory = run.memory();

@@ -46,6 +46,7 @@ prediction predict(loaded_model const& m, policy_choice const& choice, position_
               {.capacity = static_cast<std::uint32_t>(choice.needed(plan.first_piece, text.longest - 1)),
                .longest_piece = plan.first_piece,
                .in_cache = plan.in_cache,
+               .in_pages = plan.in_pages,
                .every_logits = true,
                .executor = executor,
                .text = m.text.get()});

@@ -3,7 +3,10 @@
 #include <numeric>
 
 #include <common/errors.hpp>
-#include <common/session_engine.hpp>
+#include <common/session_cache.hpp>
+#include <common/storage.hpp>
+#include <common/trace_recorder.hpp>
+#include <reference_model/model/transformer.hpp>
 #include <reference_model/text/token_kinds.hpp>
 
 namespace programs {
@@ -20,14 +23,53 @@ std::uint32_t threads_of(std::string const& executor) {
   return static_cast<std::uint32_t>(std::stoul(count));
 }
 
+// What the transformer is given as its cache: arrivals are told their kinds, and shown to a recorder if there is one.
+class session::engine {
+ public:
+  engine(reference_model::model const& model, policy_choice const& choice, session_options const& o, trace_recorder* recorder)
+      : on_(threads_of(o.executor)),
+        decoder_(model, o.longest_piece,
+                 o.every_logits ? reference_model::logits_of::every_token : reference_model::logits_of::last_token),
+        recorder_(recorder),
+        cache_(make_session_cache(model.config, choice, o)) {}
+
+  session_cache& cache() const { return *cache_; }
+  // kinds [n], or null.
+  float const* forward(std::uint32_t const* tokens, std::uint32_t const* positions, std::uint8_t const* kinds, std::uint32_t n) {
+    kinds_ = kinds;
+    return decoder_.forward(on_, *this, tokens, positions, n);
+  }
+  void make_room(std::uint32_t tokens) { cache_->make_room(on_, tokens); }
+
+  struct layer_ref {
+    engine& all;
+    std::uint32_t layer;
+  };
+  kvsift::keys_are keys_are() const { return cache_->keys_are(); }
+  layer_ref layer(std::uint32_t l) { return {*this, l}; }
+  friend void step(kvsift::parallel_executor const& on, layer_ref at, kvsift::arrivals piece, float* out) {
+    piece.kinds = at.all.kinds_;
+    trace_recorder* const recorder = at.all.recorder_;
+    if (recorder != nullptr && recorder->layer() == at.layer) recorder->saw(piece);
+    at.all.cache_->step(on, at.layer, piece, out);
+  }
+  friend void evict(kvsift::parallel_executor const& on, engine& all) { all.cache_->evict(on); }
+
+ private:
+  kvsift::parallel_executor on_;  // with one thread it runs on the calling thread, as serial_executor does
+  reference_model::transformer decoder_;
+  trace_recorder* recorder_;
+  std::unique_ptr<session_cache> cache_;
+  std::uint8_t const* kinds_ = nullptr;  // of the piece that is being fed
+};
+
 session::session(reference_model::model const& model, policy_choice const& choice, session_options const& options,
                  trace_recorder* recorder)
-    : positions_(options.longest_piece) {
+    : engine_(std::make_unique<engine>(model, choice, options, recorder)), positions_(options.longest_piece) {
   if (options.text != nullptr && choice.made.value.columns().get<kvsift::token_class>().width() != 0) {
     kinds_of_ = reference_model::token_kinds(*options.text);
     kinds_.resize(options.longest_piece);
   }
-  with_storage(choice.storage, [&]<class Payload>(Payload) { engine_ = make_engine<Payload>(model, choice, options, recorder); });
 }
 session::~session() = default;
 session::session(session&&) noexcept = default;
@@ -43,24 +85,24 @@ float const* session::feed(std::span<std::uint32_t const> tokens) {
 }
 
 void session::clear() {
-  engine_->clear();
+  engine_->cache().clear();
   seen_ = 0;
 }
 
-session::state session::save() const { return {engine_->image(), seen_}; }
+session::state session::save() const { return {engine_->cache().image(), seen_}; }
 
 void session::restore(state const& saved) {
-  engine_->restore(saved.cache);
+  engine_->cache().restore(saved.cache);
   seen_ = saved.seen;
 }
 
 void session::make_room(std::uint32_t tokens) { engine_->make_room(tokens); }
 
 std::span<std::uint32_t const> session::held(std::uint32_t layer, std::uint32_t head) const {
-  return engine_->held(layer, head);
+  return engine_->cache().held(layer, head);
 }
 
-session_memory session::memory() const { return engine_->memory(); }
+session_memory session::memory() const { return engine_->cache().memory(); }
 
 std::size_t full_cache_bytes(reference_model::config const& c, std::string const& storage, std::uint64_t tokens) {
   std::size_t const slot = 2 * vector_bytes(storage, c.head_dim) + sizeof(std::uint32_t);

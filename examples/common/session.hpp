@@ -21,6 +21,7 @@ struct session_options {
   std::uint32_t capacity = 0;       // tokens that will be fed: the slots of a policy without a limit
   std::uint32_t longest_piece = 1;  // tokens that are fed at once, at most
   bool in_cache = false;            // survivors are numbered 0, 1, 2 ... again; else they keep their positions
+  bool in_pages = false;            // slots are handed out in pages; else every head has its row
   bool every_logits = false;        // logits of every token of a piece, not of the last alone
   std::string executor = "serial";  // serial, parallel or parallel:N
   reference_model::tokenizer const* text = nullptr;  // says what kinds of token there are; null: all are ordinary
@@ -70,9 +71,8 @@ class session {
   std::span<std::uint32_t const> held(std::uint32_t layer, std::uint32_t head) const;
   session_memory memory() const;
 
-  class engine;
-
  private:
+  class engine;
   std::unique_ptr<engine> engine_;
   std::vector<std::uint32_t> positions_;  // of the piece
   std::vector<std::uint8_t> kinds_of_;    // [vocab], where the policy asks for them

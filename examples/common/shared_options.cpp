@@ -66,6 +66,7 @@ void add_shared_options(command_line& line, shared_options& o, bool many) {
     budget.separated_by_commas();
   }
   line.add("--positions", o.positions, "original or in_cache: where survivors stand (original while the model has positions for it)");
+  line.add("--layout", o.layout, "rows: a head's slots lie together; pages: they are handed out, and given back, 32 at a time").shows_default();
   line.add("--executor", o.executor, "serial, parallel or parallel:N threads").shows_default();
   line.add("--bound", o.bound, "What the budget bounds: prompt (the cache grows after it), generated (the prompt stays) or both")
       .shows_default();
@@ -121,7 +122,7 @@ std::vector<policy_choice> choose_all(shared_options const& o, std::uint64_t bas
   }
   bool const bounded = std::any_of(all.begin(), all.end(), [](policy_choice const& choice) { return choice.bounded(); });
   if (!o.budgets.empty() && !bounded)
-    throw usage_error("--budget is " + o.budgets.front() + "; --policy " + all.front().name + " keeps everything, give one that evicts");
+    throw usage_error("--budget is " + o.budgets.front() + "; --policy " + all.front().name + " has none, give one that keeps one");
   return all;
 }
 
@@ -139,6 +140,11 @@ std::vector<std::string> explained_budgets(shared_options const& o, std::uint64_
                     std::to_string(slots_of(budget, base)) + " slots per KV head");
   }
   return lines;
+}
+
+bool in_pages(shared_options const& o) {
+  if (o.layout != "rows" && o.layout != "pages") throw usage_error("--layout is '" + o.layout + "'; give rows or pages");
+  return o.layout == "pages";
 }
 
 position_plan plan_positions(shared_options const& o, policy_choice const& choice, reference_model::config const& c,
@@ -178,6 +184,7 @@ position_plan plan_positions(shared_options const& o, policy_choice const& choic
   require_memory(choice, c, needed);
   position_plan plan;
   plan.in_cache = o.positions == "in_cache" || !fits;
+  plan.in_pages = in_pages(o);
   plan.first_piece = static_cast<std::uint32_t>(first_piece);
   plan.piece = static_cast<std::uint32_t>(piece);
   return plan;

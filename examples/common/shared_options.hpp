@@ -18,7 +18,7 @@ struct shared_options {
   std::string model, tokenizer;
   std::vector<std::string> policies, budgets, sets;
   std::string positions;  // "" chooses: original, or in_cache where original would leave the model's positions
-  std::string executor = "serial", pin, out, bound = "both";
+  std::string executor = "serial", pin, out, bound = "both", layout = "rows";
   std::string prefill = "whole";    // whole, fit or chunk:N
   bool decode_first_token = false;  // the last token of the prompt is fed alone
   std::uint64_t seed = 1;
@@ -60,9 +60,13 @@ std::vector<std::string> explained_budgets(shared_options const& o, std::uint64_
 // How a run is laid over the model's positions.
 struct position_plan {
   bool in_cache = false;
+  bool in_pages = false;          // how the slots of heads are laid out
   std::uint32_t first_piece = 1;  // tokens of the prompt that are fed at once
   std::uint32_t piece = 1;        // and of every piece of it that follows
 };
+
+// Whether --layout says pages. Throws usage_error unless it says rows or pages.
+bool in_pages(shared_options const& o);
 
 // `tokens` will be fed, the first `prompt` of them known at once. Refuses what the model has no positions for, and a cache
 // that the machine's memory cannot hold.

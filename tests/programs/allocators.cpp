@@ -107,8 +107,9 @@ TEST_CASE("a session holds what the allocator of its policy file gave each head"
   std::string const base = R"({"policy": "accumulated_attention", "budget": 12, "recent": 4, "allocator": )";
   using list = std::vector<std::size_t>;
   CHECK(run(base + R"("uniform"})") == list{12, 12, 12, 12});
-  CHECK(run(base + R"("cold_compress_funnel"})") == list{12, 12, 20, 20});
-  CHECK(run(base + R"("cold_compress_pyramid"})") == list{20, 20, 12, 12});
+  std::string const twice = R"({"policy": "accumulated_attention", "budget": 24, "recent": 4, "allocator": )";
+  CHECK(run(twice + R"("cold_compress_funnel"})") == list{24, 24, 32, 32});
+  CHECK(run(twice + R"("cold_compress_pyramid"})") == list{32, 32, 24, 24});
   CHECK(run(base + R"({"name": "pyramid", "beta": 4}})") == list{18, 18, 6, 6});  // b 8: 14 falls to 2, above 4
   std::string const scores =
       write(folder, "scores.json", R"({"0-0": 1, "0-1": 0, "0-2": 2, "0-3": 1, "1-0": 0, "1-1": 0, "1-2": 3, "1-3": 1})");

@@ -46,7 +46,7 @@ TEST_CASE("the decode loop allocates nothing, whatever the policy, the storage, 
           CAPTURE(policy);
           CAPTURE(storage);
           session run(m.model, choice_of(policy, "24", {std::string("storage=") + storage}),
-                      {.longest_piece = 8, .in_cache = in_cache, .executor = executor});
+                      {.longest_piece = 8, .in_cache = in_cache, .in_pages = std::string(storage) == "bf16", .executor = executor});
           run.feed({tokens.data(), 8});
           support::allocation_scope const counted;
           for (std::size_t t = 8; t < tokens.size(); ++t) run.feed(tokens[t]);
@@ -69,6 +69,30 @@ TEST_CASE("threads change no bit") {
       REQUIRE(std::equal(a, a + m.model.config.vocab, b));
     }
   });
+}
+
+TEST_CASE("pages change no bit, and hold the same tokens") {
+  loaded const m;
+  auto const tokens = some_tokens(5, 120);
+  for (char const* policy : {"roco", "heavy_hitter", "ada_snapkv", "strided", "fastgen"})
+    for (char const* storage : {"fp32", "int8"}) {
+      CAPTURE(policy);
+      auto const choice = choice_of(policy, "40", {std::string("storage=") + storage});
+      session rows(m.model, choice, {.capacity = 120, .longest_piece = 60}), pages(m.model, choice, {.capacity = 120, .longest_piece = 60, .in_pages = true});
+      for (std::size_t t = 0, n = 60; t < tokens.size(); t += n, n = 1) {
+        float const* const a = rows.feed({tokens.data() + t, n});
+        float const* const b = pages.feed({tokens.data() + t, n});
+        REQUIRE(std::equal(a, a + m.model.config.vocab, b));
+      }
+      for (std::uint32_t l = 0; l < tiny_model::layers; ++l)
+        for (std::uint32_t h = 0; h < tiny_model::kv_heads; ++h) {
+          auto const a = rows.held(l, h);
+          std::vector<std::uint32_t> const in_rows(a.begin(), a.end());
+          auto const b = pages.held(l, h);
+          CHECK(in_rows == std::vector<std::uint32_t>(b.begin(), b.end()));
+        }
+      CHECK(pages.save().cache == rows.save().cache);
+    }
 }
 
 TEST_CASE("in-cache positions without an eviction are the original ones") {
