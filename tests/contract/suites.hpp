@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -122,6 +123,33 @@ float ask(Part const& part, kvsift::row_view<Columns, Placement> const& row, u32
 /// Lower first, NaN before everything.
 inline bool below(float a, float b) { return std::isnan(a) ? !std::isnan(b) : a < b; }
 
+/// What a slot is worth to a rule that is asked of it.
+struct verdict {
+  u32 position;
+  float rank;   ///< what the ranked scope says
+  float score;
+  bool guarded;
+};
+
+/// Positions that stay where one slot goes, in order: the guarded ones, the `excluded` of highest rank (of equals the higher
+/// positions), and of the rest all but the lowest score (of equals the lowest position). All of them where none goes.
+inline std::vector<u32> what_stays(std::vector<verdict> slots, u32 excluded, bool one_goes) {
+  if (one_goes) {
+    auto const open = std::partition(slots.begin(), slots.end(), [](verdict const& v) { return v.guarded; });
+    std::sort(open, slots.end(), [](verdict const& a, verdict const& b) {
+      return below(a.rank, b.rank) || below(b.rank, a.rank) ? below(b.rank, a.rank) : a.position > b.position;
+    });
+    auto const in_reach = open + std::min<std::ptrdiff_t>(excluded, slots.end() - open);
+    slots.erase(std::min_element(in_reach, slots.end(), [](verdict const& a, verdict const& b) {
+      return below(a.score, b.score) || below(b.score, a.score) ? below(a.score, b.score) : a.position < b.position;
+    }));
+  }
+  std::vector<u32> stay;
+  for (verdict const& v : slots) stay.push_back(v.position);
+  std::sort(stay.begin(), stay.end());
+  return stay;
+}
+
 }  // namespace detail
 
 /// score_source and ranked_scope: of the slots that the guards leave in, the scope takes out the `excluded()` highest (of
@@ -146,23 +174,11 @@ void decides_as_defined_in(Score const& score, Scope const& scope, kvsift::prote
       std::vector<std::vector<u32>> want;
       for (u32 r = 0; r < shape.rows(); ++r) {
         auto const row = cache.view().row(r);
-        std::vector<u32> slots, stay;
+        std::vector<detail::verdict> slots;
         for (u32 i = 0; i < row.state->held; ++i)
-          (guards.holds(row.positions[i], position + 1) ? stay : slots).push_back(i);
-        std::sort(slots.begin(), slots.end(), [&](u32 a, u32 b) {
-          float const x = detail::ask(scope, row, a), y = detail::ask(scope, row, b);
-          return detail::below(x, y) || detail::below(y, x) ? detail::below(y, x) : row.positions[a] > row.positions[b];
-        });
-        u32 const out_of_reach = std::min(scope.excluded(), static_cast<u32>(slots.size()));
-        std::sort(slots.begin() + out_of_reach, slots.end(), [&](u32 a, u32 b) {
-          float const x = detail::ask(score, row, a), y = detail::ask(score, row, b);
-          return detail::below(x, y) || detail::below(y, x) ? detail::below(x, y) : row.positions[a] < row.positions[b];
-        });
-        if (row.state->held > limit) slots.erase(slots.begin() + out_of_reach);
-        stay.insert(stay.end(), slots.begin(), slots.end());
-        for (u32& slot : stay) slot = row.positions[slot];
-        std::sort(stay.begin(), stay.end());
-        want.push_back(stay);
+          slots.push_back({row.positions[i], detail::ask(scope, row, i), detail::ask(score, row, i),
+                           guards.holds(row.positions[i], position + 1)});
+        want.push_back(detail::what_stays(std::move(slots), scope.excluded(), row.state->held > limit));
       }
       kvsift::evict(on, cache);
       support::snapshot const now = support::by_position(support::take_snapshot(cache.view()));
