@@ -203,7 +203,7 @@ int answer(answer_arguments const& a) {
   if (a.shared.policies.size() > 1) throw usage_error("--policy is given twice; give one");
   if (!a.shared.policies.empty()) {
     std::string const wanted = kvsift::is_policy_name(a.shared.policies[0])
-                                   ? kvsift::find_policy(a.shared.policies[0]).name
+                                   ? kvsift::shown_name(a.shared.policies[0])
                                    : std::filesystem::path(a.shared.policies[0]).stem().string();
     if (wanted != saved.policy_name)
       throw usage_error("--policy is " + wanted + "; '" + a.cache + "' was built with " + saved.policy_name +

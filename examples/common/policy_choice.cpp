@@ -144,7 +144,7 @@ policy_choice choose_policy(policy_request const& asked) {
     apply_seed(asked.seed, stated);
     std::uint32_t derived = 0;  // what a bare name derives its defaults from
     if (named) {
-      choice.name = kvsift::find_policy(asked.policy).name;
+      choice.name = kvsift::shown_name(asked.policy);
       kvsift::catalogue_entry const& entry = kvsift::find_policy(asked.policy);
       bool const enough = !kvsift::has_field(entry, "budget") || stated.fields.has("budget") ||
                           (kvsift::budget_is_sum(entry) && stated.fields.has("recent"));

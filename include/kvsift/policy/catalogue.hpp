@@ -180,6 +180,13 @@ inline catalogue_entry const& find_policy(std::string_view name) {
   throw bad_argument("policy '" + std::string(name) + "' is unknown; there are " + catalogue_names());
 }
 
+/// What tables call a policy that is asked for by `name`: the entry's name, or an alias that stands for a setting of its own.
+inline char const* shown_name(std::string_view name) {
+  for (catalogue_alias const& a : aliases)
+    if (name == a.name && *a.fields != '\0') return a.name;
+  return find_policy(name).name;
+}
+
 /// Calls f(field, mark, default) for each field of a list; mark is '\0' (required), '=' or '?'.
 template <class F>
 void for_each_field(std::string_view list, F const& f) {
