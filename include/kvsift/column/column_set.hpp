@@ -33,6 +33,10 @@ struct column_set : Columns... {
   constexpr mass_part reads() const {
     return (mass_part::none | ... | (get<Columns>().width() != 0 ? mass_read_by<Columns>() : mass_part::none));
   }
+  /// Whether some stored column counts a piece as one observation.
+  constexpr bool piece_is_one_observation() const {
+    return (false || ... || (counts_pieces<Columns>() && get<Columns>().width() != 0));
+  }
   /// What the stored columns ask of a prompt's attention.
   KVSIFT_HOST_DEVICE constexpr asked_evidence asked() const {
     asked_evidence of;
@@ -80,6 +84,11 @@ struct column_set : Columns... {
   friend constexpr bool operator==(column_set const&, column_set const&) = default;
 
  private:
+  template <class C>
+  static constexpr bool counts_pieces() {
+    if constexpr (requires { C::piece_is_one_observation; }) return C::piece_is_one_observation;
+    return false;
+  }
   template <class C>
   KVSIFT_HOST_DEVICE static constexpr void ask_one(C const& column, asked_evidence& of) {
     if constexpr (requires { column.ask(of); }) column.ask(of);

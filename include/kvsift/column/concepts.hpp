@@ -89,6 +89,7 @@ consteval std::uint32_t known_width() {
 /// A value that is kept for every slot and travels with it: born when a token arrives (admit), fed by evidence (observe).
 /// width() elements a slot, known at run time; 0 means that the column is not stored at all.
 /// merge unites what two parts of a policy ask of the same column; it says whether that is possible.
+/// `piece_is_one_observation`: it counts a piece as one, so that once a prompt is in, pieces come token by token.
 /// May have ask(asked_evidence&), and drop(), which makes its width 0: then it is not kept beyond a prompt that alone it is read at.
 template <class C>
 concept slot_column = requires(C const& c, C& mine, typename C::element* e, mass const& m, head_context const& head,

@@ -17,6 +17,7 @@ struct observations {
   using element = float;
   static constexpr bool feeds_on_attention = true;
   static constexpr mass_part reads = mass_part::sum;
+  static constexpr bool piece_is_one_observation = true;
   std::uint32_t history = 1;  ///< 0: not stored
   bool threshold = false;
 

@@ -11,6 +11,7 @@
 #include <kvsift/core/exact.hpp>
 #include <kvsift/core/recipe.hpp>
 #include <kvsift/core/rotary.hpp>
+#include <kvsift/evict/feed_columns.hpp>
 #include <kvsift/evict/scratch.hpp>
 #include <kvsift/payload/plain.hpp>
 
@@ -119,71 +120,6 @@ KVSIFT_HOST_DEVICE void reduce_group(G const& g, group_reduction how, std::uint3
   g.sync();
 }
 
-namespace detail {
-
-/// Feeds one column with one query's attention.
-template <class G, class Row>
-struct step_feeder {
-  G const& g;
-  Row const& row;
-  head_context const& about;
-  float const* a;
-  std::uint32_t n;
-
-  template <class C>
-  KVSIFT_HOST_DEVICE void operator()(C const& column, std::size_t) const {
-    std::uint32_t const width = column.width();
-    if (!C::feeds_on_attention || width == 0) return;
-    C const mine = column;
-    head_context const head = about;
-    auto const e = row.template column<C>();
-    if (width == 1) {
-      for_own_slots(g, e.places, n, [&](auto const& where, std::uint32_t begin, std::uint32_t end, std::uint32_t step) {
-        auto const one = e.single(where);
-        for (std::uint32_t i = begin; i < end; i += step) mine.observe(one + i, mass{a[i], rounded_square(a[i]), a[i], a[i], 1}, head);
-      });
-    } else {
-      for (std::uint32_t i = g.thread_rank(); i < n; i += g.num_threads())
-        mine.observe(e.at(i), mass{a[i], rounded_square(a[i]), a[i], a[i], 1}, head);
-    }
-  }
-};
-
-/// Feeds one column with what a piece of queries said.
-template <class G, class Row>
-struct piece_feeder {
-  G const& g;
-  Row const& row;
-  head_context const& about;
-  float const* evidence;
-  std::size_t pitch;
-  std::uint32_t n;
-  std::uint32_t before;  ///< slots that every query of the piece could see
-  std::uint32_t queries;
-
-  template <class C>
-  KVSIFT_HOST_DEVICE void operator()(C const& column, std::size_t) const {
-    std::uint32_t const width = column.width();
-    if (!C::feeds_on_attention || width == 0) return;
-    auto const e = row.template column<C>();
-    for (std::uint32_t i = g.thread_rank(); i < n; i += g.num_threads()) {
-      std::uint32_t const rows = i < before ? queries : queries - (i - before);
-      mass const m{evidence[i], evidence[pitch + i], evidence[2 * pitch + i], evidence[3 * pitch + i], rows, evidence[4 * pitch + i]};
-      column.observe(e.at(i), m, about);
-    }
-  }
-};
-
-}  // namespace detail
-
-/// Feeds the columns of a row with one query's attention a [n], the mean over the group.
-template <cooperative_group G, class Columns, class Placement>
-KVSIFT_HOST_DEVICE void observe_row(G const& g, Columns const& stored, row_view<Columns, Placement> const& row,
-                                    head_context const& about, float const* a, std::uint32_t n) {
-  stored.for_each(detail::step_feeder<G, row_view<Columns, Placement>>{g, row, about, a, n});
-  g.sync();
-}
-
 /// Causal attention of a piece of queries whose keys are the last slots of the row, and the evidence it gives.
 ///   queries [tokens, kv_heads x group, head_dim] from this row's first head on; out likewise.
 /// Query i sees the first `before` slots and those of tokens 0 .. i. Evidence: scratch.evidence [5, pitch]; it feeds the
@@ -207,7 +143,7 @@ KVSIFT_HOST_DEVICE void attend_piece(G const& g, cache_shape const& shape, Colum
         group_mean(g, shape.group, scratch.logits, scratch.pitch, all, scratch.evidence);
         a = scratch.evidence;
       }
-      observe_row(g, stored, row, about, a, all);
+      feed_columns(g, stored, row, about, detail::mass_of_query{a}, all);
     }
     return;
   }
@@ -245,8 +181,7 @@ KVSIFT_HOST_DEVICE void attend_piece(G const& g, cache_shape const& shape, Colum
   if constexpr (Columns::feeds_on_attention) {
     if (!feeds) return;
     if (by_head) reduce_group(g, asked.window_reduction, shape.group, scratch.window, pitch, all, evidence + 3 * pitch);
-    stored.for_each(detail::piece_feeder<G, row_view<Columns, Placement>>{g, row, about, evidence, pitch, all, before, tokens});
-    g.sync();
+    feed_columns(g, stored, row, about, detail::mass_of_piece{evidence, pitch, before, tokens}, all);
   }
 }
 

@@ -10,6 +10,7 @@
 #include <kvsift/evict/arrivals.hpp>
 #include <kvsift/evict/attend_row.hpp>
 #include <kvsift/evict/cut.hpp>
+#include <kvsift/evict/feed_columns.hpp>
 #include <kvsift/evict/workspace.hpp>
 #include <kvsift/payload/plain.hpp>
 
@@ -55,32 +56,6 @@ struct staging_rows {
   KVSIFT_HOST_DEVICE arrival token(row_view<Columns> const&) const { return {nullptr, nullptr, planes.shape.head_dim}; }
 };
 
-namespace detail {
-
-/// Feeds one column with the masses that an engine computed over a prompt.
-template <class G, class Columns>
-struct mass_feeder {
-  G const& g;
-  row_view<Columns> const& row;
-  head_context const& about;
-  prompt_masses masses;  ///< of this row
-  std::uint32_t tokens;
-
-  template <class C>
-  KVSIFT_HOST_DEVICE void operator()(C const& column, std::size_t) const {
-    std::uint32_t const width = column.width();
-    if (!C::feeds_on_attention || width == 0) return;
-    auto const e = row.template column<C>();
-    auto const at = [](float const* plane, std::uint32_t i) { return plane == nullptr ? 0.0f : plane[i]; };
-    for (std::uint32_t i = g.thread_rank(); i < tokens; i += g.num_threads())
-      column.observe(e.at(i),
-                     mass{at(masses.sum, i), at(masses.squares, i), at(masses.last, i), at(masses.window, i), tokens - i, at(masses.young, i)},
-                     about);
-  }
-};
-
-}  // namespace detail
-
 /// Lets the columns of a prompt be born in the workspace and feeds them: with the prompt's own causal attention over the
 /// caller's arrays, or, if the piece has no queries, with masses that the engine gives. One block per (sequence, KV head).
 template <class Bound, class Columns>
@@ -109,9 +84,10 @@ struct stage_task {
     if (staging.piece.queries == nullptr) {
       std::size_t const begin = block * masses.pitch;
       auto const of_row = [&](float const* plane) { return plane == nullptr ? nullptr : plane + begin; };
-      stored.for_each(detail::mass_feeder<G, Columns>{
-          g, row, about, {of_row(masses.sum), of_row(masses.squares), of_row(masses.last), of_row(masses.window), masses.pitch, of_row(masses.young)}, tokens});
-      g.sync();
+      feed_columns(g, stored, row, about,
+                   detail::mass_of_engine{of_row(masses.sum), of_row(masses.squares), of_row(masses.last), of_row(masses.window),
+                                          of_row(masses.young), tokens},
+                   tokens);
       return;
     }
     std::size_t const queries = std::size_t{shape.query_heads()} * shape.head_dim;

@@ -8,6 +8,7 @@
 #include <kvsift/evict/append_row.hpp>
 #include <kvsift/evict/attend_row.hpp>
 #include <kvsift/evict/cut.hpp>
+#include <kvsift/evict/feed_columns.hpp>
 #include <kvsift/evict/staging.hpp>
 #include <kvsift/evict/workspace.hpp>
 
@@ -91,7 +92,7 @@ struct observe_task {
     auto const row = cache.row(layer * cache.shape.layer_rows() + block);
     std::uint32_t const held = row.state->held;
     head_context const about = row.context(held < row.state->limit ? held : row.state->limit);
-    observe_row(g, cache.stored, row, about, masses + block * pitch, held);
+    feed_columns(g, cache.stored, row, about, detail::mass_of_query{masses + block * pitch}, held);
   }
 };
 

@@ -5,7 +5,6 @@
 #include <iterator>
 #include <type_traits>
 
-#include <kvsift/column/observations.hpp>
 #include <kvsift/evict/kv_tensor.hpp>
 #include <kvsift/evict/tasks.hpp>
 #include <kvsift/exec/executor.hpp>
@@ -136,9 +135,7 @@ void in_parts(cache_shape const& shape, arrivals const& piece, float* out, Lengt
 /// A piece counts as one observation only at the beginning: later tokens are observed one by one.
 template <class Cache>
 bool observed_one_by_one(Cache const& cache, std::uint32_t layer) {
-  if constexpr (Cache::columns::template has<observations>)
-    return cache.held(layer) != 0 && cache.view().stored.template get<observations>().width() != 0;
-  return false;
+  return cache.held(layer) != 0 && cache.view().stored.piece_is_one_observation();
 }
 
 /// A piece of a long prompt, no longer than next_piece says: it is written and attended to, and heads that it brings over their
