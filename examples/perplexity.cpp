@@ -22,8 +22,8 @@ using namespace programs;
 
 struct arguments {
   shared_options shared;
-  std::string text;
-  std::uint64_t tokens = 0, window = 0, from = 1, prefill = 1;
+  std::string text, prefill = "1";
+  std::uint64_t tokens = 0, window = 0, from = 1;
   bool as_json = false;
 };
 
@@ -33,7 +33,8 @@ void add_options(command_line& line, arguments& a) {
   line.add("--tokens", a.tokens, "Of the text the first N tokens, BOS included (all)");
   line.add("--window", a.window, "Tokens of a window, its BOS included; each starts with an empty cache (the model's positions)");
   line.add("--from", a.from, "First token of a window that counts").shows_default();
-  line.add("--prefill", a.prefill, "Tokens of a window that are fed at once, and cut to the budget").shows_default();
+  line.add("--prefill", a.prefill, "How a window is fed: its first N tokens at once, and cut to the budget; fit: what fits the budget; whole; chunk:N, in pieces")
+      .shows_default();
   line.add("--json", a.as_json, "Print one JSON object a policy and budget, in place of the table");
   line.example("perplexity --text stories.txt --policy full,roco,streaming_llm --budget 50%,25% --out results\n"
                 "--out writes perplexity.csv, perplexity.svg and perplexity.jsonl. P% is of the window.");
@@ -51,6 +52,8 @@ std::string as_json(arguments const& a, windowed_text const& text, outcome const
                     {"budget", o.choice.bounded() ? json_value(o.choice.slots()) : nullptr},
                     {"positions", o.plan.in_cache ? "in_cache" : "original"},
                     {"storage", o.choice.storage},
+                    {"layout", a.shared.layout},
+                    {"prefill", a.prefill},
                     {"from", a.from},
                     {"scored", o.text.scored},
                     {"mean_nll", o.text.mean_nll},
@@ -89,17 +92,35 @@ std::string as_plot(arguments const& a, std::vector<outcome> const& all) {
   return draw(plot);
 }
 
+// How a window of `fed` tokens is fed, for plan_positions: what it takes for the prompt, and the words of --prefill for the rest.
+std::uint64_t prompt_of(arguments const& a, std::uint64_t fed, shared_options& o) {
+  std::string const& given = a.prefill;
+  if (!given.empty() && given.find_first_not_of("0123456789") == std::string::npos && given.size() <= 18) {
+    std::uint64_t const n = std::stoull(given);
+    if (n < 1) throw usage_error("--prefill is 0; give at least 1");
+    return std::min(n, fed);
+  }
+  if (given != "whole" && given != "fit" && given.rfind("chunk:", 0) != 0)
+    throw usage_error("--prefill is '" + given + "'; give tokens, whole, fit or chunk:N");
+  if (o.bound == "generated" || o.bound == "decoding")
+    throw usage_error("--bound is '" + o.bound + "', under which the whole prompt stays; give its tokens as --prefill N");
+  o.prefill = given;
+  return fed;
+}
+
 int perplexity(arguments const& a) {
   std::string const words = read_text_file("--text", a.text);
   threads_of(a.shared.executor);
   loaded_model const m = load(a.shared);
-  if (a.prefill < 1) throw usage_error("--prefill is 0; give at least 1");
   windowed_text const text = cut_into_windows(m, words, a.tokens, a.window, a.from);
 
+  shared_options shared = a.shared;
+  std::uint64_t const fed = text.longest - 1, prompt = prompt_of(a, fed, shared);
+
   std::vector<outcome> all;
-  for (policy_choice& choice : choose_all(a.shared, text.longest, std::min<std::uint64_t>(a.prefill, text.longest - 1))) {
+  for (policy_choice& choice : choose_all(shared, text.longest, prompt)) {
     outcome o;
-    o.plan = plan_positions(a.shared, choice, m.config(), text.longest - 1, std::min<std::uint64_t>(a.prefill, text.longest - 1));
+    o.plan = plan_positions(shared, choice, m.config(), fed, prompt);
     o.choice = std::move(choice);
     all.push_back(std::move(o));
   }

@@ -57,7 +57,7 @@ prediction predict(loaded_model const& m, policy_choice const& choice, position_
     run.clear();
     std::size_t const first = text.begins[w], fed = text.begins[w + 1] - first - 1;
     for (std::size_t t = 0; t < fed;) {
-      std::size_t const n = t == 0 ? std::min<std::size_t>(plan.first_piece, fed) : 1;
+      std::size_t const n = std::min<std::size_t>(t == 0 ? plan.first_piece : plan.piece, fed - t);
       float const* const logits = run.feed({text.tokens.data() + first + t, n});
       for (std::size_t i = 0; i < n; ++i, ++t) {
         double const nll =

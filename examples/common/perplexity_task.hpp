@@ -34,8 +34,7 @@ struct prediction {
   double perplexity() const;
 };
 
-// Feeds every window as planned: its first piece at once, then token by token. Calls progress(tokens fed since the last
-// call).
+// Feeds every window as planned: its first piece at once, then piece by piece. Calls progress(tokens fed since the last call).
 prediction predict(loaded_model const& m, policy_choice const& choice, position_plan const& plan,
                    windowed_text const& text, std::uint64_t from, std::string const& executor,
                    std::function<void(std::size_t)> const& progress);

@@ -175,6 +175,10 @@ TEST_CASE("numbers that are none") {
   refuses("perplexity", p({"--text", p.text, "--window", "1"}), {"--window is 1"});
   refuses("perplexity", p({"--text", p.text, "--tokens", "1"}), {"--tokens is 1"});
   refuses("perplexity", p({"--text", p.text, "--prefill", "0"}), {"--prefill is 0"});
+  refuses("perplexity", p({"--text", p.text, "--prefill", "some"}), {"--prefill is 'some'", "tokens, whole, fit or chunk:N"});
+  refuses("perplexity", p({"--text", p.text, "--prefill", "chunk:x"}), {"--prefill is 'chunk:x'", "N from 1"});
+  refuses("perplexity", p({"--text", p.text, "--prefill", "fit", "--policy", "roco", "--budget", "12", "--bound", "generated"}),
+          {"--bound is 'generated'", "--prefill N"});
   refuses("passkey", p({"--prompts", "0"}), {"--prompts is 0"});
   refuses("passkey", p({"--depths", "0"}), {"--depths is 0"});
 }

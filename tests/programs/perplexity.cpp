@@ -39,7 +39,7 @@ TEST_CASE("passages of llama2.c: tokens exactly, negative log-likelihoods within
   std::string const text = (folder / "text.txt").string();
   for (auto const& passage : golden["passages"]) {
     std::ofstream(text, std::ios::binary) << passage["text"].get<std::string>();
-    for (std::string const prefill : {"1", "100", "100000"}) {
+    for (std::string const prefill : {"1", "100", "100000", "whole", "fit", "chunk:50"}) {
       auto const all = objects("perplexity", {"--model", shared_file("data/stories260K/stories260K.bin").string(), "--tokenizer",
                                               shared_file("data/stories260K/tok512.bin").string(), "--text", text, "--prefill", prefill});
       REQUIRE(all.size() == 1);
@@ -88,6 +88,54 @@ TEST_CASE("policies and budgets, each with each; the same tokens count for all")
   // NLL of token i + 1 stands before the eviction after token i: the first 31 tokens are those of a full cache.
   for (std::size_t t = 0; t < 31; ++t) CHECK(all[1]["nll"][t] == all[0]["nll"][t]);
   CHECK(all[1]["nll"][32] != all[0]["nll"][32]);
+}
+
+TEST_CASE("what fits is fed at once, the rest one by one or in pieces; a token is predicted from what the cache then holds") {
+  sample const s;
+  auto const fed = [&](std::string const& prefill, std::string const& policy) {
+    arguments a = s({"--window", "60", "--policy", policy, "--prefill", prefill});
+    if (policy != "full") a.insert(a.end(), {"--budget", "20"});
+    auto const run = objects("perplexity", a)[0];
+    CHECK(run["prefill"] == prefill);
+    return run;
+  };
+  auto const nll = [](json const& run, std::size_t i) { return run["nll"][i].is_null() ? -1 : run["nll"][i].get<double>(); };
+  for (std::string const policy : {"full", "roco", "streaming_llm", "heavy_hitter"}) {
+    CAPTURE(policy);
+    json const singly = fed("1", policy), fit = fed("fit", policy), whole = fed("whole", policy);
+    CHECK(fed("chunk:1", policy)["nll"] == singly["nll"]);
+    CHECK((policy == "full" ? whole : fed("20", policy))["nll"] == fit["nll"]);
+    CHECK(fed("chunk:1000", policy)["nll"] == whole["nll"]);
+    CHECK(fed("1000", policy)["nll"] == whole["nll"]);
+    // Nothing goes before the budget is full: up to rounding, and for heavy_hitter what a prompt taught is one observation.
+    double worst = 0;
+    for (std::size_t i = 0; i < 20; ++i) worst = std::max(worst, std::abs(nll(fit, i) - nll(singly, i)));
+    CHECK(worst < 1e-4);
+    if (policy == "streaming_llm") {
+      for (std::size_t i = 0; i < fit["nll"].size(); ++i) CHECK(nll(fit, i) == doctest::Approx(nll(singly, i)).epsilon(1e-4));
+      CHECK(std::abs(nll(whole, 40) - nll(fit, 40)) > 1e-3);  // all 40 tokens before it, not 20
+    }
+    json const pieces = fed("chunk:7", policy);
+    CHECK(pieces["scored"] == singly["scored"]);
+    for (std::size_t i = 0; i < 14; ++i) CHECK(nll(pieces, i) == doctest::Approx(nll(singly, i)).epsilon(1e-4));
+  }
+}
+
+TEST_CASE("rows and pages say the same of a text and of prompts") {
+  sample const s;
+  auto const said = [](std::string const& program, arguments a, char const* what) {
+    auto const rows = objects(program, a);
+    a.insert(a.end(), {"--layout", "pages"});
+    auto const pages = objects(program, a);
+    REQUIRE(rows.size() == pages.size());
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      CHECK(rows[i][what] == pages[i][what]);
+      CHECK(pages[i]["layout"] == "pages");
+    }
+  };
+  said("perplexity", s({"--window", "40", "--policy", "full,roco,lsh", "--budget", "20"}), "nll");
+  said("passkey", {"--model", s.model.path(), "--length", "200", "--prompts", "3", "--policy", "roco,tova", "--budget", "40", "--positions", "in_cache"},
+       "prompts");
 }
 
 TEST_CASE("windows start with an empty cache and a BOS of their own") {
