@@ -100,7 +100,7 @@ int build(build_arguments const& a) {
                  n,
                  ""};
   if (!a.shared.budgets.empty()) saved.asked.budget = std::to_string(slots_of(a.shared.budgets[0], n));
-  if (!kvsift::is_policy_name(saved.asked.policy)) saved.asked.text = load_policy_object(saved.asked.policy).dump();
+  if (!is_policy_name(saved.asked.policy)) saved.asked.text = load_policy_object(saved.asked.policy).dump();
   saved.policy_name = choice.name;
   saved.storage = choice.storage;
   saved.first_piece = plan.first_piece;

@@ -41,7 +41,7 @@ kvsift::catalogue_policy allocated(kvsift::catalogue_policy policy, allocator_re
     return policy;
   }
   if (asked.name == "cold_compress_pyramid" || asked.name == "cold_compress_funnel") {
-    std::vector<std::uint32_t> layers = kvsift::funnel_slots(shape.layers, policy.slots);
+    std::vector<std::uint32_t> layers = kvsift::funnel_slots(shape.layers, policy.slots, asked.longest);
     if (asked.name == "cold_compress_pyramid") std::reverse(layers.begin(), layers.end());
     policy.slots = *std::max_element(layers.begin(), layers.end());
     policy.value.budget = budget.with_limits(kvsift::layer_budgets{std::move(layers)});

@@ -25,6 +25,21 @@ std::optional<std::uint32_t> whole(std::string_view text) {
   return static_cast<std::uint32_t>(value);
 }
 
+// A setting of an original that takes an allocator: its name, and what a policy file would state.
+struct named_setting {
+  char const* name;
+  char const* text;
+};
+constexpr named_setting named_settings[] = {
+    {"headkv", R"({"policy": "snapkv", "window": 8, "kernel": 7, "pool": "max", "allocator": {"name": "headkv", "beta": 1.01}})"},
+    {"cokv", R"({"policy": "snapkv", "window": 8, "kernel": 7, "pool": "max", "allocator": {"name": "cokv", "border": 20}})"},
+};
+char const* setting_of(std::string const& policy) {
+  for (named_setting const& s : named_settings)
+    if (policy == s.name) return s.text;
+  return nullptr;
+}
+
 void apply(std::string const& set, stated_policy& stated) {
   std::size_t const equals = set.find('=');
   if (equals == 0 || equals == std::string::npos || equals + 1 == set.size())
@@ -124,21 +139,28 @@ std::uint32_t slots_of(std::string const& budget, std::uint64_t base) {
   return *slots;
 }
 
+bool is_policy_name(std::string const& policy) { return kvsift::is_policy_name(policy) || setting_of(policy) != nullptr; }
+
 policy_choice choose_policy(policy_request const& asked) {
+  char const* const setting = setting_of(asked.policy);
   bool const named = kvsift::is_policy_name(asked.policy);
-  if (!named && asked.text.empty() && !std::filesystem::exists(asked.policy)) {
+  if (!named && setting == nullptr && asked.text.empty() && !std::filesystem::exists(asked.policy)) {
     bool const path = asked.policy.find_first_of("/.") != std::string::npos;
     throw usage_error("--policy is '" + asked.policy + "'; " +
                       (path ? "there is no such file, and no policy of that name"
-                            : "give a JSON file or one of " + kvsift::catalogue_names()));
+                            : "give a JSON file or one of " + kvsift::catalogue_names() + ", headkv, cokv"));
   }
-  std::string const source = named ? "--policy " + asked.policy : asked.policy;
+  std::string const source = named || setting != nullptr ? "--policy " + asked.policy : asked.policy;
   stated_policy stated;
   if (named) stated.fields.policy = asked.policy;
+  else if (setting != nullptr) stated = read_policy(source, reference_model::parse_object(source, setting));
   else stated = read_policy(source, asked.text.empty() ? load_policy_object(asked.policy) : reference_model::parse_object(source, asked.text));
   policy_choice choice;
   try {
     for (std::string const& set : asked.sets) apply(set, stated);
+    require_scores(source, stated);
+    if (setting != nullptr && asked.budget.empty() && !stated.fields.has("budget"))
+      throw usage_error(source + " needs a budget; give --budget N or P%");
     if (!asked.budget.empty()) apply_budget(slots_of(asked.budget, asked.base), asked, stated);
     if (!asked.pin.empty()) pin(stated.fields, asked.pin);
     apply_seed(asked.seed, stated);
@@ -169,6 +191,7 @@ policy_choice load_policy(std::string const& file) { return load_policy(file, {}
 
 policy_choice load_policy(std::string const& file, trace const& given) {
   stated_policy stated = read_policy(file, load_policy_object(file));
+  require_scores(file, stated);
   stated.fields.projection = {given.projection.data(), given.projection.size()};
   stated.fields.projection_bits = given.bits;
   if (!given.uniforms.empty()) stated.fields.draws = {given.uniforms.data(), given.tokens, 1, given.kv_heads};

@@ -43,6 +43,9 @@ struct policy_choice {
 // Slots of "N", or of "P%" of `base`, rounded down. Throws usage_error for anything but 1 slot to 2^31 - 2.
 std::uint32_t slots_of(std::string const& budget, std::uint64_t base);
 
+// Whether `policy` names one, not a file: of the catalogue, or headkv and cokv, CoKV's settings with an allocator by head scores.
+bool is_policy_name(std::string const& policy);
+
 // The policy that is asked for. A bare name takes the defaults of the originals for its budget; a file states every field
 // that its policy requires. Throws usage_error, bad_file or bad_argument: one line that names argument or field.
 policy_choice choose_policy(policy_request const& asked);

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <map>
 #include <optional>
 #include <sstream>
 #include <string>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include <common/allocator.hpp>
+#include <common/slot_share.hpp>
 #include <common/storage.hpp>
 #include <kvsift/policy/catalogue.hpp>
 #include <reference_model/io/bad_file.hpp>
@@ -25,6 +27,7 @@ struct stated_policy {
   std::optional<kvsift::policy_fields> prompt, decode;  ///< what acts over a prompt that is too long, and from token to token
   std::string storage = "fp32";                         ///< see storage.hpp
   allocator_request allocator;
+  std::map<std::string, slot_share> shares;  ///< of the budget, by field; of a phase "prompt.FIELD" or "decode.FIELD"
 };
 
 namespace detail {
@@ -49,7 +52,7 @@ inline kvsift::field_value field_value(std::string const& file, kvsift::field_de
   if (field.kind == field_kind::number && value.is_number_unsigned()) return value.get<std::uint64_t>();
   if (field.kind == field_kind::number && value.is_number_integer() && value.get<std::int64_t>() >= 0)
     return static_cast<std::uint64_t>(value.get<std::int64_t>());
-  refuse(file, field.name, value, "give " + kvsift::allowed(field));
+  refuse(file, field.name, value, "give " + kvsift::allowed(field) + (takes_share(field.name) ? std::string(", or ") + share_words : ""));
 }
 
 inline std::string word(std::string const& file, std::string const& field, json const& value) {
@@ -57,14 +60,21 @@ inline std::string word(std::string const& file, std::string const& field, json 
   return value.get<std::string>();
 }
 
-/// States a field that some policy of the catalogue has.
-inline void state(std::string const& file, std::string const& field, json const& value, kvsift::policy_fields& fields) {
+/// States a field that some policy of the catalogue has; what is a share of the budget, under `phase` + its name.
+inline void state(std::string const& file, std::string const& field, json const& value, kvsift::policy_fields& fields,
+                  std::map<std::string, slot_share>& shares, std::string const& phase = "") {
   if (field == "policy") {
     fields.policy = word(file, field, value);
     return;
   }
   kvsift::field_description const* const description = kvsift::find_field(field);
   if (description == nullptr) throw bad_file(file, "policy field '" + field + "' is unknown; remove it");
+  if (takes_share(field) && value.is_string()) {
+    if (auto const share = parse_share(value.get<std::string>())) {
+      shares[phase + field] = *share;
+      return;
+    }
+  }
   try {
     fields.set(field, field_value(file, *description, value));
   } catch (kvsift::bad_argument const& wrong) {
@@ -72,10 +82,11 @@ inline void state(std::string const& file, std::string const& field, json const&
   }
 }
 
-inline kvsift::policy_fields phase(std::string const& file, std::string const& name, json const& object) {
+inline kvsift::policy_fields phase(std::string const& file, std::string const& name, json const& object,
+                                   std::map<std::string, slot_share>& shares) {
   if (!object.is_object() || !object.contains("policy")) refuse(file, name, object, "give an object with a field 'policy'");
   kvsift::policy_fields fields;
-  for (auto const& [field, value] : object.items()) state(file, field, value, fields);
+  for (auto const& [field, value] : object.items()) state(file, field, value, fields, shares, name + ".");
   return fields;
 }
 
@@ -88,32 +99,40 @@ inline double real(std::string const& file, std::string const& field, json const
   return value.get<double>();
 }
 
+inline constexpr char const* allocator_names =
+    "uniform, pyramid, headkv, cokv, duo_attention, cold_compress_pyramid or cold_compress_funnel";
+
+inline bool is_tabled(allocator_request const& a) { return a.name == "headkv" || a.name == "cokv" || a.name == "duo_attention"; }
+inline bool is_published_only(allocator_request const& a) { return a.name == "cold_compress_pyramid" || a.name == "cold_compress_funnel"; }
+
+/// States a field of an allocator.
+inline void state(std::string const& file, std::string const& field, json const& v, allocator_request& a) {
+  std::string const path = "allocator." + field;
+  if (field == "scores" && is_tabled(a)) a.scores = word(file, path, v);
+  else if (field == "task" && a.name == "cokv") a.task = slots(file, path, v);
+  else if (field == "beta" && (a.name == "headkv" || a.name == "pyramid")) a.beta = real(file, path, v, 1, 1e6);
+  else if (field == "temperature" && a.name == "headkv") a.temperature = real(file, path, v, 0.01, 100);
+  else if (field == "border" && a.name == "cokv") a.border = slots(file, path, v);
+  else if (field == "sparsity" && a.name == "duo_attention") a.sparsity = real(file, path, v, 0, 1);
+  else if (field == "longest" && is_published_only(a)) a.longest = slots(file, path, v);
+  else if (field == "profile" && (a.name == "pyramid" || a.name == "headkv" || a.name == "cokv")) {
+    std::string const profile = word(file, path, v);
+    if (profile != "exact" && profile != "published") refuse(file, path, v, "give exact or published");
+    a.published = profile == "published";
+  } else throw bad_file(file, "policy field '" + path + "' is not one of " + a.name + "; remove it");
+}
+
 inline allocator_request read_allocator(std::string const& file, json const& value) {
   allocator_request a;
-  std::string const names = "uniform, pyramid, cold_compress_pyramid, cold_compress_funnel, headkv, cokv or duo_attention";
+  std::string const names = allocator_names;
   if (!value.is_object() && !value.is_string()) refuse(file, "allocator", value, "give " + names + ", or an object with that as its name");
   json const object = value.is_object() ? value : json{{"name", value}};
   if (!object.contains("name")) refuse(file, "allocator", value, "give it a name: " + names);
   a.name = word(file, "allocator.name", object["name"]);
-  bool const tabled = a.name == "headkv" || a.name == "cokv" || a.name == "duo_attention";
-  bool const patterned = a.name == "cold_compress_pyramid" || a.name == "cold_compress_funnel";
-  if (!tabled && !patterned && a.name != "uniform" && a.name != "pyramid") refuse(file, "allocator.name", object["name"], "give " + names);
-  for (auto const& [field, v] : object.items()) {
-    std::string const path = "allocator." + field;
-    if (field == "name") continue;
-    if (field == "scores" && tabled) a.scores = word(file, path, v);
-    else if (field == "task" && a.name == "cokv") a.task = slots(file, path, v);
-    else if (field == "beta" && (a.name == "headkv" || a.name == "pyramid")) a.beta = real(file, path, v, 1, 1e6);
-    else if (field == "temperature" && a.name == "headkv") a.temperature = real(file, path, v, 0.01, 100);
-    else if (field == "border" && a.name == "cokv") a.border = slots(file, path, v);
-    else if (field == "sparsity" && a.name == "duo_attention") a.sparsity = real(file, path, v, 0, 1);
-    else if (field == "profile" && !patterned && a.name != "uniform" && a.name != "duo_attention") {
-      std::string const profile = word(file, path, v);
-      if (profile != "exact" && profile != "published") refuse(file, path, v, "give exact or published");
-      a.published = profile == "published";
-    } else throw bad_file(file, "policy field '" + path + "' is not one of " + a.name + "; remove it");
-  }
-  if (tabled && a.scores.empty()) throw bad_file(file, "policy field 'allocator.scores' is missing; " + a.name + " requires a file of head scores");
+  if (!is_tabled(a) && !is_published_only(a) && a.name != "uniform" && a.name != "pyramid")
+    refuse(file, "allocator.name", object["name"], "give " + names);
+  for (auto const& [field, v] : object.items())
+    if (field != "name") state(file, field, v, a);
   return a;
 }
 
@@ -129,6 +148,17 @@ inline kvsift::policy_fields within(kvsift::policy_fields phase, kvsift::policy_
   return phase;
 }
 
+/// Sets what is stated as a share of the budget, of the fields whose shares stand under `phase`. Throws bad_argument without a budget.
+inline kvsift::policy_fields with_shares(kvsift::policy_fields fields, std::map<std::string, slot_share> const& shares, std::string const& phase) {
+  for (auto const& [path, share] : shares) {
+    std::size_t const dot = path.find('.') == std::string::npos ? 0 : path.find('.') + 1;
+    if (path.substr(0, dot) != phase) continue;
+    if (!fields.has("budget")) throw kvsift::bad_argument("policy field '" + path + "' is a share of the budget; give a budget");
+    fields.set(path.substr(dot), share.of(fields["budget"]));
+  }
+  return fields;
+}
+
 }  // namespace detail
 
 /// Reads a policy object. `file` names it in messages. Throws bad_file for an unknown field or a value that the field does
@@ -137,9 +167,9 @@ inline stated_policy read_policy(std::string const& file, json const& object) {
   stated_policy s;
   for (auto const& [field, value] : object.items()) {
     if (field == "prompt") {
-      s.prompt = detail::phase(file, field, value);
+      s.prompt = detail::phase(file, field, value, s.shares);
     } else if (field == "decode") {
-      s.decode = detail::phase(file, field, value);
+      s.decode = detail::phase(file, field, value, s.shares);
     } else if (field == "storage") {
       s.storage = detail::word(file, field, value);
       if (!is_storage(s.storage)) detail::refuse(file, field, value, std::string("give ") + storage_words);
@@ -155,7 +185,7 @@ inline stated_policy read_policy(std::string const& file, json const& object) {
       if (end <= s.fields.pinned_from) detail::refuse(file, field, value, "the end must lie behind the begin");
       s.fields.pinned = end - s.fields.pinned_from;
     } else {
-      detail::state(file, field, value, s.fields);
+      detail::state(file, field, value, s.fields, s.shares);
     }
   }
   if (s.allocator.name != "uniform" && !s.fields.layers.empty())
@@ -167,10 +197,24 @@ inline stated_policy read_policy(std::string const& file, json const& object) {
   return s;
 }
 
-/// States FIELD=VALUE as --set does; prompt.FIELD and decode.FIELD reach the policy of a phase. Throws bad_argument.
+/// Refuses an allocator that needs head scores and has none: a file may leave them to --set. Throws bad_file.
+inline void require_scores(std::string const& file, stated_policy const& s) {
+  if (detail::is_tabled(s.allocator) && s.allocator.scores.empty())
+    throw bad_file(file, "policy field 'allocator.scores' is missing; " + s.allocator.name +
+                             " requires a file of head scores, give --set allocator.scores=FILE or state it");
+}
+
+/// States FIELD=VALUE as --set does; prompt.FIELD and decode.FIELD reach the policy of a phase, allocator.FIELD what divides the
+/// budget. Throws bad_argument or bad_file.
 inline void set_field(stated_policy& s, std::string_view name, std::string_view text) {
   kvsift::policy_fields* fields = &s.fields;
   std::string_view field = name;
+  if (constexpr std::string_view part = "allocator."; name.substr(0, part.size()) == part) {
+    json const number = json::parse(text, nullptr, false);
+    std::string const own(name.substr(part.size()));
+    detail::state("--set " + std::string(name), own, number.is_number() && own != "scores" ? number : json(text), s.allocator);
+    return;
+  }
   for (auto const& [phase, own] : {std::pair{std::string_view("prompt."), &s.prompt}, {std::string_view("decode."), &s.decode}}) {
     if (name.substr(0, phase.size()) != phase) continue;
     if (!*own) throw kvsift::bad_argument("--set " + std::string(name) + " has no policy; the policy file states none for that phase");
@@ -184,18 +228,32 @@ inline void set_field(stated_policy& s, std::string_view name, std::string_view 
   }
   kvsift::field_description const* const description = kvsift::find_field(field);
   if (description == nullptr) throw kvsift::bad_argument("policy field '" + std::string(name) + "' is unknown; --set takes the fields of the policy");
+  if (takes_share(field)) {
+    if (auto const share = parse_share(text)) {
+      s.shares[std::string(name)] = *share;
+      return;
+    }
+    s.shares.erase(std::string(name));
+  }
   fields->set(field, kvsift::parse_field(*description, text));
 }
 
 /// Makes the policy. `budget`: what a bare name derives its defaults from; 0 if every field has to be stated. Throws bad_argument.
 inline kvsift::catalogue_policy make_policy(stated_policy const& s, std::uint32_t budget = 0) {
-  auto const made = [&](kvsift::policy_fields const& f) { return kvsift::make_policy(budget != 0 ? kvsift::with_defaults(f, budget) : f); };
-  if (!s.prompt && !s.decode) return made(s.fields);
-  if (s.fields.policy.empty())
+  auto const made = [&](kvsift::policy_fields const& stated, std::string const& phase) {
+    kvsift::policy_fields const f = detail::with_shares(stated, s.shares, phase);
+    return kvsift::make_policy(budget != 0 ? kvsift::with_defaults(f, budget) : f);
+  };
+  if (!s.prompt && !s.decode) return made(s.fields, "");
+  if (s.fields.policy.empty()) {
+    for (auto const& [path, share] : s.shares)
+      if (path.find('.') == std::string::npos)
+        throw kvsift::bad_argument("policy field '" + path + "' belongs to no policy; state it within 'prompt' or 'decode'");
     for (auto const& [field, value] : s.fields.values())
       if (field != "budget") throw kvsift::bad_argument("policy field '" + field + "' belongs to no policy; state it within 'prompt' or 'decode'");
-  return kvsift::join_phases(made(s.prompt ? detail::within(*s.prompt, s.fields) : s.fields),
-                             made(s.decode ? detail::within(*s.decode, s.fields) : s.fields));
+  }
+  return kvsift::join_phases(s.prompt ? made(detail::within(*s.prompt, s.fields), "prompt.") : made(s.fields, ""),
+                             s.decode ? made(detail::within(*s.decode, s.fields), "decode.") : made(s.fields, ""));
 }
 
 }  // namespace programs

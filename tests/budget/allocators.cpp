@@ -164,6 +164,7 @@ TEST_CASE("cold-compress's funnel: its recorded lengths, and its refusals") {
                                              1052, 1116, 1172, 1236, 1300, 1364, 1420, 1484, 1548, 1604, 1668, 1732, 1796, 1852, 1916, 2036});
   CHECK(funnel_slots(8, 256, 4096) == list{256, 256, 256, 256, 256, 256, 256, 370});
   CHECK(funnel_slots(8, 64) == list{64, 64, 64, 64, 64, 64, 72, 96});
+  CHECK(funnel_slots(8, 1024, 1500) == list{256, 295, 543, 791, 1039, 1287, 1475, 1475});  // none of more use than 1500
   CHECK(funnel_slots(1, 64) == list{64});
   CHECK_THROWS_WITH(funnel_slots(8, 7), "budget is 7; give a funnel at least 8 slots");
   CHECK_THROWS_WITH(funnel_slots(8, 64, 64), "budget is 64; leaves the first and the last layer alike; give another or fewer layers");

@@ -74,8 +74,6 @@ TEST_CASE("names of the originals: aliases with fields of their own, and one tha
         to_any(heavy_hitter(9, 1, 2, 7, true)));
   CHECK_THROWS_WITH(make_policy(bare("h2o")),
                     "policy 'h2o' means two things; write accumulated_attention (EasyKV's h2o_head) or heavy_hitter (cold-compress's h2o)");
-  CHECK_THROWS_WITH(make_policy(bare("headkv")), "policy 'headkv' is a budget by scores of heads; write a policy file, with an \"allocator\" of that "
-                                                 "name and its \"scores\"");
   for (catalogue_alias const& a : aliases) {
     CHECK(is_policy_name(a.name));
     for_each_field(std::string_view(a.fields), [&](std::string_view field, char mark, std::string_view) {

@@ -130,7 +130,7 @@ TEST_CASE("a session holds what the allocator of its policy file gave each head"
     }
     return "";
   };
-  CHECK(says(base + R"("even"})").find("allocator.name' is \"even\"; give uniform, pyramid, cold_compress_pyramid, cold_compress_funnel, headkv, cokv or duo_attention") !=
+  CHECK(says(base + R"("even"})").find("allocator.name' is \"even\"; give uniform, pyramid, headkv, cokv, duo_attention, cold_compress_pyramid or cold_compress_funnel") !=
         std::string::npos);
   CHECK(says(base + R"({"name": "headkv"}})").find("allocator.scores' is missing") != std::string::npos);
   CHECK(says(base + R"({"name": "pyramid", "border": 3}})").find("allocator.border' is not one of pyramid") != std::string::npos);
@@ -138,6 +138,32 @@ TEST_CASE("a session holds what the allocator of its policy file gave each head"
         std::string::npos);
   CHECK(says(R"({"policy": "full", "allocator": "pyramid"})").find("has no budget to divide") != std::string::npos);
   CHECK(says(base + R"("pyramid", "layers": [3, 4]})").find("keep one of them") != std::string::npos);
+}
+
+TEST_CASE("the originals' policy files over a model: layer patterns, and heads by their scores") {
+  temporary_folder const folder;
+  tiny_model const files;
+  reference_model::model const model = reference_model::load_model(files.path());
+  std::vector<u32> tokens(60);
+  for (u32 i = 0; i < 60; ++i) tokens[i] = i * 7 % 256;
+  auto const run = [&](std::string const& policy, std::string const& budget, std::vector<std::string> const& sets = {}) {
+    std::string const file = policy.find('/') == std::string::npos ? policy : std::string(KVSIFT_SOURCE_DIR "/examples/policies/") + policy + ".json";
+    session s(model, choose_policy({.policy = file, .sets = sets, .budget = budget}), {.capacity = 60, .longest_piece = 60});
+    s.feed({tokens.data(), 60});
+    return held(s);
+  };
+  using list = std::vector<std::size_t>;
+  // From 1.4 to 40, in eights 8 and 40; 12 slots raise the first layer to 20, and the second gives them.
+  CHECK(run("cold_compress/heavy_hitter_funnel", "20") == list{20, 20, 28, 28});
+  CHECK(run("cold_compress/heavy_hitter_pyramid", "20") == list{28, 28, 20, 20});
+  CHECK(run("cokv/pyramid", "20") == list{32, 32, 8, 8});  // b 12: 24 falls to 0, above 8
+  std::string const values = write(folder, "values.tsv", "0.1\t-0.05\n0.25\t0\n");
+  std::vector<std::string> const scored{"allocator.scores=" + values, "allocator.border=1"};
+  CHECK(run("cokv/cokv", "20", scored) == list{8 + 14, 8, 8 + 29, 8 + 5});  // 14.4 0 28.8 4.8 of 48
+  CHECK(run("cokv", "20", scored) == run("cokv/cokv", "20", scored));
+  std::string const scores =
+      write(folder, "scores.json", R"({"0-0": 1, "0-1": 0, "0-2": 2, "0-3": 1, "1-0": 0, "1-1": 0, "1-2": 3, "1-3": 1})");
+  CHECK(run("headkv", "20", {"allocator.scores=" + scores, "allocator.beta=2"}) == list{14 + 3, 14 + 9, 14, 14 + 12});  // 24 are split 1 : 3 : 0 : 4
 }
 
 TEST_CASE("published files of head scores are read") {

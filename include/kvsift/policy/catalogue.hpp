@@ -145,8 +145,6 @@ struct other_name {
 
 inline constexpr other_name other_names[] = {
     {"h2o", "means two things; write accumulated_attention (EasyKV's h2o_head) or heavy_hitter (cold-compress's h2o)"},
-    {"headkv", "is a budget by scores of heads; write a policy file, with an \"allocator\" of that name and its \"scores\""},
-    {"cokv", "is a budget by scores of heads; write a policy file, with an \"allocator\" of that name and its \"scores\""},
 };
 
 /// Every name and alias, for messages.
