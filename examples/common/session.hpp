@@ -18,7 +18,7 @@ namespace programs {
 class trace_recorder;
 
 struct session_options {
-  std::uint32_t capacity = 0;       // tokens that will be fed: the slots of a policy without a limit
+  std::uint32_t capacity = 0;       // slots of a head whose policy has no limit, or of one with the mean budget that grows: see needed
   std::uint32_t longest_piece = 1;  // tokens that are fed at once, at most
   bool in_cache = false;            // survivors are numbered 0, 1, 2 ... again; else they keep their positions
   bool in_pages = false;            // slots are handed out in pages; else every head has its row

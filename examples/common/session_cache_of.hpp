@@ -16,12 +16,19 @@
 
 namespace programs {
 
+// What the cache is planned for. Where only the prompt is cut every head grows by as much, whatever its budget.
+inline kvsift::cache_options planned_for(policy_choice const& choice, session_options const& o) {
+  bool const grows = choice.bounded() && o.capacity > choice.slots();
+  return {.capacity = choice.bounded() ? 0 : o.capacity,
+          .max_piece = o.longest_piece,
+          .promised = grows ? o.capacity - choice.slots() : 0};
+}
+
 template <class Payload, class Position, class Placement>
 class session_cache_of final : public session_cache {
  public:
   session_cache_of(kvsift::cache_shape const& shape, policy_choice const& choice, session_options const& o, Position position)
-      : cache_(shape, allocated(choice.made, choice.allocator, shape).value, {.capacity = o.capacity, .max_piece = o.longest_piece},
-               position) {
+      : cache_(shape, allocated(choice.made, choice.allocator, shape).value, planned_for(choice, o), position) {
     if constexpr (Placement::paged) held_.reserve(cache_.slots().longest);
   }
 

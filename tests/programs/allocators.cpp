@@ -166,6 +166,27 @@ TEST_CASE("the originals' policy files over a model: layer patterns, and heads b
   CHECK(run("headkv", "20", {"allocator.scores=" + scores, "allocator.beta=2"}) == list{14 + 3, 14 + 9, 14, 14 + 12});  // 24 are split 1 : 3 : 0 : 4
 }
 
+TEST_CASE("heads that differ in budget grow by the same after the prompt") {
+  temporary_folder const folder;
+  tiny_model const files;
+  reference_model::model const model = reference_model::load_model(files.path());
+  std::string const values = write(folder, "values.tsv", "0.1\t-0.05\n0.25\t0\n");
+  using list = std::vector<std::size_t>;
+  auto const run = [&](std::string const& policy, std::vector<std::string> const& sets, bool pages) {
+    policy_choice const choice = choose_policy({.policy = policy, .sets = sets, .budget = "20"});
+    session s(model, choice, {.capacity = static_cast<u32>(choice.needed(40, 60)), .longest_piece = 40, .pages = pages});
+    std::vector<u32> const tokens(40, 'a');
+    s.feed(tokens);
+    for (u32 i = 0; i < 20; ++i) s.feed(97 + i);
+    CHECK_THROWS_AS(s.feed(3), kvsift::bad_argument);  // no slot more than was asked for
+    return held(s);
+  };
+  for (bool const pages : {false, true}) {
+    CHECK(run(KVSIFT_SOURCE_DIR "/examples/policies/cokv/pyramid.json", {}, pages) == list{52, 52, 28, 28});
+    CHECK(run("cokv", {"allocator.scores=" + values, "allocator.border=1"}, pages) == list{42, 28, 57, 33});
+  }
+}
+
 TEST_CASE("published files of head scores are read") {
   auto const folder = shared_file("data/head_scores");
   NEEDS_SHARED(folder);
