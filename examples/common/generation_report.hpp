@@ -8,7 +8,6 @@
 #include <utility>
 #include <vector>
 
-#include <common/compression.hpp>
 #include <common/json_output.hpp>
 #include <common/retention_map.hpp>
 #include <common/session.hpp>
@@ -34,15 +33,12 @@ struct generation_report {
   std::vector<std::vector<std::vector<std::uint32_t>>> held;  // [layer][KV head], positions at the end, ascending
   session_memory memory;
   std::size_t full_bytes = 0;
-  std::size_t slot_bookkeeping = 0;  // bytes a slot beside K and V
-  compression saved;
 
   // Memory for every step is taken here, so that the loop takes none.
   generation_report(reference_model::config const& c, policy_choice const& choice, bool by_rank, bool in_pages,
                     std::vector<std::uint32_t> const& prompt, std::uint64_t positions)
       : policy(choice.name), storage(choice.storage), layout(in_pages ? "pages" : "rows"), bounded(choice.bounded()), in_cache(by_rank), slots(choice.slots()),
-        prompt_tokens(prompt.size()),
-        slot_bookkeeping((by_rank ? 2 : 1) * sizeof(std::uint32_t) + choice.made.value.carried().bytes_per_slot()), config_(c) {
+        prompt_tokens(prompt.size()), config_(c) {
     std::size_t const most = static_cast<std::size_t>(positions) + 1;
     tokens.reserve(most);
     tokens = prompt;
@@ -69,8 +65,6 @@ struct generation_report {
         held[l].emplace_back(positions.begin(), positions.end());
         std::sort(held[l].back().begin(), held[l].back().end());
       }
-    std::uint64_t const all = std::uint64_t{seen} * config_.layers * config_.kv_heads;
-    saved = compression_of(all - evicted(), all, storage, config_.head_dim, slot_bookkeeping);
   }
 
   std::uint64_t evicted() const {
@@ -122,7 +116,6 @@ inline std::string generation_report::summary() const {
                             human_bytes(static_cast<double>(memory.bookkeeping)) + " bookkeeping; " +
                             fixed(100 * static_cast<double>(memory.cache()) / static_cast<double>(full_bytes), 1) +
                             " % of a full cache (" + human_bytes(static_cast<double>(full_bytes)) + ")");
-  text += line("saved", fixed(100 * saved.vectors, 1) + " % of K and V by what is held, " + fixed(100 * saved.all, 1) + " % with bookkeeping");
   text += line("speed", (step_seconds.empty() ? "" : fixed(tokens_per_second(), 0) + " tokens/s generating, ") +
                             fixed(static_cast<double>(prompt_tokens) / prompt_seconds, 0) + " tokens/s through the prompt");
   std::string quality = "perplexity " + fixed(std::exp(mean_nll()), 2) + " of the text it drew";
@@ -149,8 +142,6 @@ inline std::string generation_report::json(std::string const& text) const {
                                            {"bookkeeping", memory.bookkeeping},
                                            {"workspace", memory.workspace},
                                            {"full", full_bytes}})},
-                    {"compression", saved.vectors},
-                    {"compression_with_bookkeeping", saved.all},
                     {"perplexity", std::exp(mean_nll())},
                     {"perplexity_full", std::exp(full_mean_nll)},
                     {"same_likeliest", same_likeliest},

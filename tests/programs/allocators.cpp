@@ -174,7 +174,7 @@ TEST_CASE("heads that differ in budget grow by the same after the prompt") {
   using list = std::vector<std::size_t>;
   auto const run = [&](std::string const& policy, std::vector<std::string> const& sets, bool pages) {
     policy_choice const choice = choose_policy({.policy = policy, .sets = sets, .budget = "20"});
-    session s(model, choice, {.capacity = static_cast<u32>(choice.needed(40, 60)), .longest_piece = 40, .pages = pages});
+    session s(model, choice, {.capacity = static_cast<u32>(choice.needed(40, 60)), .longest_piece = 40, .in_pages = pages});
     std::vector<u32> const tokens(40, 'a');
     s.feed(tokens);
     for (u32 i = 0; i < 20; ++i) s.feed(97 + i);
