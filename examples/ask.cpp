@@ -87,6 +87,7 @@ int build(build_arguments const& a) {
   auto const begin = std::chrono::steady_clock::now();
   feed_prompt(run, document, plan);
   double const seconds = seconds_since(begin);
+  compression const less = run.saved();
 
   saved_cache saved;
   saved.state = run.save();
@@ -124,14 +125,16 @@ int build(build_arguments const& a) {
                          {"cache", a.cache},
                          {"bytes", bytes},
                          {"full_cache_bytes", full},
+                         {"compression", less.vectors},
+                         {"compression_with_bookkeeping", less.with_bookkeeping},
                          {"seconds", seconds}}));
     return 0;
   }
   std::fprintf(stderr, "%s: %zu tokens", saved.document.c_str(), whole.size());
   if (n < whole.size()) std::fprintf(stderr, ", of which %zu were read (--cut %s)", document.size(), a.cut.c_str());
-  std::fprintf(stderr, ", in %.1f s\nkept: %s slots per KV head of %zu, by %s\nwritten: %s, %s (a full cache: %s)\n",
+  std::fprintf(stderr, ", in %.1f s\nkept: %s slots per KV head of %zu, by %s\nsaved: %s\nwritten: %s, %s (a full cache: %s)\n",
                seconds, fixed(static_cast<double>(slots) / static_cast<double>(heads), 1).c_str(), document.size(),
-               choice.name.c_str(), a.cache.c_str(), human_bytes(static_cast<double>(bytes)).c_str(),
+               choice.name.c_str(), in_words(less).c_str(), a.cache.c_str(), human_bytes(static_cast<double>(bytes)).c_str(),
                human_bytes(static_cast<double>(full)).c_str());
   return 0;
 }

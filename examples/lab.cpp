@@ -112,7 +112,9 @@ std::string result_of(loaded_model const& m, arguments const& a, tasks const& t,
                         {"seconds", found.seconds},
                         {"cache_bytes", found.memory.cache()},
                         {"bookkeeping_bytes", found.memory.bookkeeping},
-                        {"workspace_bytes", found.memory.workspace}})
+                        {"workspace_bytes", found.memory.workspace},
+                        {"compression", found.saved.vectors},
+                        {"compression_with_bookkeeping", found.saved.with_bookkeeping}})
         .text();
   }
   prediction const p = predict(m, r.choice, r.plan, *t.text, a.from, a.shared.executor, [](std::size_t) {});
@@ -124,7 +126,9 @@ std::string result_of(loaded_model const& m, arguments const& a, tasks const& t,
                       {"seconds", p.seconds},
                       {"cache_bytes", p.memory.cache()},
                       {"bookkeeping_bytes", p.memory.bookkeeping},
-                      {"workspace_bytes", p.memory.workspace}})
+                      {"workspace_bytes", p.memory.workspace},
+                      {"compression", p.saved.vectors},
+                      {"compression_with_bookkeeping", p.saved.with_bookkeeping}})
       .text();
 }
 

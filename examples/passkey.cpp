@@ -58,9 +58,12 @@ std::string as_json(arguments const& a, outcome const& o, passkey_set const& set
                     {"budget", o.choice.bounded() ? json_value(o.choice.slots()) : nullptr},
                     {"positions", o.plan.in_cache ? "in_cache" : "original"},
                     {"storage", o.choice.storage},
+                    {"layout", a.shared.layout},
                     {"length", a.length},
                     {"seed", a.shared.seed},
                     {"accuracy", o.found.accuracy(set)},
+                    {"compression", o.found.saved.vectors},
+                    {"compression_with_bookkeeping", o.found.saved.with_bookkeeping},
                     {"prompts", each}});
 }
 

@@ -59,6 +59,8 @@ std::string as_json(arguments const& a, windowed_text const& text, outcome const
                     {"mean_nll", o.text.mean_nll},
                     {"perplexity", o.text.perplexity()},
                     {"cache_bytes", o.text.memory.cache()},
+                    {"compression", o.text.saved.vectors},
+                    {"compression_with_bookkeeping", o.text.saved.with_bookkeeping},
                     {"windows", text.windows()},
                     {"tokens", text.tokens},
                     {"nll", o.text.nll}});

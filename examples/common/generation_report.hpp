@@ -11,6 +11,7 @@
 #include <common/json_output.hpp>
 #include <common/retention_map.hpp>
 #include <common/session.hpp>
+#include <common/storage.hpp>
 #include <common/table.hpp>
 #include <reference_model/model/config.hpp>
 #include <reference_model/model/metrics.hpp>
@@ -32,6 +33,7 @@ struct generation_report {
   std::uint32_t seen = 0;
   std::vector<std::vector<std::vector<std::uint32_t>>> held;  // [layer][KV head], positions at the end, ascending
   session_memory memory;
+  compression saved;
   std::size_t full_bytes = 0;
 
   // Memory for every step is taken here, so that the loop takes none.
@@ -57,6 +59,7 @@ struct generation_report {
   void finish(session const& run) {
     seen = run.seen();
     memory = run.memory();
+    saved = run.saved();
     full_bytes = full_cache_bytes(config_, storage, seen);
     held.assign(config_.layers, {});
     for (std::uint32_t l = 0; l < config_.layers; ++l)
@@ -116,6 +119,7 @@ inline std::string generation_report::summary() const {
                             human_bytes(static_cast<double>(memory.bookkeeping)) + " bookkeeping; " +
                             fixed(100 * static_cast<double>(memory.cache()) / static_cast<double>(full_bytes), 1) +
                             " % of a full cache (" + human_bytes(static_cast<double>(full_bytes)) + ")");
+  text += line("saved", in_words(saved) + ", of a full cache" + (unquantised_bits(storage) != component_bits(storage) ? " in 16 bits" : ""));
   text += line("speed", (step_seconds.empty() ? "" : fixed(tokens_per_second(), 0) + " tokens/s generating, ") +
                             fixed(static_cast<double>(prompt_tokens) / prompt_seconds, 0) + " tokens/s through the prompt");
   std::string quality = "perplexity " + fixed(std::exp(mean_nll()), 2) + " of the text it drew";
@@ -142,6 +146,8 @@ inline std::string generation_report::json(std::string const& text) const {
                                            {"bookkeeping", memory.bookkeeping},
                                            {"workspace", memory.workspace},
                                            {"full", full_bytes}})},
+                    {"compression", saved.vectors},
+                    {"compression_with_bookkeeping", saved.with_bookkeeping},
                     {"perplexity", std::exp(mean_nll())},
                     {"perplexity_full", std::exp(full_mean_nll)},
                     {"same_likeliest", same_likeliest},

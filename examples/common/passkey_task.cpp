@@ -68,8 +68,10 @@ passkey_answers find_passkeys(loaded_model const& m, policy_choice const& choice
   found.memory = run.memory();
   for (passkey_prompt const& prompt : set.prompts) {
     found.answers.push_back(answer(m, run, prompt, plan));
+    found.saved += run.saved();
     progress();
   }
+  found.saved /= static_cast<double>(set.prompts.size());
   found.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return found;
 }

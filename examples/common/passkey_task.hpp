@@ -31,6 +31,7 @@ struct passkey_answers {
   std::vector<std::string> answers;  // [prompts], what the model writes next, greedily, without a space in front
   double seconds = 0;
   session_memory memory;
+  compression saved;  // mean of the prompts, each at the end of its answer
 
   bool right(std::size_t prompt, passkey_set const& set) const { return answers[prompt] == set.prompts[prompt].target; }
   double accuracy(passkey_set const& set) const { return accuracy(set, 0, 1); }  // of all prompts

@@ -69,7 +69,9 @@ prediction predict(loaded_model const& m, policy_choice const& choice, position_
       }
       progress(n);
     }
+    p.saved += run.saved();
   }
+  p.saved /= static_cast<double>(text.windows());
   p.mean_nll = sum / static_cast<double>(p.scored);
   p.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return p;

@@ -30,6 +30,7 @@ struct prediction {
   std::size_t scored = 0;   // those that count
   double mean_nll = 0, seconds = 0;
   session_memory memory;
+  compression saved;  // mean of the windows, each at its end
 
   double perplexity() const;
 };

@@ -5,6 +5,7 @@
 #include <common/errors.hpp>
 #include <common/session_cache.hpp>
 #include <common/storage.hpp>
+#include <common/table.hpp>
 #include <common/trace_recorder.hpp>
 #include <reference_model/model/transformer.hpp>
 #include <reference_model/text/token_kinds.hpp>
@@ -65,7 +66,7 @@ class session::engine {
 
 session::session(reference_model::model const& model, policy_choice const& choice, session_options const& options,
                  trace_recorder* recorder)
-    : engine_(std::make_unique<engine>(model, choice, options, recorder)), positions_(options.longest_piece) {
+    : engine_(std::make_unique<engine>(model, choice, options, recorder)), config_(&model.config), storage_(choice.storage), positions_(options.longest_piece) {
   if (options.text != nullptr && choice.made.value.columns().get<kvsift::token_class>().width() != 0) {
     kinds_of_ = reference_model::token_kinds(*options.text);
     kinds_.resize(options.longest_piece);
@@ -103,6 +104,23 @@ std::span<std::uint32_t const> session::held(std::uint32_t layer, std::uint32_t 
 }
 
 session_memory session::memory() const { return engine_->cache().memory(); }
+
+compression session::saved() const {
+  session_memory const m = memory();
+  std::size_t held_slots = 0;
+  for (std::uint32_t l = 0; l < config_->layers; ++l)
+    for (std::uint32_t h = 0; h < config_->kv_heads; ++h) held_slots += held(l, h).size();
+  double const held = static_cast<double>(held_slots);
+  double const full = static_cast<double>(seen_) * config_->layers * config_->kv_heads;
+  double const bits = component_bits(storage_), unquantised = unquantised_bits(storage_);
+  double const slot = static_cast<double>(m.cache() - m.fixed) / static_cast<double>(m.slots);
+  double const full_slot = 2 * config_->head_dim * unquantised / 8 + sizeof(std::uint32_t);
+  return {1 - held * bits / (full * unquantised), 1 - (held * slot + static_cast<double>(m.fixed)) / (full * full_slot)};
+}
+
+std::string in_words(compression const& saved) {
+  return fixed(100 * saved.vectors, 1) + " % of K and V, " + fixed(100 * saved.with_bookkeeping, 1) + " % with bookkeeping";
+}
 
 std::size_t full_cache_bytes(reference_model::config const& c, std::string const& storage, std::uint64_t tokens) {
   std::size_t const slot = 2 * vector_bytes(storage, c.head_dim) + sizeof(std::uint32_t);

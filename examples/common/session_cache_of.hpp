@@ -51,7 +51,7 @@ class session_cache_of final : public session_cache {
   }
   session_memory memory() const override {
     kvsift::cache_bytes const& bytes = cache_.bytes();
-    return {bytes.vectors, bytes.bookkeeping(), cache_.workspace_bytes()};
+    return {bytes.vectors, bytes.bookkeeping(), cache_.workspace_bytes(), bytes.states + bytes.tables, cache_.view().slots};
   }
   void clear() override { cache_.clear(); }
   kvsift::cache_image image() const override { return kvsift::image_of(cache_); }

@@ -1,5 +1,6 @@
 #pragma once
 // How K and V are stored, by the word that policy files and --set use. The one place that knows the words.
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -33,5 +34,13 @@ inline std::size_t vector_bytes(std::string_view word, std::uint32_t head_dim) {
   with_storage(word, [&]<class Payload>(Payload) { bytes = Payload::bytes(head_dim); });
   return bytes;
 }
+
+// Bits of a component; what a quantised vector has beside its components is not counted.
+inline std::uint32_t component_bits(std::string_view word) {
+  return static_cast<std::uint32_t>(vector_bytes(word, 64) - vector_bytes(word, 0)) / 8;
+}
+
+// Bits of a component that is not quantised: as stored, and 16 for int8, int4 and int2.
+inline std::uint32_t unquantised_bits(std::string_view word) { return std::max(component_bits(word), 16u); }
 
 }  // namespace programs

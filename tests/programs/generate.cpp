@@ -204,6 +204,10 @@ TEST_CASE("half precision halves K and V, and a policy file may ask for it") {
   CHECK(file["budget"] == 24);
   auto const vectors = [](json const& run) { return run["bytes"]["cache"].get<int>() - run["bytes"]["bookkeeping"].get<int>(); };
   CHECK(2 * vectors(file) == vectors(wide));
+  CHECK(wide["compression"] == 1 - 24.0 / 60);
+  CHECK(file["compression"] == wide["compression"]);  // a full cache would be bf16 as well
+  CHECK(file["compression_with_bookkeeping"] < wide["compression_with_bookkeeping"]);
+  CHECK(wide["compression_with_bookkeeping"] < wide["compression"]);
   CHECK(set["storage"] == "fp16");
   CHECK(set["budget"] == 32);
 }
@@ -244,7 +248,7 @@ TEST_CASE("--out and --retention-map write whole files; the summary goes to stan
   CHECK(picture.find("</svg>") != std::string::npos);
   CHECK(folder.files() == 2);
   CHECK(f.err.find("budget 50% of 60 tokens = 30 slots per KV head") != std::string::npos);
-  for (char const* word : {"60 seen", "30 per KV head", "% of a full cache", "tokens/s", "perplexity"}) {
+  for (char const* word : {"60 seen", "30 per KV head", "% of a full cache", "saved     50.0 % of K and V, ", "% with bookkeeping", "tokens/s", "perplexity"}) {
     CAPTURE(word);
     CHECK(f.err.find(word) != std::string::npos);
   }

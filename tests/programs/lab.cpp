@@ -65,6 +65,8 @@ TEST_CASE("lab measures what perplexity measures, whatever runs at once") {
           CHECK(g["result"]["score"] == w["perplexity"]);
           CHECK(g["result"]["cache_bytes"] == w["cache_bytes"]);
           CHECK(g["result"]["scored"] == w["scored"]);
+          CHECK(g["result"]["compression"] == w["compression"]);
+          CHECK(g["result"]["compression_with_bookkeeping"] == w["compression_with_bookkeeping"]);
         }
       CHECK(found == 1);
     }

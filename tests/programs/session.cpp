@@ -57,6 +57,34 @@ TEST_CASE("the decode loop allocates nothing, whatever the policy, the storage, 
         }
 }
 
+TEST_CASE("what is saved of a full cache: cold-compress's ratio, and with bookkeeping") {
+  loaded const m;
+  auto const tokens = some_tokens(7, 128);
+  auto const saved = [&](char const* policy, char const* budget, char const* storage, bool pages = false) {
+    session run(m.model, choice_of(policy, budget, {std::string("storage=") + storage}),
+                {.capacity = 128, .longest_piece = 100, .in_cache = true, .in_pages = pages});
+    run.feed({tokens.data(), 100});
+    for (std::size_t t = 100; t < 128; ++t) run.feed(tokens[t]);
+    return run.saved();
+  };
+  // A prompt of 100 and 28 tokens fed of 29 generated; 64 slots of 128.
+  CHECK(saved("streaming_llm", "64", "fp32").vectors == .5);
+  CHECK(saved("streaming_llm", "64", "fp16").vectors == .5);
+  CHECK(saved("streaming_llm", "64", "int8").vectors == .75);
+  CHECK(saved("streaming_llm", "64", "int4").vectors == .875);
+  CHECK(saved("full", "", "bf16").vectors == 0);
+  CHECK(saved("full", "", "int2").vectors == .875);
+
+  // Of a head: K and V of 8 components 64 bytes a slot, the position 4, the rank 4, the state 20.
+  double const full = 128 * (64 + 4);
+  CHECK(saved("streaming_llm", "64", "fp32").with_bookkeeping == doctest::Approx(1 - (64 * 72 + 20) / full));
+  CHECK(saved("roco", "64", "fp32").with_bookkeeping == doctest::Approx(1 - (64 * (72 + 8) + 20) / full));
+  CHECK(saved("full", "", "fp32").with_bookkeeping == doctest::Approx(1 - (128 * 72 + 20) / full));
+  // 8 bits: 32 bytes with the scales, of 36.
+  CHECK(saved("streaming_llm", "64", "int8").with_bookkeeping == doctest::Approx(1 - (64 * (32 + 8) + 20) / (128.0 * 36)));
+  CHECK(saved("streaming_llm", "64", "fp32", true).vectors == .5);  // three pages, and by its slots still
+}
+
 TEST_CASE("threads change no bit") {
   loaded const m;
   support::for_each_seed(3, [&](std::uint64_t seed) {
