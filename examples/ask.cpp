@@ -205,9 +205,7 @@ int answer(answer_arguments const& a) {
   saved_cache const saved = read_cache(a.cache);
   if (a.shared.policies.size() > 1) throw usage_error("--policy is given twice; give one");
   if (!a.shared.policies.empty()) {
-    std::string const wanted = kvsift::is_policy_name(a.shared.policies[0])
-                                   ? kvsift::shown_name(a.shared.policies[0])
-                                   : std::filesystem::path(a.shared.policies[0]).stem().string();
+    std::string const wanted = shown_name(a.shared.policies[0]);
     if (wanted != saved.policy_name)
       throw usage_error("--policy is " + wanted + "; '" + a.cache + "' was built with " + saved.policy_name +
                         ", build another or leave --policy out");

@@ -139,6 +139,13 @@ std::uint32_t slots_of(std::string const& budget, std::uint64_t base) {
   return *slots;
 }
 
+std::string shown_name(std::string const& policy) {
+  if (kvsift::is_policy_name(policy)) return kvsift::shown_name(policy);
+  std::filesystem::path const file(policy);
+  std::string const stem = file.stem().string(), folder = file.parent_path().filename().string();
+  return kvsift::is_policy_name(stem) && !folder.empty() ? folder + "/" + stem : stem;
+}
+
 bool is_policy_name(std::string const& policy) { return kvsift::is_policy_name(policy) || setting_of(policy) != nullptr; }
 
 policy_choice choose_policy(policy_request const& asked) {
@@ -157,6 +164,7 @@ policy_choice choose_policy(policy_request const& asked) {
   else stated = read_policy(source, asked.text.empty() ? load_policy_object(asked.policy) : reference_model::parse_object(source, asked.text));
   policy_choice choice;
   try {
+    choice.name = shown_name(asked.policy);
     for (std::string const& set : asked.sets) apply(set, stated);
     require_scores(source, stated);
     if (setting != nullptr && asked.budget.empty() && !stated.fields.has("budget"))
@@ -166,14 +174,11 @@ policy_choice choose_policy(policy_request const& asked) {
     apply_seed(asked.seed, stated);
     std::uint32_t derived = 0;  // what a bare name derives its defaults from
     if (named) {
-      choice.name = kvsift::shown_name(asked.policy);
       kvsift::catalogue_entry const& entry = kvsift::find_policy(asked.policy);
       bool const enough = !kvsift::has_field(entry, "budget") || stated.fields.has("budget") ||
                           (kvsift::budget_is_sum(entry) && stated.fields.has("recent"));
       if (!enough) throw usage_error("--policy is " + choice.name + ", which needs a budget; give --budget N or P%");
       derived = stated.fields.has("budget") ? stated.fields["budget"] : 1;
-    } else {
-      choice.name = std::filesystem::path(asked.policy).stem().string();
     }
     choice.storage = stated.storage;
     choice.made = make_policy(stated, derived);
@@ -196,7 +201,7 @@ policy_choice load_policy(std::string const& file, trace const& given) {
   stated.fields.projection_bits = given.bits;
   if (!given.uniforms.empty()) stated.fields.draws = {given.uniforms.data(), given.tokens, 1, given.kv_heads};
   try {
-    return {std::filesystem::path(file).stem().string(), stated.storage, make_policy(stated), stated.allocator};
+    return {shown_name(file), stated.storage, make_policy(stated), stated.allocator};
   } catch (kvsift::bad_argument const& wrong) {
     throw bad_file(file, wrong.what());
   }

@@ -25,7 +25,7 @@ struct policy_request {
 };
 
 struct policy_choice {
-  std::string name;              // for tables: the policy's name, or the file's without folder and .json
+  std::string name;              // for tables: shown_name
   std::string storage = "fp32";  // how K and V are stored: see storage.hpp
   kvsift::catalogue_policy made{};  // every head alike
   allocator_request allocator{};    // how a session divides it
@@ -45,6 +45,10 @@ std::uint32_t slots_of(std::string const& budget, std::uint64_t base);
 
 // Whether `policy` names one, not a file: of the catalogue, or headkv and cokv, CoKV's settings with an allocator by head scores.
 bool is_policy_name(std::string const& policy);
+
+// What tables call a policy that is asked for by name or file: its name; of a file the name without .json, and with its folder where
+// a policy has that name too.
+std::string shown_name(std::string const& policy);
 
 // The policy that is asked for. A bare name takes the defaults of the originals for its budget; a file states every field
 // that its policy requires. Throws usage_error, bad_file or bad_argument: one line that names argument or field.

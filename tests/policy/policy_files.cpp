@@ -173,6 +173,15 @@ TEST_CASE("headkv and cokv are names of their own, and say what they need") {
   CHECK_THROWS_WITH(of("allocator.border=3"), doctest::Contains("policy field 'allocator.border' is not one of headkv"));
 }
 
+TEST_CASE("tables tell a file from the policy of its name") {
+  CHECK(programs::shown_name("roco") == "roco");
+  CHECK(programs::shown_name("scissorhands") == "scissorhands");
+  CHECK(programs::shown_name("l2") == "key_norm");
+  CHECK(programs::shown_name("cokv") == "cokv");
+  CHECK(programs::shown_name((folder() / "easykv" / "roco.json").string()) == "easykv/roco");
+  CHECK(programs::shown_name("here/mine.json") == "mine");
+}
+
 TEST_CASE("a file of the originals without a budget asks for one") {
   CHECK_THROWS_WITH(programs::choose_policy({.policy = (folder() / "cold_compress" / "lsh.json").string()}),
                     doctest::Contains("policy field 'budget' is missing; lsh requires it"));
