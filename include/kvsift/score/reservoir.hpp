@@ -5,6 +5,7 @@
 
 #include <kvsift/collective/reduce.hpp>
 #include <kvsift/collective/select.hpp>
+#include <kvsift/column/attention.hpp>
 #include <kvsift/core/random.hpp>
 #include <kvsift/score/concepts.hpp>
 
