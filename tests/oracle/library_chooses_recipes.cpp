@@ -194,7 +194,8 @@ TEST_CASE("heads choose, keep and let go as the definition says") {
     kv_tensor typed{shape, policy, options};
     agreed += agree(serial_executor{}, typed, c);
     kv_tensor<any_policy, fp32_payload, original_positions, dropped, in_pages> paged{shape, to_any(policy), options};
-    CHECK(typed.bytes().columns / 9 <= paged.bytes().columns);  // young attention and sums are not kept
+    CHECK(policy.carried().bytes_per_slot() == 1 + 4 * static_cast<std::size_t>(c.policy.history));  // kinds and observations alone
+    CHECK(typed.bytes().columns == shape.rows() * std::size_t{options.capacity} * policy.carried().bytes_per_slot());
     agree(serial_executor{}, paged, c);
     if (seed % 8 != 0) return;
     options.group_threads = 3;
