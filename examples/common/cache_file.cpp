@@ -206,10 +206,11 @@ saved_cache read(reference_model::file_source source) {
 std::uint64_t fingerprint(reference_model::model const& m) {
   digest d;
   reference_model::config const& c = m.config;
+  kvsift::rotary_encoding const& r = c.rotation;
   for (std::uint32_t const n : {c.layers, c.dim, c.heads, c.kv_heads, c.head_dim, c.hidden, c.vocab, c.max_positions,
-                                static_cast<std::uint32_t>(c.pairs), c.tied ? 1u : 0u, c.bos})
+                                static_cast<std::uint32_t>(r.pairs), r.rotary_dim, static_cast<std::uint32_t>(r.scaling), r.trained, c.tied ? 1u : 0u, c.bos})
     d.add_word(n);
-  for (double const x : {c.rope_theta, c.norm_eps}) d.add(&x, sizeof x);
+  for (double const x : {r.theta, r.factor, r.slow, r.fast, r.amplitude, c.norm_eps}) d.add(&x, sizeof x);
   auto const add = [&](reference_model::floats const& x) { d.add(x.data(), x.size() * sizeof(float)); };
   add(m.embedding);
   for (reference_model::layer_weights const& l : m.layers)

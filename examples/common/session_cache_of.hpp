@@ -69,7 +69,7 @@ std::unique_ptr<session_cache> make_session_cache_in(reference_model::config con
   with_storage(choice.storage, [&]<class Payload>(Payload) {
     if (o.in_cache) {
       using by_rank = kvsift::in_cache_positions;
-      made = std::make_unique<session_cache_of<Payload, by_rank, Placement>>(shape, choice, o, by_rank{.theta = c.rope_theta, .pairs = c.pairs});
+      made = std::make_unique<session_cache_of<Payload, by_rank, Placement>>(shape, choice, o, by_rank{c.rotation});
     } else {
       using original = kvsift::original_positions;
       made = std::make_unique<session_cache_of<Payload, original, Placement>>(shape, choice, o, original{});

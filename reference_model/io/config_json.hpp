@@ -101,9 +101,9 @@ inline config hugging_face_config(std::string const& file, std::string_view text
     c.head_dim = c.dim / c.heads;
   }
   c.norm_eps = fields.number("rms_norm_eps", 1e-6);
-  c.rope_theta = fields.number("rope_theta", 10000);
-  c.rope_theta = detail::unscaled_rope_theta(file, fields, "rope_scaling", c.rope_theta);
-  c.rope_theta = detail::unscaled_rope_theta(file, fields, "rope_parameters", c.rope_theta);
+  c.rotation.theta = fields.number("rope_theta", 10000);
+  c.rotation.theta = detail::unscaled_rope_theta(file, fields, "rope_scaling", c.rotation.theta);
+  c.rotation.theta = detail::unscaled_rope_theta(file, fields, "rope_parameters", c.rotation.theta);
   c.tied = fields.truth("tie_word_embeddings", false);
 
   if (fields.given("bos_token_id")) c.bos = fields.whole("bos_token_id");

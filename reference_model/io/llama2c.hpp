@@ -75,7 +75,7 @@ class llama2c_reader {
     config_.tied = h[5] > 0;
     config_.vocab = h[5] < 0 ? 0u - u(5) : u(5);
     config_.max_positions = u(6);
-    config_.pairs = kvsift::pairing::interleaved;
+    config_.rotation.pairs = kvsift::pairing::interleaved;
     if (config_.heads == 0 || config_.dim % config_.heads != 0)
       throw bad_file(file_.name(), "query heads is " + std::to_string(config_.heads) + "; it must divide dim, " +
                                        std::to_string(config_.dim) + "; the file is no llama2.c checkpoint");

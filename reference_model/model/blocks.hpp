@@ -25,19 +25,20 @@ inline void rms_norm(float const* x, float const* scale, std::uint32_t dim, doub
   for (std::uint32_t i = 0; i < dim; ++i) out[i] = scale[i] * (factor * x[i]);
 }
 
-/// Cosines and sines [D/2] of the angles position x theta^(-2i/D), computed in double.
-inline void rope_angles(std::uint32_t position, config const& c, float* cosines, float* sines) {
-  for (std::uint32_t i = 0; i < c.head_dim / 2; ++i) {
-    double const angle = position * std::pow(c.rope_theta, -2.0 * i / c.head_dim);
-    cosines[i] = static_cast<float>(std::cos(angle));
-    sines[i] = static_cast<float>(std::sin(angle));
+/// Cosines and sines [pairs] of the angles position x frequency, computed in double, times `amplitude`. frequencies [pairs].
+inline void rope_angles(std::uint32_t position, double const* frequencies, std::uint32_t pairs, double amplitude, float* cosines,
+                        float* sines) {
+  for (std::uint32_t i = 0; i < pairs; ++i) {
+    double const angle = position * frequencies[i];
+    cosines[i] = static_cast<float>(amplitude * std::cos(angle));
+    sines[i] = static_cast<float>(amplitude * std::sin(angle));
   }
 }
 
-/// Rotates the heads [heads, D] of one token in place. cosines, sines [D/2].
-inline void rotate(float* heads, std::uint32_t count, std::uint32_t head_dim, kvsift::pairing pairs, float const* cosines,
-                   float const* sines) {
-  std::uint32_t const half = head_dim / 2;
+/// Rotates the heads [heads, D] of one token in place: their first `turning` components. cosines, sines [turning / 2].
+inline void rotate(float* heads, std::uint32_t count, std::uint32_t head_dim, std::uint32_t turning, kvsift::pairing pairs,
+                   float const* cosines, float const* sines) {
+  std::uint32_t const half = turning / 2;
   for (std::uint32_t h = 0; h < count; ++h) {
     float* const v = heads + std::size_t{h} * head_dim;
     for (std::uint32_t i = 0; i < half; ++i) {

@@ -20,8 +20,7 @@ struct config {
   std::uint32_t hidden = 0;    ///< width of the feed-forward
   std::uint32_t vocab = 0;
   std::uint32_t max_positions = 0;  ///< what the model was trained for; forward does not enforce it, programs do
-  double rope_theta = 10000;
-  kvsift::pairing pairs = kvsift::pairing::half_split;  ///< llama2.c: interleaved
+  kvsift::rotary_encoding rotation;  ///< of queries and keys; llama2.c: interleaved
   double norm_eps = 1e-5;
   bool tied = false;  ///< the unembedding is the embedding
 
@@ -65,8 +64,8 @@ inline void check(config const& c, std::string_view file, config_names const& na
            "it must divide the number of query heads, " + std::to_string(c.heads));
   if (c.head_dim % 2 != 0)
     refuse(names.head_dim, std::to_string(c.head_dim), "it must be even, for components rotate in pairs");
-  if (!(c.rope_theta > 0) || c.rope_theta > 1e30)
-    refuse("rope_theta", std::to_string(c.rope_theta), "a positive number up to 1e30 is expected");
+  if (!(c.rotation.theta > 0) || c.rotation.theta > 1e30)
+    refuse("rope_theta", std::to_string(c.rotation.theta), "a positive number up to 1e30 is expected");
   if (!(c.norm_eps > 0) || c.norm_eps > 1)
     refuse("rms_norm_eps", std::to_string(c.norm_eps), "a number above 0 and up to 1 is expected");
   if (c.bos >= c.vocab)

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include <kvsift/core/check.hpp>
+#include <kvsift/core/rotary.hpp>
 #include <kvsift/evict/verbs.hpp>
 #include <kvsift/position/concepts.hpp>
 #include <reference_model/model/blocks.hpp>
@@ -37,8 +39,12 @@ class transformer {
     attended_ = floats(n * c.heads * c.head_dim);
     gate_ = floats(n * c.hidden);
     up_ = floats(n * c.hidden);
-    cosines_ = floats(n * c.head_dim / 2);
-    sines_ = floats(n * c.head_dim / 2);
+    turning_ = c.rotation.turning(c.head_dim);
+    frequencies_.resize(turning_ / 2);
+    kvsift::check(c.rotation, c.head_dim);
+    kvsift::frequencies(c.rotation, c.head_dim, 0, frequencies_.data());
+    cosines_ = floats(n * turning_ / 2);
+    sines_ = floats(n * turning_ / 2);
     logits_ = floats((which == logits_of::every_token ? n : 1) * c.vocab);
   }
 
@@ -58,8 +64,10 @@ class transformer {
     kvsift::require(n > 0 && n <= most_, "tokens of the piece", n, "give 1 to most_tokens of the constructor");
     for (std::uint32_t t = 0; t < n; ++t)
       kvsift::require(tokens[t] < c.vocab, "token", tokens[t], "it must be within the model's vocabulary");
-    std::uint32_t const queries = c.heads * c.head_dim, keys = c.kv_heads * c.head_dim, half = c.head_dim / 2;
-    bool const rotated = cache.keys_are() == kvsift::keys_are::encoded;
+    std::uint32_t const queries = c.heads * c.head_dim, keys = c.kv_heads * c.head_dim, pairs = turning_ / 2;
+    bool const rotated = pairs != 0 && cache.keys_are() == kvsift::keys_are::encoded;
+    if (rotated && c.rotation.scaling == kvsift::rotary_scaling::dynamic_ntk)
+      kvsift::frequencies(c.rotation, c.head_dim, positions[n - 1] + 1, frequencies_.data());
 
     float* const x = x_.data();                // [n, dim], the residual stream
     float* const normed = normed_.data();      // [n, dim]
@@ -74,7 +82,9 @@ class transformer {
     on.launch(n, [&](auto const&, std::uint32_t t) {
       float const* const row = model_.embedding.data() + std::size_t{tokens[t]} * c.dim;
       std::copy(row, row + c.dim, x + std::size_t{t} * c.dim);
-      if (rotated) rope_angles(positions[t], c, cosines_.data() + std::size_t{t} * half, sines_.data() + std::size_t{t} * half);
+      if (rotated)
+        rope_angles(positions[t], frequencies_.data(), pairs, c.rotation.amplitude, cosines_.data() + std::size_t{t} * pairs,
+                    sines_.data() + std::size_t{t} * pairs);
     });
 
     for (std::uint32_t l = 0; l < c.layers; ++l) {
@@ -87,10 +97,10 @@ class transformer {
                         product{w.value.data(), keys, v}});
       if (rotated) {
         on.launch(n, [&](auto const&, std::uint32_t t) {
-          float const* const cosines = cosines_.data() + std::size_t{t} * half;  // [D/2]
-          float const* const sines = sines_.data() + std::size_t{t} * half;      // [D/2]
-          rotate(q + std::size_t{t} * queries, c.heads, c.head_dim, c.pairs, cosines, sines);
-          rotate(k + std::size_t{t} * keys, c.kv_heads, c.head_dim, c.pairs, cosines, sines);
+          float const* const cosines = cosines_.data() + std::size_t{t} * pairs;  // [pairs]
+          float const* const sines = sines_.data() + std::size_t{t} * pairs;      // [pairs]
+          rotate(q + std::size_t{t} * queries, c.heads, c.head_dim, turning_, c.rotation.pairs, cosines, sines);
+          rotate(k + std::size_t{t} * keys, c.kv_heads, c.head_dim, turning_, c.rotation.pairs, cosines, sines);
         });
       }
       step(on, cache.layer(l), kvsift::arrivals{q, k, v, n}, attended);
@@ -132,7 +142,9 @@ class transformer {
   floats q_, attended_;              // [most, Hq, D]
   floats k_, v_;                     // [most, Hkv, D]
   floats gate_, up_;                 // [most, hidden]
-  floats cosines_, sines_;           // [most, D/2]
+  floats cosines_, sines_;           // [most, turning/2]
+  std::vector<double> frequencies_;  // [turning/2]
+  std::uint32_t turning_ = 0;        // components of D that the rotation turns
   floats logits_;                    // [1 or most, vocab]
 };
 

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <string>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -109,7 +110,7 @@ TEST_CASE("sums over eight lanes are added in one fixed order") {
 TEST_CASE("a rotation turns pairs by position x theta^(-2 i / dim), and leaves the rest") {
   for (kvsift::pairing const pairs : {kvsift::pairing::half_split, kvsift::pairing::interleaved}) {
     std::uint32_t const turning = 6, dim = 9;
-    kvsift::rotary_table const table(500.0, turning, pairs, 40);
+    kvsift::rotary_table const table({500.0, pairs, turning}, dim, 40);
     float const x[dim] = {1, -2, 3, 0.5f, -1, 2, 7, 8, 9};
     for (std::uint32_t const position : {0u, 1u, 17u, 39u}) {
       float turned[dim];
@@ -124,6 +125,83 @@ TEST_CASE("a rotation turns pairs by position x theta^(-2 i / dim), and leaves t
       for (std::uint32_t d = turning; d < dim; ++d) CHECK(turned[d] == x[d]);
     }
   }
+}
+
+TEST_CASE("frequencies are scaled as published") {
+  // Definitions of the papers again, in plain loops: Llama 3.1's by wavelength, YaRN's by turns.
+  std::uint32_t const dim = 64;
+  auto const scaled = [](kvsift::rotary_encoding const& e, std::uint32_t positions) {
+    std::vector<double> f(32);
+    kvsift::frequencies(e, 64, positions, f.data());
+    return f;
+  };
+  double const pi = std::acos(-1.0);
+  kvsift::rotary_encoding e{.theta = 500000.0, .scaling = kvsift::rotary_scaling::llama3, .factor = 8, .trained = 8192, .slow = 1, .fast = 4};
+  std::vector<double> f = scaled(e, 1);
+  unsigned kept = 0, slowed = 0, between = 0;
+  for (std::uint32_t i = 0; i < dim / 2; ++i) {
+    double const own = std::pow(e.theta, -2.0 * i / dim), wavelength = 2 * pi / own;
+    double want = own;
+    if (wavelength > 8192.0 / 1) {
+      want = own / 8;
+      ++slowed;
+    } else if (wavelength >= 8192.0 / 4) {
+      double const smooth = (8192 / wavelength - 1) / (4 - 1);
+      want = (1 - smooth) * own / 8 + smooth * own;
+      ++between;
+    } else {
+      ++kept;
+    }
+    CHECK(f[i] == doctest::Approx(want).epsilon(1e-12));
+  }
+  CHECK(kept != 0);
+  CHECK(slowed != 0);
+  CHECK(between != 0);
+
+  e = {.theta = 10000.0, .scaling = kvsift::rotary_scaling::yarn, .factor = 4, .trained = 2048};
+  f = scaled(e, 1);
+  double const first = std::floor(dim * std::log(2048 / (32 * 2 * pi)) / (2 * std::log(1e4)));  // 8
+  double const last = std::ceil(dim * std::log(2048 / (1 * 2 * pi)) / (2 * std::log(1e4)));     // 21
+  CHECK(first == 8);
+  CHECK(last == 21);
+  for (std::uint32_t i = 0; i < dim / 2; ++i) {
+    double const own = std::pow(e.theta, -2.0 * i / dim), ramp = i <= first ? 0 : i >= last ? 1 : (i - first) / (last - first);
+    CHECK(f[i] == doctest::Approx(own * (1 - ramp) + own / 4 * ramp).epsilon(1e-12));
+  }
+
+  e = {.theta = 10000.0, .scaling = kvsift::rotary_scaling::linear, .factor = 2.5};
+  f = scaled(e, 1);
+  for (std::uint32_t i = 0; i < dim / 2; ++i) CHECK(f[i] == doctest::Approx(std::pow(1e4, -2.0 * i / dim) / 2.5).epsilon(1e-12));
+
+  e = {.theta = 10000.0, .scaling = kvsift::rotary_scaling::dynamic_ntk, .factor = 2, .trained = 1024};
+  CHECK(scaled(e, 1024) == scaled({.theta = 10000.0}, 0));
+  f = scaled(e, 3072);
+  double const base = 1e4 * std::pow(2.0 * 3072 / 1024 - 1, 64.0 / 62.0);
+  for (std::uint32_t i = 0; i < dim / 2; ++i) CHECK(f[i] == doctest::Approx(std::pow(base, -2.0 * i / dim)).epsilon(1e-12));
+}
+
+TEST_CASE("an encoding that turns nothing, and ones that cannot be") {
+  CHECK(kvsift::rotary_table({.theta = 0}, 8, 10).view().cosines == nullptr);
+  auto const refusal = [](kvsift::rotary_encoding const& e, std::uint32_t head_dim) -> std::string {
+    try {
+      kvsift::check(e, head_dim);
+    } catch (kvsift::bad_argument const& error) {
+      return error.what();
+    }
+    return "";
+  };
+  using kvsift::rotary_scaling;
+  CHECK(refusal({}, 8).empty());
+  CHECK(refusal({.theta = 0, .rotary_dim = 3}, 8).empty());
+  CHECK(refusal({.theta = std::nan("")}, 8).find("theta is nan") == 0);
+  CHECK(refusal({.rotary_dim = 3}, 8) == "rotary_dim is 3; give an even number");
+  CHECK(refusal({.factor = 0.5}, 8) == "factor is 0.500000; give 1 to 1e6");
+  CHECK(refusal({.amplitude = 0}, 8) == "amplitude is 0.000000; give a number above 0 and up to 1000");
+  CHECK(refusal({.scaling = rotary_scaling::yarn, .factor = 2}, 8) ==
+        "trained is 0; give the positions that the model was trained for before it was stretched");
+  CHECK(refusal({.scaling = rotary_scaling::llama3, .factor = 2, .trained = 8, .slow = 0}, 8) == "slow is 0.000000; give a number of turns above 0");
+  CHECK(refusal({.scaling = rotary_scaling::llama3, .factor = 2, .trained = 8, .slow = 4, .fast = 4}, 8) ==
+        "fast is 4.000000; give more turns than slow has");
 }
 
 TEST_CASE("rows lie layer by layer, then sequence by sequence") {

@@ -77,10 +77,10 @@ TEST_CASE("shapes, options and budgets that cannot be served") {
   CHECK(refusal({2, 1, 1, 8, 1}, kvsift::policy{kvsift::layer_budgets{{8}}, kvsift::making_room(kvsift::oldest_first{}, {})}) ==
         "budgets by layer is 1; give one for each layer of the cache");
   CHECK(refusal({1, 1, 1, 7, 1}, policy, {}, kvsift::in_cache_positions{}) == "rotary_dim is 7; give an even number");
-  CHECK(refusal({1, 1, 1, 8, 1}, policy, {}, kvsift::in_cache_positions{10000.0, kvsift::pairing::half_split, 10}) ==
+  CHECK(refusal({1, 1, 1, 8, 1}, policy, {}, kvsift::in_cache_positions{{10000.0, kvsift::pairing::half_split, 10}}) ==
         "rotary_dim is 10; give at most head_dim");
-  CHECK(refusal({1, 1, 1, 8, 1}, policy, {}, kvsift::in_cache_positions{0.0}) ==
-        "theta is 0.000000; give the rotary base of the model, such as 10000");
+  CHECK(refusal({1, 1, 1, 8, 1}, policy, {}, kvsift::in_cache_positions{{-1.0}}) ==
+        "theta is -1.000000; give the rotary base of the model, such as 10000, or 0 if nothing turns");
   CHECK_THROWS_WITH_AS(kvsift::parallel_executor(1025), "threads is 1025; give at most 1024", bad_argument);
 }
 

@@ -30,9 +30,9 @@ TEST_CASE("attention in the cache is attention over keys turned to their ranks, 
     laws::scenario s = laws::random_scenario(seed, 24, true);
     s.pieces = std::vector<u32>(24, 1);
     INFO(s.text());
-    kvsift::in_cache_positions const rule{500.0, seed % 2 == 0 ? kvsift::pairing::half_split : kvsift::pairing::interleaved,
-                                          seed % 3 == 0 ? 2u : 0u};
-    auto const cache = laws::make_ranked_engine(s.shape, s.policy.value(), s.options(), rule);
+    kvsift::rotary_encoding const rule{500.0, seed % 2 == 0 ? kvsift::pairing::half_split : kvsift::pairing::interleaved,
+                                       seed % 3 == 0 ? 2u : 0u};
+    auto const cache = laws::make_ranked_engine(s.shape, s.policy.value(), s.options(), {rule});
     u32 const dim = s.shape.head_dim, turning = rule.rotary_dim != 0 ? rule.rotary_dim : dim;
     auto const turned = [&](std::vector<float> const& x, u32 rank) {
       std::vector<double> y(x.begin(), x.end());

@@ -56,8 +56,8 @@ TEST_CASE("config.json: every field, and its default") {
   CHECK(c.vocab == 40);
   CHECK(c.max_positions == 64);
   CHECK(c.norm_eps == 1e-4);
-  CHECK(c.rope_theta == 5e5);
-  CHECK(c.pairs == kvsift::pairing::half_split);
+  CHECK(c.rotation.theta == 5e5);
+  CHECK(c.rotation.pairs == kvsift::pairing::half_split);
   CHECK(c.tied);
   CHECK(c.bos == 3);
   CHECK(c.ends == std::vector<std::uint32_t>{4, 39});
@@ -70,16 +70,16 @@ TEST_CASE("config.json: every field, and its default") {
   CHECK(d.kv_heads == 4);
   CHECK(d.head_dim == 4);
   CHECK(d.norm_eps == 1e-6);
-  CHECK(d.rope_theta == 10000);
+  CHECK(d.rotation.theta == 10000);
   CHECK_FALSE(d.tied);
   CHECK(d.bos == 1);
   CHECK(d.ends == std::vector<std::uint32_t>{2});
 }
 
 TEST_CASE("config.json: rotations without scaling are read in both spellings, all others refused") {
-  CHECK(read(with("rope_parameters", {{"rope_type", "default"}, {"rope_theta", 300.0}})).rope_theta == 300);
-  CHECK(read(with("rope_scaling", {{"type", "default"}})).rope_theta == 10000);
-  CHECK(read(with("rope_scaling", nullptr)).rope_theta == 10000);
+  CHECK(read(with("rope_parameters", {{"rope_type", "default"}, {"rope_theta", 300.0}})).rotation.theta == 300);
+  CHECK(read(with("rope_scaling", {{"type", "default"}})).rotation.theta == 10000);
+  CHECK(read(with("rope_scaling", nullptr)).rotation.theta == 10000);
   for (char const* type : {"linear", "dynamic", "yarn", "longrope", "llama3"}) {
     refused(with("rope_scaling", {{"rope_type", type}, {"factor", 8.0}}), {"rope_type", type, "only \"default\""});
     refused(with("rope_scaling", {{"type", type}, {"factor", 8.0}}), {"type", type, "only \"default\""});

@@ -45,7 +45,7 @@ inline void turn(row& heads, std::size_t D, std::size_t position, double theta, 
 inline std::vector<row> logits(reference_model::model const& m, std::vector<std::uint32_t> const& tokens) {
   auto const& c = m.config;
   std::size_t const n = tokens.size(), D = c.head_dim, heads = c.heads, keys = c.kv_heads;
-  bool const interleaved = c.pairs == kvsift::pairing::interleaved;
+  bool const interleaved = c.rotation.pairs == kvsift::pairing::interleaved;
   std::vector<row> x(n);
   for (std::size_t t = 0; t < n; ++t) {
     float const* const e = m.embedding.data() + std::size_t{tokens[t]} * c.dim;
@@ -58,8 +58,8 @@ inline std::vector<row> logits(reference_model::model const& m, std::vector<std:
       q[t] = multiply(w.query, heads * D, h);
       k[t] = multiply(w.key, keys * D, h);
       v[t] = multiply(w.value, keys * D, h);
-      turn(q[t], D, t, c.rope_theta, interleaved);
-      turn(k[t], D, t, c.rope_theta, interleaved);
+      turn(q[t], D, t, c.rotation.theta, interleaved);
+      turn(k[t], D, t, c.rotation.theta, interleaved);
     }
     for (std::size_t t = 0; t < n; ++t) {
       row mixed(heads * D, 0.0);

@@ -84,7 +84,7 @@ TEST_CASE("logits are the oracle's, token by token and in pieces, with rotated a
     model const m = tiny::make_model(tiny::make_config(all_sizes[i]), i + 1);
     std::vector<std::uint32_t> const tokens = random_tokens(m.config.vocab, i + 1);
     std::vector<oracle::row> const expected = oracle::logits(m, tokens);
-    kvsift::in_cache_positions const by_rank{m.config.rope_theta, m.config.pairs, 0};
+    kvsift::in_cache_positions const by_rank{m.config.rotation};
     for (std::uint32_t piece : {1u, 2u, 7u, length}) {
       INFO("pieces of ", piece);
       double const original = apart(in_pieces(kvsift::serial_executor{}, m, tokens, piece), expected);

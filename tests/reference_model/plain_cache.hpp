@@ -49,8 +49,12 @@ void step(Executor const&, layer& kept, kvsift::arrivals const& p, float* out) {
   auto const turned = [&](float const* x, std::size_t rank) {
     std::vector<float> y(x, x + D), cosines(D / 2), sines(D / 2);
     if (kept.form == kvsift::keys_are::unrotated) {
-      reference_model::rope_angles(static_cast<std::uint32_t>(rank), c, cosines.data(), sines.data());
-      reference_model::rotate(y.data(), 1, c.head_dim, c.pairs, cosines.data(), sines.data());
+      std::uint32_t const turning = c.rotation.turning(c.head_dim);
+      std::vector<double> frequencies(turning / 2);
+      kvsift::frequencies(c.rotation, c.head_dim, static_cast<std::uint32_t>(rank + 1), frequencies.data());
+      reference_model::rope_angles(static_cast<std::uint32_t>(rank), frequencies.data(), turning / 2, c.rotation.amplitude, cosines.data(),
+                                   sines.data());
+      reference_model::rotate(y.data(), 1, c.head_dim, turning, c.rotation.pairs, cosines.data(), sines.data());
     }
     return y;
   };

@@ -17,8 +17,8 @@ inline std::string difference(reference_model::model const& a, reference_model::
   if (c.heads != d.heads || c.kv_heads != d.kv_heads || c.head_dim != d.head_dim) return "heads";
   if (c.hidden != d.hidden || c.vocab != d.vocab || c.max_positions != d.max_positions)
     return "hidden, vocab, positions";
-  if (c.pairs != d.pairs || c.tied != d.tied || c.bos != d.bos || c.ends != d.ends) return "pairs, tied, tokens";
-  if (c.rope_theta != d.rope_theta || c.norm_eps != d.norm_eps) return "theta, eps";
+  if (c.rotation != d.rotation || c.tied != d.tied || c.bos != d.bos || c.ends != d.ends) return "rotation, tied, tokens";
+  if (c.norm_eps != d.norm_eps) return "eps";
   using weights = reference_model::layer_weights;
   for (std::size_t l = 0; l < a.layers.size(); ++l)
     for (auto kind : {&weights::attention_norm, &weights::query, &weights::key, &weights::value, &weights::output,

@@ -37,7 +37,7 @@ inline config make_config(sizes const& s) {
   c.vocab = s.vocab;
   c.max_positions = 64;
   c.tied = s.tied;
-  c.pairs = s.pairs;
+  c.rotation.pairs = s.pairs;
   return c;
 }
 

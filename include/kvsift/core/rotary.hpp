@@ -13,6 +13,77 @@ namespace kvsift {
 /// in GPT-J and llama2.c.
 enum class pairing : std::uint32_t { half_split, interleaved };
 
+/// How the frequencies of a model are slowed down so that it reaches beyond the positions it was trained for.
+enum class rotary_scaling : std::uint32_t {
+  none,
+  linear,       ///< all by the same factor (arXiv 2306.15595)
+  dynamic_ntk,  ///< by a larger base, as far as the text in use asks for it
+  yarn,         ///< slow ones by the factor, fast ones not, a ramp between (arXiv 2309.00071)
+  llama3,       ///< as yarn, the ramp going by wavelength (Llama 3.1)
+};
+
+/// A rotary encoding (RoPE, arXiv 2104.09864): pair i of the rotary_dim / 2 pairs turns by position x frequency i, where
+///
+///   frequency i = theta^(-2 i / rotary_dim), unless it is scaled
+struct rotary_encoding {
+  double theta = 10000.0;              ///< 0: nothing turns, as in models with learned positions
+  pairing pairs = pairing::half_split;
+  std::uint32_t rotary_dim = 0;        ///< components that turn, the first ones; 0: all of head_dim
+  rotary_scaling scaling = rotary_scaling::none;
+  double factor = 1;                   ///< by how much; at least 1
+  std::uint32_t trained = 0;           ///< positions before the model was stretched; for dynamic_ntk, yarn and llama3
+  double slow = 1;                     ///< turns within `trained` below which a pair is slowed in full: yarn and llama3
+  double fast = 32;                    ///< turns above which it is not slowed at all: yarn; llama3 has 4
+  double amplitude = 1;                ///< of cosines and sines: yarn has 0.1 log(factor) + 1
+
+  constexpr std::uint32_t turning(std::uint32_t head_dim) const {
+    return theta == 0 ? 0 : rotary_dim != 0 ? rotary_dim : head_dim;
+  }
+  friend constexpr bool operator==(rotary_encoding const&, rotary_encoding const&) = default;
+};
+
+/// Throws bad_argument, naming the field, unless vectors of head_dim components can be encoded so.
+inline void check(rotary_encoding const& e, std::uint32_t head_dim) {
+  require(e.theta >= 0 && e.theta <= 1e30, "theta", e.theta, "give the rotary base of the model, such as 10000, or 0 if nothing turns");
+  require(e.rotary_dim <= head_dim, "rotary_dim", e.rotary_dim, "give at most head_dim");
+  require(e.turning(head_dim) % 2 == 0, "rotary_dim", e.turning(head_dim), "give an even number");
+  require(e.factor >= 1 && e.factor <= 1e6, "factor", e.factor, "give 1 to 1e6");
+  require(e.amplitude > 0 && e.amplitude <= 1e3, "amplitude", e.amplitude, "give a number above 0 and up to 1000");
+  if (e.scaling == rotary_scaling::none || e.scaling == rotary_scaling::linear) return;
+  require(e.trained > 0, "trained", e.trained, "give the positions that the model was trained for before it was stretched");
+  if (e.scaling == rotary_scaling::dynamic_ntk) return;
+  require(e.slow > 0, "slow", e.slow, "give a number of turns above 0");
+  require(e.fast > e.slow, "fast", e.fast, "give more turns than slow has");
+}
+
+/// The frequencies [turning / 2] of an encoding, in radians a position. `positions`: how many the text in use has, for
+/// dynamic_ntk; others ignore it.
+inline void frequencies(rotary_encoding const& e, std::uint32_t head_dim, std::uint32_t positions, double* out) {
+  constexpr double turn = 6.283185307179586;
+  std::uint32_t const dim = e.turning(head_dim);
+  double const trained = e.trained;
+  double theta = e.theta;
+  if (e.scaling == rotary_scaling::dynamic_ntk && positions > e.trained && dim > 2)
+    theta *= std::pow(e.factor * positions / trained - (e.factor - 1), dim / (dim - 2.0));
+  // Pair at which `turns` turns are made within the trained positions, as a real number.
+  auto const pair_of = [&](double turns) { return dim * std::log(trained / (turns * turn)) / (2 * std::log(theta)); };
+
+  for (std::uint32_t i = 0; i < dim / 2; ++i) {
+    double const own = std::pow(theta, -2.0 * i / dim);
+    double kept = 1;  // share of its own frequency, the rest being slowed
+    if (e.scaling == rotary_scaling::linear) {
+      kept = 0;
+    } else if (e.scaling == rotary_scaling::llama3) {
+      kept = std::fmin(1.0, std::fmax(0.0, (trained * own / turn - e.slow) / (e.fast - e.slow)));
+    } else if (e.scaling == rotary_scaling::yarn) {
+      double const first = std::fmax(std::floor(pair_of(e.fast)), 0.0);  // whole pairs, as published
+      double const last = std::fmin(std::ceil(pair_of(e.slow)), dim - 1.0);
+      kept = 1 - std::fmin(1.0, std::fmax(0.0, (i - first) / std::fmax(last - first, 0.001)));
+    }
+    out[i] = own * kept + own / e.factor * (1 - kept);
+  }
+}
+
 /// A rotary encoding as the tasks see it. cosines, sines [positions, rotary_dim / 2]; null: no rotation.
 struct rotary_view {
   float const* cosines = nullptr;
@@ -38,25 +109,29 @@ struct rotary_view {
   }
 };
 
-/// Cosines and sines of position x theta^(-2 i / rotary_dim), angles in double precision. Owns them; host memory.
+/// Cosines and sines of an encoding's positions, angles in double precision. Owns them; host memory.
 class rotary_table {
  public:
   rotary_table() = default;
-  rotary_table(double theta, std::uint32_t rotary_dim, pairing pairs, std::uint32_t positions)
-      : rotary_dim_(rotary_dim), pairs_(pairs) {
-    require(rotary_dim % 2 == 0, "rotary_dim", rotary_dim, "give an even number");
-    std::uint32_t const half = rotary_dim / 2;
-    cosines_.resize(std::size_t{positions} * half);
+  /// For positions 0 .. positions - 1. Throws bad_argument as check does.
+  rotary_table(rotary_encoding const& e, std::uint32_t head_dim, std::uint32_t positions)
+      : rotary_dim_(e.turning(head_dim)), pairs_(e.pairs) {
+    check(e, head_dim);
+    std::vector<double> frequency(rotary_dim_ / 2);
+    frequencies(e, head_dim, positions, frequency.data());
+    std::size_t const half = frequency.size();
+    cosines_.resize(positions * half);
     sines_.resize(cosines_.size());
-    for (std::uint32_t i = 0; i < half; ++i) {
-      double const frequency = std::pow(theta, -2.0 * i / rotary_dim);
-      for (std::uint32_t p = 0; p < positions; ++p) {
-        cosines_[std::size_t{p} * half + i] = static_cast<float>(std::cos(p * frequency));
-        sines_[std::size_t{p} * half + i] = static_cast<float>(std::sin(p * frequency));
+    for (std::uint32_t p = 0; p < positions; ++p) {
+      for (std::size_t i = 0; i < half; ++i) {
+        cosines_[p * half + i] = static_cast<float>(e.amplitude * std::cos(p * frequency[i]));
+        sines_[p * half + i] = static_cast<float>(e.amplitude * std::sin(p * frequency[i]));
       }
     }
   }
-  rotary_view view() const { return {cosines_.data(), sines_.data(), rotary_dim_, pairs_}; }
+  rotary_view view() const {
+    return cosines_.empty() ? rotary_view{} : rotary_view{cosines_.data(), sines_.data(), rotary_dim_, pairs_};
+  }
 
  private:
   std::vector<float> cosines_;
