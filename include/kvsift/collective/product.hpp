@@ -1,0 +1,80 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include <kvsift/core/config.hpp>
+#include <kvsift/core/lanes.hpp>
+#include <kvsift/exec/group.hpp>
+
+namespace kvsift {
+
+/// Queries that meet a key together in a matrix product: two times eight lanes.
+inline constexpr std::uint32_t product_rows = 2 * lane_count;
+
+/// Floats that `count` queries take where they lie packed: [count / product_rows rounded up, dim, product_rows].
+KVSIFT_HOST_DEVICE constexpr std::size_t packed_floats(std::size_t count, std::size_t dim) {
+  return (count + product_rows - 1) / product_rows * product_rows * dim;
+}
+
+/// Where component d of query i lies in packed queries.
+KVSIFT_HOST_DEVICE constexpr std::size_t packed_place(std::size_t i, std::size_t d, std::size_t dim) {
+  return (i / product_rows * dim + d) * product_rows + i % product_rows;
+}
+
+namespace detail {
+
+inline constexpr std::uint32_t product_keys = 4;  ///< that meet a block of packed queries together: 64 sums, in registers
+inline constexpr std::uint32_t keys_ahead = 16;   ///< asked for this early: keys of one head lie a page apart, and no processor guesses them
+
+/// logits[i x pitch + s] = query i . key s for i < rows <= product_rows and s < count <= product_keys, where key s begins at
+/// key + s x stride; there are product_keys of them. packed [dim, product_rows].
+KVSIFT_HOST_DEVICE KVSIFT_INLINE void product_block(float const* packed, float const* key, std::size_t stride, std::size_t dim,
+                                                    std::size_t rows, std::size_t count, float* logits, std::size_t pitch) {
+  lanes low[product_keys], high[product_keys];
+  KVSIFT_UNROLL for (std::uint32_t s = 0; s < product_keys; ++s) {
+    low[s].fill(0);
+    high[s].fill(0);
+  }
+  for (float const* const end = key + dim; key != end; ++key, packed += product_rows) {
+    lanes a, b, component;
+    a.load(packed);
+    b.load(packed + lane_count);
+    a.hold();
+    b.hold();
+    KVSIFT_UNROLL for (std::uint32_t s = 0; s < product_keys; ++s) {
+      component.fill(key[s * stride]);
+      low[s].add_product(a, component);
+      high[s].add_product(b, component);
+    }
+  }
+  float sums[product_keys][product_rows];
+  KVSIFT_UNROLL for (std::uint32_t s = 0; s < product_keys; ++s) {
+    low[s].store(sums[s]);
+    high[s].store(sums[s] + lane_count);
+  }
+  for (std::size_t i = 0; i < rows; ++i, logits += pitch)
+    for (std::size_t s = 0; s < count; ++s) logits[s] = sums[s][i];
+}
+
+}  // namespace detail
+
+/// Logits of many queries against n keys, as a matrix product: logits[i x pitch + j] = query i . key j, its components added
+/// one after another: the same bits for any number of threads. packed: queries, scaled, as packed_place says, 0 where there
+/// is none. keys: key j begins at keys + j x stride. pitch: n rounded up to four, or more. Reads each key once.
+template <cooperative_group G>
+KVSIFT_HOST_DEVICE void logits_of_many(G const& g, float const* packed, std::size_t count, std::size_t dim, float const* keys,
+                                       std::size_t stride, std::size_t n, float* logits, std::size_t pitch) {
+  for (std::size_t first = detail::product_keys * g.thread_rank(); first < n; first += detail::product_keys * g.num_threads()) {
+    bool const full = n - first >= detail::product_keys;
+    for (std::size_t j = first + detail::keys_ahead; j < first + detail::keys_ahead + detail::product_keys && j < n; ++j)
+      for (std::size_t d = 0; d < dim; d += 16) KVSIFT_PREFETCH(keys + j * stride + d);
+    for (std::size_t j = first; j < (full ? first + 1 : n); ++j)  // where fewer are left, each is taken for all
+      for (std::size_t i = 0; i < count; i += product_rows)
+        detail::product_block(packed + i * dim, keys + j * stride, full ? stride : 0, dim,
+                              count - i < product_rows ? count - i : product_rows, full ? detail::product_keys : 1,
+                              logits + i * pitch + j, pitch);
+  }
+}
+
+}  // namespace kvsift
