@@ -83,7 +83,7 @@ struct narrowed_row {
   slot_values<std::uint32_t const, places> positions;
   head_context about;
   row_view<Stored, Placement> const* row;
-  arrival token{};  ///< that a slot is wanted for; at moments when none arrives its head_dim alone
+  arrival token{};  ///< that a slot is wanted for; where none arrives its head_dim alone, and at prompt_end the prompt's first queries
 
   /// get<C>()[slot] is the slot's element; of a column that may have several (known_width), a pointer to them.
   template <class C>
@@ -100,6 +100,12 @@ struct narrowed_row {
   }
   /// The key of a slot of a prompt in flight [head_dim], as the caller gave it. At prompt_end only.
   KVSIFT_HOST_DEVICE float const* prompt_key(std::uint32_t slot) const { return reinterpret_cast<float const*>(row->keys.at(slot)); }
+  /// The value of a slot of a prompt in flight [head_dim]. At prompt_end only.
+  KVSIFT_HOST_DEVICE float const* prompt_value(std::uint32_t slot) const { return reinterpret_cast<float const*>(row->values.at(slot)); }
+  /// Query h of the group of a slot's token [head_dim], of a prompt in flight. At prompt_end only.
+  KVSIFT_HOST_DEVICE float const* prompt_query(std::uint32_t slot, std::uint32_t h) const {
+    return token.queries + (slot * (row->keys.stride / sizeof(float)) * token.group + std::size_t{h} * token.head_dim);
+  }
   /// Queries that saw a slot since its token arrived.
   KVSIFT_HOST_DEVICE std::uint32_t visits(std::uint32_t slot) const { return about.visits(positions[slot]); }
   /// The same as a float. Below 2^31; processors convert signed integers in one instruction, unsigned ones in ten.

@@ -36,7 +36,7 @@ struct rotary_encoding {
   double fast = 32;                    ///< turns above which it is not slowed at all: yarn; llama3 has 4
   double amplitude = 1;                ///< of cosines and sines: yarn has 0.1 log(factor) + 1
 
-  constexpr std::uint32_t turning(std::uint32_t head_dim) const {
+  KVSIFT_HOST_DEVICE constexpr std::uint32_t turning(std::uint32_t head_dim) const {
     return theta == 0 ? 0 : rotary_dim != 0 ? rotary_dim : head_dim;
   }
   friend constexpr bool operator==(rotary_encoding const&, rotary_encoding const&) = default;
@@ -56,9 +56,9 @@ inline void check(rotary_encoding const& e, std::uint32_t head_dim) {
   require(e.fast > e.slow, "fast", e.fast, "give more turns than slow has");
 }
 
-/// The frequencies [turning / 2] of an encoding, in radians a position. `positions`: how many the text in use has, for
-/// dynamic_ntk; others ignore it.
-inline void frequencies(rotary_encoding const& e, std::uint32_t head_dim, std::uint32_t positions, double* out) {
+/// Frequency of pair i of an encoding, in radians a position. `positions`: how many the text in use has, for dynamic_ntk;
+/// others ignore it.
+KVSIFT_HOST_DEVICE inline double frequency(rotary_encoding const& e, std::uint32_t head_dim, std::uint32_t positions, std::uint32_t i) {
   constexpr double turn = 6.283185307179586;
   std::uint32_t const dim = e.turning(head_dim);
   double const trained = e.trained;
@@ -68,20 +68,23 @@ inline void frequencies(rotary_encoding const& e, std::uint32_t head_dim, std::u
   // Pair at which `turns` turns are made within the trained positions, as a real number.
   auto const pair_of = [&](double turns) { return dim * std::log(trained / (turns * turn)) / (2 * std::log(theta)); };
 
-  for (std::uint32_t i = 0; i < dim / 2; ++i) {
-    double const own = std::pow(theta, -2.0 * i / dim);
-    double kept = 1;  // share of its own frequency, the rest being slowed
-    if (e.scaling == rotary_scaling::linear) {
-      kept = 0;
-    } else if (e.scaling == rotary_scaling::llama3) {
-      kept = std::fmin(1.0, std::fmax(0.0, (trained * own / turn - e.slow) / (e.fast - e.slow)));
-    } else if (e.scaling == rotary_scaling::yarn) {
-      double const first = std::fmax(std::floor(pair_of(e.fast)), 0.0);  // whole pairs, as published
-      double const last = std::fmin(std::ceil(pair_of(e.slow)), dim - 1.0);
-      kept = 1 - std::fmin(1.0, std::fmax(0.0, (i - first) / std::fmax(last - first, 0.001)));
-    }
-    out[i] = own * kept + own / e.factor * (1 - kept);
+  double const own = std::pow(theta, -2.0 * i / dim);
+  double kept = 1;  // share of its own frequency, the rest being slowed
+  if (e.scaling == rotary_scaling::linear) {
+    kept = 0;
+  } else if (e.scaling == rotary_scaling::llama3) {
+    kept = std::fmin(1.0, std::fmax(0.0, (trained * own / turn - e.slow) / (e.fast - e.slow)));
+  } else if (e.scaling == rotary_scaling::yarn) {
+    double const first = std::fmax(std::floor(pair_of(e.fast)), 0.0);  // whole pairs, as published
+    double const last = std::fmin(std::ceil(pair_of(e.slow)), dim - 1.0);
+    kept = 1 - std::fmin(1.0, std::fmax(0.0, (i - first) / std::fmax(last - first, 0.001)));
   }
+  return own * kept + own / e.factor * (1 - kept);
+}
+
+/// All of them [turning / 2].
+inline void frequencies(rotary_encoding const& e, std::uint32_t head_dim, std::uint32_t positions, double* out) {
+  for (std::uint32_t i = 0; i < e.turning(head_dim) / 2; ++i) out[i] = frequency(e, head_dim, positions, i);
 }
 
 /// A rotary encoding as the tasks see it. cosines, sines [positions, rotary_dim / 2]; null: no rotation.

@@ -53,6 +53,8 @@ class kv_tensor {
     std::size_t total = 0;
     std::size_t const vector_bytes = Payload::bytes(shape.head_dim);
     policy_facts const facts = policy_.facts();
+    if (facts.prompt_queries && Position::keys != kvsift::keys_are::encoded)
+      throw bad_argument("a score of the policy reads encoded queries and keys, and the position rule has them unrotated; take original_positions");
     lay_out<Placement>(nullptr, shape, vector_bytes, carried, slots_.extent, Position::ranked, options.order, bytes_, total);
     bytes_.tables = plane_bytes(asked.table_floats(shape.head_dim) * sizeof(float));
     std::size_t const scratch = workspace_view<columns>::carve(nullptr, shape, asked, facts, slots_.longest, options).bytes;

@@ -17,7 +17,7 @@ KVSIFT_HOST_DEVICE constexpr std::uint32_t queries_at_once(cache_shape const& sh
 
 /// What one block works with besides the cache. With a null base it only counts. A shorter piece takes less. Contents are
 /// undefined between blocks.
-/// window_heads: the group if an observation window is reduced by anything but the mean, else 0. words: see policy_facts.
+/// window_heads: the group if an observation window is reduced by anything but the mean, else 0. more_words: see policy_facts::words.
 struct row_scratch {
   float* queries = nullptr;        ///< [heads at once, head_dim], scaled; heads at once = queries at once x group
   float* logits = nullptr;         ///< [heads at once, pitch]
@@ -28,13 +28,13 @@ struct row_scratch {
   float* window = nullptr;         ///< [window heads, pitch]: the window's sums of each query head
   std::uint32_t* keys = nullptr;   ///< [pitch]
   std::uint32_t* places = nullptr; ///< [pitch]
-  std::uint32_t* group_words = nullptr;  ///< [2 x threads + words x head_dim]
+  std::uint32_t* group_words = nullptr;  ///< [2 x threads + more_words]
   std::size_t pitch = 0;           ///< slots rounded up to eight
   std::size_t bytes = 0;
 
   KVSIFT_HOST_DEVICE static row_scratch carve(std::byte* base, cache_shape const& shape, std::size_t slots,
                                               std::uint32_t threads, std::uint32_t piece, std::uint32_t window_heads,
-                                              std::uint32_t words) {
+                                              std::size_t more_words) {
     row_scratch s;
     s.pitch = (slots + 7) / 8 * 8;
     std::size_t const at_once = piece < queries_at_once(shape) ? piece : queries_at_once(shape);
@@ -49,7 +49,7 @@ struct row_scratch {
     s.window = memory.take<float>(window_heads * s.pitch);
     s.keys = memory.take<std::uint32_t>(s.pitch);
     s.places = memory.take<std::uint32_t>(s.pitch);
-    s.group_words = memory.take<std::uint32_t>(std::size_t{2} * threads + std::size_t{words} * shape.head_dim);
+    s.group_words = memory.take<std::uint32_t>(std::size_t{2} * threads + more_words);
     s.bytes = memory.bytes;
     return s;
   }

@@ -52,8 +52,13 @@ struct staging_rows {
     row.layer = layer;
     return row;
   }
-  /// No token is waiting.
-  KVSIFT_HOST_DEVICE arrival token(row_view<Columns> const&) const { return {nullptr, nullptr, planes.shape.head_dim}; }
+  /// No token is waiting; scores that read a prompt's queries find them by the first.
+  KVSIFT_HOST_DEVICE arrival token(row_view<Columns> const& row) const {
+    arrival none{nullptr, nullptr, planes.shape.head_dim};
+    none.queries = piece.at(planes.shape, row.sequence, row.head, 0, 0).queries;
+    none.group = planes.shape.group;
+    return none;
+  }
 };
 
 /// Lets the columns of a prompt be born in the workspace and feeds them: with the prompt's own causal attention over the
@@ -226,14 +231,21 @@ struct settle_task {
   template <cooperative_group G>
   KVSIFT_HOST_DEVICE void mark_victims(G const& g, staging_rows<Columns> const& rows, std::uint32_t held, std::uint32_t count,
                                        row_scratch const& scratch, std::uint32_t block) const {
-    if constexpr (std::is_same_v<Rule, no_rule>) {
-      for (std::uint32_t i = g.thread_rank(); i < held; i += g.num_threads()) scratch.places[i] = 0;
-      g.sync();
-    } else {
-      detail::with_candidates(g, rows, rule, cache.work.sums_of(block), scratch.group_words, [&](auto const& c) {
-        choose_many(g, c, count, rule.ranked, scratch.keys, scratch.places, scratch.group_words);
-      });
+    if constexpr (!std::is_same_v<Rule, no_rule>) {
+      if (count != 0) {
+        mark_lowest(g, rows, count, scratch, block);
+        return;
+      }
     }
+    for (std::uint32_t i = g.thread_rank(); i < held; i += g.num_threads()) scratch.places[i] = 0;
+    g.sync();
+  }
+  template <cooperative_group G>
+  KVSIFT_HOST_DEVICE void mark_lowest(G const& g, staging_rows<Columns> const& rows, std::uint32_t count, row_scratch const& scratch,
+                                      std::uint32_t block) const {
+    detail::with_candidates(g, rows, rule, cache.work.sums_of(block), scratch.group_words, [&](auto const& c) {
+      choose_many(g, c, count, rule.ranked, scratch.keys, scratch.places, scratch.group_words);
+    });
   }
 
   /// Slot j of `to` becomes slot survivors[j] of `from`.

@@ -298,6 +298,8 @@ void compress(Executor const& on, Layer rows, float const* keys, float const* va
   require(cache.held(rows.layer) == 0, "tokens held", cache.held(rows.layer), "compress takes the first piece of a sequence; clear() first");
   require(tokens <= cache.slots().least[rows.layer] || includes(cache.policy().facts().moments, moment::prompt_end), "tokens", tokens,
           "exceeds the limit, and no rule of the policy acts at prompt_end");
+  require(tokens <= cache.slots().least[rows.layer] || !cache.policy().facts().prompt_queries, "queries", 0,
+          "a score of the policy reads the prompt's; give the prompt to step");
   mass_part const read = cache.bound().work.staging.stored.reads();
   auto const given = [&](float const* plane, char const* name, mass_part part) {
     require(!includes(read, part) || plane != nullptr, name, 0, "the policy's columns feed on it; give the engine's attention mass");

@@ -23,7 +23,7 @@ struct workspace_view {
   std::uint32_t threads = 1;     ///< the most threads of a group
   std::uint32_t piece = 1;       ///< the most tokens of a piece
   std::uint32_t window_heads = 0;///< see row_scratch
-  std::uint32_t more_words = 0;  ///< see policy_facts::words
+  std::size_t more_words = 0;    ///< see policy_facts::words
   float* sums = nullptr;         ///< [deciding rows, 2, slots], where values are summed up before a decision: see policy_facts
   std::uint32_t* words = nullptr;///< [rows, 2 x threads]
   cache_view<Columns> staging;   ///< of a prompt in flight: columns only, keys and values stay where the caller has them
@@ -37,7 +37,7 @@ struct workspace_view {
     w.piece = options.max_piece;
     asked_evidence const asked = stored.asked();
     w.window_heads = asked.window != 0 && asked.window_reduction != group_reduction::mean ? shape.group : 0;
-    w.more_words = facts.words;
+    w.more_words = facts.words.count(shape.head_dim, w.slots);
     w.block_bytes = row_scratch::carve(nullptr, shape, w.slots, w.threads, w.piece, w.window_heads, w.more_words).bytes;
     carver memory{base};
     cache_shape one_layer = shape;

@@ -9,6 +9,7 @@
 #include <kvsift/scope/most_varying.hpp>
 #include <kvsift/score/attention.hpp>
 #include <kvsift/score/by_recipe.hpp>
+#include <kvsift/score/expected_mass.hpp>
 #include <kvsift/score/hamming.hpp>
 #include <kvsift/score/key_difference.hpp>
 #include <kvsift/score/key_norm.hpp>
@@ -126,6 +127,15 @@ constexpr auto key_norm(std::uint32_t budget, std::uint32_t sinks, std::uint32_t
 /// stay. Nothing goes in decode: the cache grows by the promised tokens.
 constexpr auto keydiff(std::uint32_t budget, std::uint32_t sinks = 0, std::uint32_t recent = 0) {
   return policy{uniform_budget{budget}, at_prompt_end(key_difference{}, protect{sinks, recent}, pick::keepers)};
+}
+
+/// Expected Attention (arXiv 2510.00636): of a prompt that is too long the tokens stay whose keys the queries to come can be
+/// expected to look at, times the length of their values. `encoding` is the model's. Nothing goes in decode: the cache grows
+/// by the promised tokens.
+constexpr auto expected_attention(std::uint32_t budget, rotary_encoding encoding = {}, std::uint32_t sinks = 4, std::uint32_t recent = 0,
+                                  std::uint32_t future = 512, bool covariance = true) {
+  return policy{uniform_budget{budget},
+                at_prompt_end(expected_mass{encoding, future, sinks, 0, covariance}, protect{sinks, recent}, pick::keepers)};
 }
 
 /// Even positions go first: a baseline.

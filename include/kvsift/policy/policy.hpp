@@ -35,7 +35,8 @@ struct policy_facts {
   bool each = false;               ///< some rule's heads decide for themselves: not legal beside those
   bool neighbours = false;         ///< some rule of decode looks at neighbouring slots: not legal
   bool keys_too_late = false;      ///< some rule asked elsewhere than at prompt_end reads keys: not legal
-  std::uint32_t words = 0;         ///< for each component of a vector that some rule's score works in
+  bool prompt_queries = false;     ///< some rule reads the queries of a prompt, and keys that are encoded
+  score_words words{};             ///< that some rule's score works in
   std::uint32_t stride = 0;        ///< tokens of the pieces that a long prompt is taken in; 0: it is taken whole
   bool silent = false;             ///< see rule
   bool whole_and_pieces = false;   ///< rules ask for both: not legal
@@ -66,8 +67,8 @@ constexpr void gather(rule_list<First, Rest...> const& rules, policy_facts& fact
   if (includes(rules.first.when, moment::before_append | moment::after_attention) && needs_slots_in_order(rules.first.score))
     facts.neighbours = true;
   if (rules.first.when != moment{}) {
-    std::uint32_t const words = words_per_component(rules.first.score);
-    facts.words = words > facts.words ? words : facts.words;
+    facts.words = facts.words.most(words_of(rules.first.score));
+    facts.prompt_queries = facts.prompt_queries || reads_prompt_queries(rules.first.score);
     facts.keys_too_late = facts.keys_too_late || (rules.first.when != moment::prompt_end && reads_prompt_keys(rules.first.score));
   }
   bool const later = includes(rules.first.when, moment::before_append | moment::after_attention);

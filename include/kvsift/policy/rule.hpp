@@ -59,11 +59,18 @@ struct ask_for_keys {
     return false;
   }
 };
+struct ask_for_queries {
+  template <class Score>
+  constexpr bool operator()(Score const&) const {
+    if constexpr (requires { Score::reads_prompt_queries; }) return Score::reads_prompt_queries;
+    return false;
+  }
+};
 struct ask_for_words {
   template <class Score>
-  constexpr std::uint32_t operator()(Score const&) const {
-    if constexpr (requires { Score::words_per_component; }) return Score::words_per_component;
-    return 0;
+  constexpr score_words operator()(Score const&) const {
+    if constexpr (requires { Score::words; }) return Score::words;
+    return {};
   }
 };
 struct ask_for_draws {
@@ -94,9 +101,16 @@ constexpr bool reads_prompt_keys(Score const& score) {
   else return detail::ask_for_keys{}(score);
 }
 
-/// Words for each component of a vector that a prepared score works in, beside 2 x num_threads.
+/// Whether a score reads a prompt's queries, and its keys as the encoding of their positions left them.
 template <class Score>
-constexpr std::uint32_t words_per_component(Score const& score) {
+constexpr bool reads_prompt_queries(Score const& score) {
+  if constexpr (chosen_at_run_time<Score>) return score.visit(detail::ask_for_queries{});
+  else return detail::ask_for_queries{}(score);
+}
+
+/// Words that a prepared score works in, beside 2 x num_threads.
+template <class Score>
+constexpr score_words words_of(Score const& score) {
   if constexpr (chosen_at_run_time<Score>) return score.visit(detail::ask_for_words{});
   else return detail::ask_for_words{}(score);
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
 
 #include <kvsift/cache/row.hpp>
@@ -12,6 +13,22 @@ namespace kvsift {
 /// What a score looks at of the token that a slot is wanted for. Such a score is legal at before_append alone.
 enum class arriving : std::uint32_t { nothing, key, queries };
 
+/// Words of four bytes that a prepared score works in.
+struct score_words {
+  std::uint32_t components = 0;  ///< for each component of a vector
+  std::uint32_t squares = 0;     ///< for each pair of components
+  std::uint32_t slots = 0;       ///< for each slot
+  std::uint32_t fixed = 0;
+
+  constexpr std::size_t count(std::size_t head_dim, std::size_t n) const {
+    return components * head_dim + squares * head_dim * head_dim + slots * n + fixed;
+  }
+  constexpr score_words most(score_words const& other) const {
+    auto const larger = [](std::uint32_t a, std::uint32_t b) { return a > b ? a : b; };
+    return {larger(components, other.components), larger(squares, other.squares), larger(slots, other.slots), larger(fixed, other.fixed)};
+  }
+};
+
 namespace detail {
 
 struct any_use {
@@ -22,8 +39,8 @@ struct any_use {
 
 /// A score that looks at the row or at the arriving token as a whole before it is asked of slots. The group calls prepare
 /// once a decision and row; it hands `use` the function of a slot that is then the score, and may work in
-/// words [2 x num_threads] until then, with words_per_component x head_dim more behind them if it states that. Values are written
-/// to an array and read from there.
+/// words [2 x num_threads] until then, with more behind them if its `words` says so. Values are written to an array and read from
+/// there.
 template <class S>
 concept prepared_score = requires(S const& score, serial_group const& g, narrowed_row<columns_of<S>, columns_of<S>> const& row,
                                   std::uint32_t* words) {

@@ -41,13 +41,13 @@ struct difference_from {
 /// component by one thread. Reads K twice.
 struct key_difference {
   static constexpr bool reads_prompt_keys = true;
-  static constexpr std::uint32_t words_per_component = 3;
+  static constexpr score_words words{.components = 3};
   static constexpr auto columns() { return column_set<key_square_norm>{}; }
 
   template <cooperative_group G, class Use>
-  KVSIFT_HOST_DEVICE void prepare(G const& g, auto const& row, std::uint32_t* words, Use const& use) const {
+  KVSIFT_HOST_DEVICE void prepare(G const& g, auto const& row, std::uint32_t* memory, Use const& use) const {
     std::uint32_t const dim = row.token.head_dim;
-    double* const sums = reinterpret_cast<double*>(words + 2 * g.num_threads());
+    double* const sums = reinterpret_cast<double*>(memory + 2 * g.num_threads());
     float* const anchor = reinterpret_cast<float*>(sums + dim);
     auto const norms = row.template get<key_square_norm>();
     g.sync();
