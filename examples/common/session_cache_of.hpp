@@ -27,8 +27,8 @@ inline kvsift::cache_options planned_for(policy_choice const& choice, session_op
 template <class Payload, class Position, class Placement>
 class session_cache_of final : public session_cache {
  public:
-  session_cache_of(kvsift::cache_shape const& shape, policy_choice const& choice, session_options const& o, Position position)
-      : cache_(shape, allocated(choice.made, choice.allocator, shape).value, planned_for(choice, o), position) {
+  session_cache_of(kvsift::cache_shape const& shape, policy_choice const& choice, session_options const& o, kvsift::rotary_encoding const& encoding, Position position)
+      : cache_(shape, kvsift::with_encoding(allocated(choice.made, choice.allocator, shape).value, encoding), planned_for(choice, o), position) {
     if constexpr (Placement::paged) held_.reserve(cache_.slots().longest);
   }
 
@@ -69,10 +69,10 @@ std::unique_ptr<session_cache> make_session_cache_in(reference_model::config con
   with_storage(choice.storage, [&]<class Payload>(Payload) {
     if (o.in_cache) {
       using by_rank = kvsift::in_cache_positions;
-      made = std::make_unique<session_cache_of<Payload, by_rank, Placement>>(shape, choice, o, by_rank{c.rotation});
+      made = std::make_unique<session_cache_of<Payload, by_rank, Placement>>(shape, choice, o, c.rotation, by_rank{c.rotation});
     } else {
       using original = kvsift::original_positions;
-      made = std::make_unique<session_cache_of<Payload, original, Placement>>(shape, choice, o, original{});
+      made = std::make_unique<session_cache_of<Payload, original, Placement>>(shape, choice, o, c.rotation, original{});
     }
   });
   return made;

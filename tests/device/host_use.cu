@@ -45,6 +45,8 @@ void host_use() {
   use(chosen);
   kv_tensor different{shape, keydiff(64), options};
   use(different);
+  kv_tensor expecting{shape, expected_attention(64), options};
+  use(expecting);
   kv_tensor sampled{shape, reservoir(4, 60), options};
   use(sampled);
   make_room(serial_executor{}, sampled, 3);

@@ -61,7 +61,7 @@ TEST_CASE("every question is asked of the cache as it was built, whatever policy
   std::ofstream(both) << "{\"question\": \"what?\"}\n\n{\"question\": \"lazy dog\", \"id\": \"b\"}\n";
   std::ofstream(turned) << "{\"question\": \"lazy dog\", \"id\": \"b\"}\n{\"question\": \"what?\"}\n";
   for (char const* policy : {"full", "roco", "heavy_hitter", "lsh", "key_norm", "snapkv", "ada_snapkv", "strided",
-                             "reservoir", "streaming_llm", "keydiff", "hybrid", "fastgen"})
+                             "reservoir", "streaming_llm", "keydiff", "expected_attention", "hybrid", "fastgen"})
     for (arguments const& more : {arguments{}, {"--set", "storage=bf16", "--positions", "in_cache"}, {"--set", "storage=int8"}}) {
       CAPTURE(policy);
       arguments a{"--policy", policy};
@@ -70,6 +70,10 @@ TEST_CASE("every question is asked of the cache as it was built, whatever policy
       a.insert(a.end(), more.begin(), more.end());
       finished const built = l.build(a);
       INFO(built.err);
+      if (std::string(policy) == "expected_attention" && more.size() == 4) {
+        CHECK(built.err.find("take original_positions") != std::string::npos);
+        continue;
+      }
       REQUIRE(built.status == 0);
       auto const together = l.answers({"--question", both}), other_way = l.answers({"--question", turned});
       REQUIRE(together.size() == 2);

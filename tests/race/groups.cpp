@@ -114,6 +114,7 @@ TEST_CASE("each head chooses what it keeps of its prompt, and keeps as much") {
 
 TEST_CASE("keys of a prompt are compared with their mean") {
   agrees_on_every_size(kvsift::keydiff(5, 1, 1), {.shape = {1, 2, 1, 35, 1}});
+  agrees_on_every_size(kvsift::expected_attention(5, {}, 1, 1, 9), {.shape = {1, 2, 2, 11, 1}});
 }
 
 TEST_CASE("a window of queries tells its mass") {

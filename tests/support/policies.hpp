@@ -33,6 +33,7 @@ void for_each_named(std::uint32_t budget, F const& f) {
   f("ada_snapkv, no floor", ada_snapkv(budget, 2, 3, pooling::avg, 0.0));
   f("key_norm", key_norm(budget, 2, 2));
   f("keydiff", keydiff(budget, 1, 2));
+  f("expected_attention", expected_attention(budget, {}, 1, 2, 20));
   f("keep_it_odd", keep_it_odd(budget, 1, 2));
   f("lsh by key", lsh(budget, 1, 2));
   f("lsh by query, 21 bits", lsh(budget, 2, 1, signature{21, 5}, true));

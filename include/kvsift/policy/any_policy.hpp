@@ -17,6 +17,7 @@
 #include <kvsift/scope/most_varying.hpp>
 #include <kvsift/score/attention.hpp>
 #include <kvsift/score/by_recipe.hpp>
+#include <kvsift/score/expected_mass.hpp>
 #include <kvsift/score/hamming.hpp>
 #include <kvsift/score/key_difference.hpp>
 #include <kvsift/score/key_norm.hpp>
@@ -64,6 +65,7 @@ class any_score {
   constexpr any_score(hamming s) : kind_(kind::hamming), hamming_(s) {}
   constexpr any_score(reservoir_attention s) : kind_(kind::reservoir), reservoir_(s) {}
   constexpr any_score(key_difference) : kind_(kind::difference) {}
+  constexpr any_score(expected_mass s) : kind_(kind::expected), expected_(s) {}
   constexpr any_score(by_recipe s) : kind_(kind::recipe), recipe_(s) {}
 
   /// f(the score source held).
@@ -82,6 +84,7 @@ class any_score {
       case kind::hamming: return f(hamming_);
       case kind::reservoir: return f(reservoir_);
       case kind::difference: return f(key_difference{});
+      case kind::expected: return f(expected_);
       case kind::recipe: return f(recipe_);
       case kind::oldest: break;
     }
@@ -89,12 +92,14 @@ class any_score {
   }
   constexpr all_columns columns() const { return visit(detail::ask_columns{}); }
   constexpr arriving looks_at() const { return visit(detail::ask_looks{}); }
+  /// The model's encoding, for a score that undoes it.
+  constexpr void encoded_by(rotary_encoding const& e) { expected_.encoding = kind_ == kind::expected ? e : rotary_encoding{}; }
   KVSIFT_HOST_DEVICE float operator()(auto const&, std::uint32_t) const { return 0; }  // never asked: see visit
   friend constexpr bool operator==(any_score const&, any_score const&) = default;
 
  private:
   enum class kind : std::uint32_t {
-    oldest, even, random, accumulated, mean, newest_query, observed, pooled, key_norm, hamming, reservoir, difference, recipe
+    oldest, even, random, accumulated, mean, newest_query, observed, pooled, key_norm, hamming, reservoir, difference, expected, recipe
   };
   kind kind_ = kind::oldest;
   random_draw random_{};
@@ -102,6 +107,7 @@ class any_score {
   pooled<window_mass> pooled_{};
   kvsift::hamming hamming_{};
   reservoir_attention reservoir_{};
+  expected_mass expected_{};
   by_recipe recipe_{};
 };
 
@@ -203,6 +209,13 @@ template <class Budget, class... Rules>
 constexpr any_policy to_any(policy<Budget, Rules...> const& p) {
   static_assert(sizeof...(Rules) <= 2, "kvsift: any_policy holds two rules");
   return any_policy{p.budget, detail::nth(p.rules, 0), detail::nth(p.rules, 1)};
+}
+
+/// The policy for a model whose queries and keys are encoded so: for scores that undo it.
+constexpr any_policy with_encoding(any_policy p, rotary_encoding const& e) {
+  p.rules.first.score.encoded_by(e);
+  p.rules.rest.first.score.encoded_by(e);
+  return p;
 }
 
 /// The rule of `p` that acts first at one of the moments `when`, asked at no others; idle if there is none.

@@ -100,6 +100,12 @@ inline constexpr catalogue_entry catalogue[] = {
      [](policy_fields& f, std::uint32_t budget) { f.otherwise("budget", budget); },
      "nothing", "-cos(k, sum of k / |k|) (prompt only)", "arXiv 2504.15364",
      "The paper compresses a long prompt block by block; here it is cut once, at its end."},
+    {"expected_attention", "", "budget sinks=4 recent=0 future=512",
+     [](policy_fields const& f) { return to_any(expected_attention(f["budget"], {}, f["sinks"], f["recent"], f["future"])); },
+     [](policy_fields& f, std::uint32_t budget) { f.otherwise("budget", budget); },
+     "nothing", "(mean of softmax(k . R m / sqrt D + k' R S R' k / 2D)) |v| (prompt only)", "arXiv 2510.00636",
+     "NVIDIA's kvpress takes queries from the layer's input again; here they are turned back, by the model's encoding (`with_encoding`). In"
+     " decode it counts the positions to come from the cache's length, not the text's."},
     {"keep_it_odd", "", "budget sinks recent",
      [](policy_fields const& f) { return to_any(keep_it_odd(f["budget"], f["sinks"], f["recent"])); }, detail::derive_window,
      "even positions, then odd ones", "position mod 2", "cold-compress",
