@@ -96,6 +96,7 @@ KVSIFT_HOST_DEVICE void remove_slot(G const& g, cache_view<Columns, Placement> c
     std::uint32_t const rank = row.ranks[victim];
     g.sync();
     for (std::uint32_t i = g.thread_rank(); i <= last; i += g.num_threads()) row.ranks[i] -= row.ranks[i] > rank ? 1u : 0u;
+    if (cache.fell != nullptr && g.thread_rank() == 0) cache.fell[cache.shape.row(row.layer, row.sequence, row.head)] = rank + 1;
   }
   g.sync();
   if (cache.order == layout::dense) {

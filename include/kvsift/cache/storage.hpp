@@ -57,6 +57,7 @@ struct cache_view {
   std::uint64_t* firsts = nullptr;  ///< [rows + 1], the first slot of each row; null if every row has `capacity`
   std::uint32_t* pages = nullptr;   ///< [slots / 32], the page that holds each 32 slots; null in rows
   page_pool pool;                   ///< those that no row uses
+  std::uint32_t* fell = nullptr;    ///< [rows], rank + 1 of the token that last left, 0 once seen to; null unless slots are realigned
 
   KVSIFT_HOST_DEVICE std::size_t first_slot(std::uint32_t r) const {
     return firsts == nullptr ? std::size_t{r} * capacity : static_cast<std::size_t>(firsts[r]);

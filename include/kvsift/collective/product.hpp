@@ -27,10 +27,10 @@ namespace detail {
 inline constexpr std::uint32_t product_keys = 4;  ///< that meet a block of packed queries together: 64 sums, in registers
 inline constexpr std::uint32_t keys_ahead = 16;   ///< asked for this early: keys of one head lie a page apart, and no processor guesses them
 
-/// logits[i x pitch + s] = query i . key s for i < rows <= product_rows and s < count <= product_keys, where key s begins at
+/// out[i x pitch + s x step] = query i . key s for i < rows <= product_rows and s < count <= product_keys, where key s begins at
 /// key + s x stride; there are product_keys of them. packed [dim, product_rows].
 KVSIFT_HOST_DEVICE KVSIFT_INLINE void product_block(float const* packed, float const* key, std::size_t stride, std::size_t dim,
-                                                    std::size_t rows, std::size_t count, float* logits, std::size_t pitch) {
+                                                    std::size_t rows, std::size_t count, float* out, std::size_t pitch, std::size_t step) {
   lanes low[product_keys], high[product_keys];
   KVSIFT_UNROLL for (std::uint32_t s = 0; s < product_keys; ++s) {
     low[s].fill(0);
@@ -53,18 +53,18 @@ KVSIFT_HOST_DEVICE KVSIFT_INLINE void product_block(float const* packed, float c
     low[s].store(sums[s]);
     high[s].store(sums[s] + lane_count);
   }
-  for (std::size_t i = 0; i < rows; ++i, logits += pitch)
-    for (std::size_t s = 0; s < count; ++s) logits[s] = sums[s][i];
+  for (std::size_t i = 0; i < rows; ++i, out += pitch)
+    for (std::size_t s = 0; s < count; ++s) out[s * step] = sums[s][i];
 }
 
 }  // namespace detail
 
-/// Logits of many queries against n keys, as a matrix product: logits[i x pitch + j] = query i . key j, its components added
-/// one after another: the same bits for any number of threads. packed: queries, scaled, as packed_place says, 0 where there
-/// is none. keys: key j begins at keys + j x stride. pitch: n rounded up to four, or more. Reads each key once.
+/// A matrix product, such as the logits of many queries against n keys: out[i x pitch + j x step] = query i . key j, its
+/// components added one after another: the same bits for any number of threads. packed: queries as packed_place says, 0 where
+/// there is none. keys: key j begins at keys + j x stride. Reads each key once.
 template <cooperative_group G>
-KVSIFT_HOST_DEVICE void logits_of_many(G const& g, float const* packed, std::size_t count, std::size_t dim, float const* keys,
-                                       std::size_t stride, std::size_t n, float* logits, std::size_t pitch) {
+KVSIFT_HOST_DEVICE void products_of(G const& g, float const* packed, std::size_t count, std::size_t dim, float const* keys,
+                                       std::size_t stride, std::size_t n, float* out, std::size_t pitch, std::size_t step = 1) {
   for (std::size_t first = detail::product_keys * g.thread_rank(); first < n; first += detail::product_keys * g.num_threads()) {
     bool const full = n - first >= detail::product_keys;
     for (std::size_t j = first + detail::keys_ahead; j < first + detail::keys_ahead + detail::product_keys && j < n; ++j)
@@ -73,7 +73,7 @@ KVSIFT_HOST_DEVICE void logits_of_many(G const& g, float const* packed, std::siz
       for (std::size_t i = 0; i < count; i += product_rows)
         detail::product_block(packed + i * dim, keys + j * stride, full ? stride : 0, dim,
                               count - i < product_rows ? count - i : product_rows, full ? detail::product_keys : 1,
-                              logits + i * pitch + j, pitch);
+                              out + i * pitch + j * step, pitch, step);
   }
 }
 

@@ -94,7 +94,7 @@ struct attention_mass_task {
     std::uint32_t const tile = whole ? given.tokens : detail::mass_tile;
     for (std::uint32_t first = 0; first < given.tokens; first += tile) {
       std::uint32_t const n = given.tokens - first < tile ? given.tokens - first : tile;
-      logits_of_many(g, scratch.queries, heads, dim, first_key + first * stride, stride, n, scratch.logits, scratch.pitch);
+      products_of(g, scratch.queries, heads, dim, first_key + first * stride, stride, n, scratch.logits, scratch.pitch);
       g.sync();
       for (std::uint32_t h = 0; h < heads; ++h) {
         float* const p = scratch.logits + h * scratch.pitch;

@@ -43,16 +43,18 @@ class kv_tensor {
   using view_type = cache_view<columns, Placement>;
   using disposed = disposed_payload<Payload, Disposal>;
   using bound_type = bound_cache<columns, Disposal, Placement>;
+  static constexpr bool realigned = realigning_rule<Position>;
 
   /// Throws bad_argument, before anything is allocated, for a shape, policy or option that cannot be served, and
   /// std::bad_alloc if there is not so much memory.
   kv_tensor(cache_shape const& shape, Policy const& policy, cache_options const& options = {}, Position position = {},
             Disposal what_becomes = {}, Placement = {})
-      : policy_(policy), options_(options), slots_(plan_slots(shape, policy, options, Placement::grain)) {
+      : policy_(policy), position_(position), options_(options), slots_(plan_slots(shape, policy, options, Placement::grain)) {
     auto asked = policy_.columns(), carried = policy_.carried();
     std::size_t total = 0;
     std::size_t const vector_bytes = Payload::bytes(shape.head_dim);
     policy_facts const facts = policy_.facts();
+    if constexpr (realigned) check_realigned(facts);
     if (facts.prompt_queries && Position::keys != kvsift::keys_are::encoded)
       throw bad_argument("a score of the policy reads encoded queries and keys, and the position rule has them unrotated; take original_positions");
     lay_out<Placement>(nullptr, shape, vector_bytes, carried, slots_.extent, Position::ranked, options.order, bytes_, total);
@@ -69,6 +71,11 @@ class kv_tensor {
     bound_.disposal = what_becomes;
     table_ = position.table(shape, static_cast<std::uint32_t>(bound_.work.slots));
     bound_.rotary = table_.view();
+    if constexpr (realigned) {
+      std::size_t const falls = plane_bytes(shape.rows() * sizeof(std::uint32_t));
+      realigning_ = host_memory(falls + shape.rows() * position_.block_bytes(shape));
+      bound_.planes.fell = reinterpret_cast<std::uint32_t*>(realigning_.data());
+    }
     held_.resize(shape.layers);
     least_held_.resize(shape.layers);
     clear();
@@ -105,6 +112,7 @@ class kv_tensor {
     }
     if (bound_.planes.firsts != nullptr) bound_.planes.firsts[s.rows()] = next;
     if constexpr (Placement::paged) bound_.planes.pool.fill();
+    for (std::uint32_t r = 0; r < s.rows() && bound_.planes.fell != nullptr; ++r) bound_.planes.fell[r] = 0;
     for (std::uint32_t l = 0; l < s.layers; ++l) held_[l] = least_held_[l] = 0;
   }
 
@@ -118,7 +126,8 @@ class kv_tensor {
   cache_bytes const& bytes() const { return bytes_; }
   /// Bytes taken from the machine for the planes; beside them stands the workspace.
   std::size_t allocated_bytes() const { return memory_.size(); }
-  std::size_t workspace_bytes() const { return workspace_.size(); }
+  std::size_t workspace_bytes() const { return workspace_.size() + realigning_.size(); }
+  Position const& position() const { return position_; }
   /// The most slots that a head of the layer holds; under a measured budget, of heads that came out even.
   std::uint32_t held(std::uint32_t layer) const { return held_[layer]; }
   /// The most slots that a head of the layer can hold by now.
@@ -137,6 +146,14 @@ class kv_tensor {
   };
   layer_ref layer(std::uint32_t l) { return {*this, l}; }
   layer_ref operator[](std::uint32_t l) { return {*this, l}; }
+
+  /// After a cut: slots that stand one place lower than before are realigned, if the position rule says so. For the verbs.
+  template <class Executor>
+  void realign(Executor const& on, std::uint32_t first_layer, std::uint32_t layers) const {
+    if constexpr (realigned)
+      position_.realign(on, bound_, first_layer * shape().layer_rows(), layers * shape().layer_rows(),
+                        realigning_.data() + plane_bytes(shape().rows() * sizeof(std::uint32_t)));
+  }
 
   // For the verbs: what their tasks are given, the plan they follow, and the counts that they keep of each layer, for the
   // head with the highest limit and for that with the lowest. The device is never asked.
@@ -168,13 +185,27 @@ class kv_tensor {
   }
 
  private:
+  /// Refuses what a rule that realigns cannot follow.
+  void check_realigned(policy_facts const& facts) const {
+    static_assert(!realigned || std::is_same_v<Payload, fp32_payload>,
+                  "kvsift: vectors that are realigned again and again are stored in fp32; give fp32_payload");
+    if (includes(facts.moments, moment::before_append | moment::piece_end | moment::before_piece))
+      throw bad_argument("the position rule realigns slots after each token that goes, and a rule of the policy acts before a token is "
+                         "written or on pieces; take a policy that acts after attention");
+    std::uint32_t most = 0;
+    for (std::uint32_t const limit : slots_.most) most = std::max(most, std::min(limit, slots_.capacity));
+    if (facts.moments != moment{}) position_.check(most);
+  }
+
   Policy policy_;
+  Position position_;
   cache_options options_;
   slot_plan slots_;
   bound_type bound_;
   cache_bytes bytes_;
   host_memory memory_;
   host_memory workspace_;
+  host_memory realigning_;  ///< see cache_view::fell; then what the position rule's blocks work in
   rotary_table table_;
   std::vector<std::uint32_t> held_;
   std::vector<std::uint32_t> least_held_;

@@ -47,6 +47,7 @@ void cut_by(Executor const& on, Cache& cache, Rule const& rule, std::uint32_t fi
   std::uint32_t const blocks = layers * (rule.who == unit::shared ? shape.sequences : shape.layer_rows());
   on.launch(blocks, cut_task<typename Cache::disposed, typename Cache::bound_type, typename Cache::columns, Rule>{
                         cache.bound(), rule, first * shape.layer_rows(), depth, piece});
+  cache.realign(on, first, layers);
   for (std::uint32_t l = first; l < first + layers; ++l) {
     if (depth.piece != 0) cache.count_piece(l, depth.piece);
     else cache.count_cut(l, depth.room);
@@ -187,6 +188,7 @@ void evict(Executor const& on, kv_tensor<Policy, Payload, Position, Disposal, Pl
 /// Throws bad_argument, and changes nothing, if what never goes leaves no such room, or if nothing ever goes.
 template <executor Executor, class Policy, class Payload, class Position, class Disposal, class Placement>
 void make_room(Executor const& on, kv_tensor<Policy, Payload, Position, Disposal, Placement>& cache, std::uint32_t tokens) {
+  if (cache.realigned) throw bad_argument("make_room takes many tokens at once, and the position rule realigns slots after each; evict them one by one");
   constexpr moment orders[] = {moment::before_piece, moment::after_attention, moment::before_append};
   moment const moments = cache.policy().facts().moments;
   auto const* const when = std::find_if(std::begin(orders), std::end(orders), [&](moment m) { return includes(moments, m); });
@@ -244,7 +246,7 @@ void step(Executor const& on, Layer rows, arrivals const& piece, float* out) {
     detail::step_token(on, cache, rows.layer, piece, out);
   } else if (fits && !measures && !detail::observed_one_by_one(cache, rows.layer)) {
     detail::step_that_fits(on, cache, rows.layer, piece, out);
-  } else if (held == 0 && includes(moments, moment::prompt_end)) {
+  } else if (held == 0 && includes(moments, moment::prompt_end) && !std::remove_reference_t<decltype(cache)>::realigned) {
     detail::stage(on, cache, rows.layer, piece, {}, out);
   } else {
     detail::in_parts(shape, piece, out, [](std::uint32_t) { return 1u; },
@@ -298,6 +300,8 @@ void compress(Executor const& on, Layer rows, float const* keys, float const* va
   require(cache.held(rows.layer) == 0, "tokens held", cache.held(rows.layer), "compress takes the first piece of a sequence; clear() first");
   require(tokens <= cache.slots().least[rows.layer] || includes(cache.policy().facts().moments, moment::prompt_end), "tokens", tokens,
           "exceeds the limit, and no rule of the policy acts at prompt_end");
+  require(tokens <= cache.slots().least[rows.layer] || !cache.realigned, "tokens", tokens,
+          "exceeds the limit, and the position rule realigns slots after each token that goes; give the prompt to step");
   require(tokens <= cache.slots().least[rows.layer] || !cache.policy().facts().prompt_queries, "queries", 0,
           "a score of the policy reads the prompt's; give the prompt to step");
   mass_part const read = cache.bound().work.staging.stored.reads();

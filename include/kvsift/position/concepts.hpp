@@ -1,6 +1,7 @@
 #pragma once
 
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
 
 #include <kvsift/core/rotary.hpp>
@@ -22,6 +23,14 @@ concept position_rule = requires(P const& rule, cache_shape const& shape, std::u
   { P::ranked } -> std::convertible_to<bool>;
   { rule.next(n, n) } -> std::convertible_to<std::uint32_t>;
   { rule.table(shape, n) } -> std::convertible_to<rotary_table>;
+};
+
+/// One that changes what is stored when tokens go, such as learned_align: told at plan time how many slots a head can hold once it is
+/// cut, given rows x block_bytes of memory, and asked after each cut.
+template <class P>
+concept realigning_rule = position_rule<P> && requires(P const& rule, cache_shape const& shape, std::uint32_t n) {
+  rule.check(n);
+  { rule.block_bytes(shape) } -> std::convertible_to<std::size_t>;
 };
 
 }  // namespace kvsift

@@ -126,7 +126,7 @@ struct expected_mass {
       for (std::uint32_t begin = 0; begin < count; begin += detail::expectation::tile) {
         std::uint32_t const n = count - begin < detail::expectation::tile ? count - begin : detail::expectation::tile;
         if (covariance)
-          logits_of_many(g, work.packed, dim, dim, row.prompt_key(first + begin), stride, n, work.products, detail::expectation::tile);
+          products_of(g, work.packed, dim, dim, row.prompt_key(first + begin), stride, n, work.products, detail::expectation::tile);
         g.sync();
         for (std::uint32_t j = g.thread_rank(); j < n; j += g.num_threads())
           work.logits[begin + j] = logit(work, row.prompt_key(first + begin + j), j, dim);
