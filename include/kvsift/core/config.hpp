@@ -22,13 +22,6 @@
 #define KVSIFT_INLINE inline
 #endif
 
-/// Asks for the memory at `address` ahead of its use. Never a fault, on the GPU nothing.
-#if defined(__GNUC__) && !defined(__CUDA_ARCH__)
-#define KVSIFT_PREFETCH(address) __builtin_prefetch(address)
-#else
-#define KVSIFT_PREFETCH(address) ((void)0)
-#endif
-
 /// Before a loop of a few constant steps: all of them in a row.
 #if defined(__CUDACC__)
 #define KVSIFT_UNROLL _Pragma("unroll")

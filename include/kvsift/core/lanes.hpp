@@ -32,12 +32,6 @@ struct lanes {
   }
   KVSIFT_INLINE void fill(float x) { v = floats{x, x, x, x, x, x, x, x}; }
   KVSIFT_INLINE void load(float const* p) { __builtin_memcpy(&v, p, sizeof v); }
-  /// Stays in a register from here on: tuned for some processors g++ reads what it loaded again for every use.
-  KVSIFT_INLINE void hold() {
-#if defined(__AVX__)
-    __asm__("" : "+x"(v));
-#endif
-  }
   KVSIFT_INLINE void load(bf16 const* p) {
     halves h;
     __builtin_memcpy(&h, p, sizeof h);
@@ -118,7 +112,6 @@ struct lanes {
   KVSIFT_HOST_DEVICE void fill(float x) {
     for (unsigned l = 0; l < lane_count; ++l) v[l] = x;
   }
-  KVSIFT_HOST_DEVICE void hold() {}
   template <unsigned Bits>
   KVSIFT_HOST_DEVICE void unpack(std::byte const* p) {
     for (unsigned l = 0; l < lane_count; ++l)

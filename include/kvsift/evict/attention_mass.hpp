@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include <kvsift/collective/product.hpp>
+#include <kvsift/collective/attention.hpp>
 #include <kvsift/collective/softmax.hpp>
 #include <kvsift/column/attention.hpp>
 #include <kvsift/core/carver.hpp>
@@ -31,7 +31,7 @@ inline constexpr std::uint32_t mass_tile = 256;  ///< keys at a time, where the 
 
 /// What a block works with. With a null base it only counts.
 struct mass_scratch {
-  float* queries = nullptr;  ///< window x group, packed, scaled
+  float* queries = nullptr;  ///< [window x group, head_dim], scaled
   float* logits = nullptr;   ///< [window x group, pitch]
   float* partial = nullptr;  ///< [8]
   std::uint32_t* words = nullptr;
@@ -44,23 +44,13 @@ struct mass_scratch {
     s.pitch = w.lse != nullptr && w.tokens > mass_tile ? mass_tile : (std::size_t{w.tokens} + 7) / 8 * 8;
     std::size_t const heads = std::size_t{w.window} * shape.group;
     carver memory{base};
-    s.queries = memory.take<float>(packed_floats(heads, shape.head_dim));
+    s.queries = memory.take<float>(heads * shape.head_dim);
     s.logits = memory.take<float>(heads * s.pitch);
     s.partial = memory.take<float>(lane_count);
     s.words = memory.take<std::uint32_t>(std::size_t{2} * threads);
     s.bytes = memory.bytes;
     return s;
   }
-};
-
-/// A float with as much of what lanes can do as the sums below need.
-struct one_lane {
-  float v;
-  KVSIFT_HOST_DEVICE void fill(float x) { v = x; }
-  KVSIFT_HOST_DEVICE void load(float const* p) { v = *p; }
-  KVSIFT_HOST_DEVICE void add(one_lane a) { v += a.v; }
-  KVSIFT_HOST_DEVICE void scale(float x) { v *= x; }
-  KVSIFT_HOST_DEVICE void raise_to(one_lane a) { v = a.v > v ? a.v : v; }
 };
 
 }  // namespace detail
@@ -82,11 +72,10 @@ struct attention_mass_task {
     std::uint32_t const sequence = block / shape.kv_heads, head = block % shape.kv_heads;
     std::size_t const stride = std::size_t{shape.kv_heads} * dim;
     float const* const first_key = given.keys + sequence * given.tokens * stride + std::size_t{head} * dim;
-    auto const padded = static_cast<std::uint32_t>(packed_floats(heads, 1));
     float const scale = 1.0f / std::sqrt(static_cast<float>(dim));
-    for (std::uint32_t h = g.thread_rank(); h < padded; h += g.num_threads()) {
-      float const* const q = h < heads ? given.queries + of_query(sequence, head, h) * dim : nullptr;
-      for (std::uint32_t d = 0; d < dim; ++d) scratch.queries[packed_place(h, d, dim)] = q != nullptr ? q[d] * scale : 0.0f;
+    for (std::uint32_t h = g.thread_rank(); h < heads; h += g.num_threads()) {
+      float const* const q = given.queries + of_query(sequence, head, h) * dim;
+      for (std::uint32_t d = 0; d < dim; ++d) scratch.queries[std::size_t{h} * dim + d] = q[d] * scale;
     }
     g.sync();
     float* const out = mass + block * pitch;
@@ -94,7 +83,8 @@ struct attention_mass_task {
     std::uint32_t const tile = whole ? given.tokens : detail::mass_tile;
     for (std::uint32_t first = 0; first < given.tokens; first += tile) {
       std::uint32_t const n = given.tokens - first < tile ? given.tokens - first : tile;
-      logits_of_many(g, scratch.queries, heads, dim, first_key + first * stride, stride, n, scratch.logits, scratch.pitch);
+      auto* const keys = reinterpret_cast<std::byte*>(const_cast<float*>(first_key + first * stride));
+      logits_of<plain<float>>(g, scratch.queries, heads, dim, vectors{keys, stride * sizeof(float)}, n, scratch.logits, scratch.pitch);
       g.sync();
       for (std::uint32_t h = 0; h < heads; ++h) {
         float* const p = scratch.logits + h * scratch.pitch;
@@ -106,12 +96,7 @@ struct attention_mass_task {
         }
       }
       g.sync();
-      std::uint32_t const past = given.tokens - given.window, seen_by_all = first < past ? (past - first < n ? past - first : n) : 0;
-      std::uint32_t const together = seen_by_all / lane_count * lane_count;
-      for (std::uint32_t i = g.thread_rank() * lane_count; i < together; i += g.num_threads() * lane_count)
-        reduced<lanes>(scratch, 0, i).store(out + first + i);
-      for (std::uint32_t i = together + g.thread_rank(); i < n; i += g.num_threads())
-        out[first + i] = reduced<detail::one_lane>(scratch, i < seen_by_all ? 0 : first + i - past, i).v;
+      for (std::uint32_t i = g.thread_rank(); i < n; i += g.num_threads()) out[first + i] = reduced(scratch, first, i);
       g.sync();
     }
   }
@@ -125,33 +110,27 @@ struct attention_mass_task {
   /// Keys that the window's query head h sees.
   KVSIFT_HOST_DEVICE std::uint32_t seen_by(std::uint32_t h) const { return given.tokens - given.window + h / shape.group + 1; }
 
-  /// The mass of key i of the tile, of queries `from` on: queries in order; the mean reduces the group before it sums, as
-  /// attention's evidence does. Several: a lanes, for keys i .. i + 7, or one_lane.
-  template <class Several>
-  KVSIFT_HOST_DEVICE Several reduced(detail::mass_scratch const& scratch, std::uint32_t from, std::uint32_t i) const {
+  /// The mass of key first + i: queries in order; the mean reduces the group before it sums, as attention's evidence does.
+  KVSIFT_HOST_DEVICE float reduced(detail::mass_scratch const& scratch, std::uint32_t first, std::uint32_t i) const {
+    std::uint32_t const past = given.tokens - given.window;
+    std::uint32_t const from = first + i > past ? first + i - past : 0;  // earlier queries do not see it
     auto const at = [&](std::uint32_t query, std::uint32_t h) {
-      Several p;
-      p.load(scratch.logits + (std::size_t{query} * shape.group + h) * scratch.pitch + i);
-      return p;
+      return scratch.logits[(std::size_t{query} * shape.group + h) * scratch.pitch + i];
     };
-    Several result;
-    result.fill(0);
+    float result = 0;
     if (given.reduce == group_reduction::mean) {
-      float const share = 1.0f / static_cast<float>(shape.group);
       for (std::uint32_t q = from; q < given.window; ++q) {
-        Several sum = at(q, 0);
-        for (std::uint32_t h = 1; h < shape.group; ++h) sum.add(at(q, h));
-        sum.scale(share);
-        result.add(sum);
+        float sum = at(q, 0);
+        for (std::uint32_t h = 1; h < shape.group; ++h) sum += at(q, h);
+        result += sum / static_cast<float>(shape.group);
       }
       return result;
     }
     for (std::uint32_t h = 0; h < shape.group; ++h) {
-      Several sum;
-      sum.fill(0);
-      for (std::uint32_t q = from; q < given.window; ++q) sum.add(at(q, h));
-      if (given.reduce == group_reduction::sum) result.add(sum);
-      else result.raise_to(sum);
+      float sum = 0;
+      for (std::uint32_t q = from; q < given.window; ++q) sum += at(q, h);
+      bool const larger = h == 0 || sum > result;
+      result = given.reduce == group_reduction::sum ? result + sum : larger ? sum : result;
     }
     return result;
   }
