@@ -20,20 +20,23 @@ class config_fields {
   json const& operator[](char const* field) const { return object_[field]; }
 
   std::uint32_t whole(char const* field) const {
-    if (!given(field)) throw bad_file(file_, std::string(field) + " is missing; a model of this type states it; add it");
+    if (!given(field))
+      throw bad_file(file_, std::string(field) + " is missing; a model of this type states it; add it");
     json const& value = object_[field];
     if (!value.is_number_unsigned() || value.get<std::uint64_t>() > 0x7fffffff)
       refuse(field, "a whole number up to 2147483647 is expected");
     return value.get<std::uint32_t>();
   }
-  std::uint32_t whole(char const* field, std::uint32_t otherwise) const { return given(field) ? whole(field) : otherwise; }
+  std::uint32_t whole(char const* field, std::uint32_t otherwise) const {
+    return given(field) ? whole(field) : otherwise;
+  }
   double number(char const* field) const {
     if (!given(field)) throw bad_file(file_, std::string(field) + " is missing; a number is expected; add it");
     if (!object_[field].is_number()) refuse(field, "a number is expected");
     return object_[field].get<double>();
   }
   double number(char const* field, double otherwise) const { return given(field) ? number(field) : otherwise; }
-  /// A number within [least, most].
+  /// The value, given or computed for want of it, if it lies within [least, most].
   double within(char const* field, double value, double least, double most) const {
     if (!(value >= least && value <= most))
       refuse(field, "a number from " + shown(json(least)) + " to " + shown(json(most)) + " is expected");
@@ -50,7 +53,8 @@ class config_fields {
       refuse(field, "only " + shown(value) + " is implemented; use another checkpoint");
   }
   [[noreturn]] void refuse(std::string const& field, std::string const& limit) const {
-    throw bad_file(file_, field + " is " + (object_.contains(field) ? shown(object_[field]) : "missing") + "; " + limit);
+    throw bad_file(file_,
+                   field + " is " + (object_.contains(field) ? shown(object_[field]) : "missing") + "; " + limit);
   }
 
  private:

@@ -20,8 +20,8 @@ namespace detail {
 struct family {
   char const* model_type;
   char const* architecture;
-  bool states_biases;      ///< in attention_bias, for query, key, value and output
-  bool input_bias;         ///< query, key and value have one, whatever is stated
+  bool states_biases;  ///< in attention_bias, for query, key, value and output
+  bool input_bias;     ///< query, key and value have one, whatever is stated
   bool head_norms;
   std::uint32_t head_dim;  ///< where the file does not say; 0: hidden_size / num_attention_heads
   std::uint32_t window;    ///< tokens that attention looks back where the file does not say; 0: all
@@ -57,7 +57,8 @@ inline family const& family_of(config_fields const& fields) {
 /// What no model implements, by name.
 inline void refuse_unknown_computations(config_fields const& fields, config const& c) {
   for (char const* field : {"quantization_config", "compression_config"})
-    if (fields.given(field)) fields.refuse(field, "weights as F32, F16 or BF16 are read; use the checkpoint before that");
+    if (fields.given(field))
+      fields.refuse(field, "weights as F32, F16 or BF16 are read; use the checkpoint before that");
   fields.only("rope_interleaved", false);
   fields.only("use_sliding_window", false);
   fields.only("layer_types", json(std::vector<std::string>(c.layers, "full_attention")));
@@ -89,7 +90,8 @@ inline void read_tokens(config_fields const& fields, config& c) {
   }
 }
 
-inline std::uint32_t divided(config_fields const& fields, char const* heads, config const& c, std::string const& limit) {
+inline std::uint32_t divided(config_fields const& fields, char const* heads, config const& c,
+                             std::string const& limit) {
   if (c.heads == 0 || c.dim % c.heads != 0) fields.refuse(heads, "it must divide " + limit);
   return c.dim / c.heads;
 }
@@ -105,10 +107,9 @@ inline config llama_config(config_fields const& fields, family const& f) {
   c.vocab = fields.whole("vocab_size");
   c.max_positions = fields.whole("max_position_embeddings");
   c.head_dim = fields.given("head_dim") ? fields.whole("head_dim")
-               : f.head_dim != 0
-                   ? f.head_dim
-                   : divided(fields, "num_attention_heads", c,
-                             "hidden_size, " + std::to_string(c.dim) + ", or head_dim must be given");
+               : f.head_dim != 0        ? f.head_dim
+                                        : divided(fields, "num_attention_heads", c,
+                                                  "hidden_size, " + std::to_string(c.dim) + ", or head_dim must be given");
   c.norm_eps = fields.number("rms_norm_eps", 1e-6);
   c.tied = fields.truth("tie_word_embeddings", false);
   if (!f.states_biases) fields.only("attention_bias", f.input_bias);
@@ -173,8 +174,8 @@ inline config gpt2_config(config_fields const& fields) {
 }  // namespace detail
 
 /// The fields of a config.json, of the families above. Whatever would change the computation and is not implemented
-/// (another activation, a window of attention, quantised weights) is refused, never ignored. `file` names it in messages.
-/// Throws bad_file.
+/// (another activation, a window of attention, quantised weights) is refused, never ignored. `file` names it in
+/// messages. Throws bad_file.
 inline config hugging_face_config(std::string const& file, std::string_view text) {
   json const object = parse_object(file, text);
   detail::config_fields const fields(file, object);

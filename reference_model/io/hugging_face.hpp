@@ -17,7 +17,8 @@ namespace reference_model {
 namespace detail {
 
 /// Rows [out, in] of `from` [in, all], whose columns `first` .. first + out - 1 they are.
-inline floats transposed(floats const& from, std::uint64_t in, std::uint64_t all, std::uint64_t first, std::uint64_t out) {
+inline floats transposed(floats const& from, std::uint64_t in, std::uint64_t all, std::uint64_t first,
+                         std::uint64_t out) {
   floats to(static_cast<std::size_t>(out * in));
   for (std::uint64_t i = 0; i < in; ++i)
     for (std::uint64_t o = 0; o < out; ++o) to.data()[o * in + i] = from.data()[i * all + first + o];
@@ -76,8 +77,8 @@ inline model take_llama(config const& c, weight_files& files) {
   return m;
 }
 
-/// GPT-2: matrices are stored [in, out], and those of query, key and value side by side. Older exports name tensors with
-/// `transformer.` in front, and hold the causal mask of every layer.
+/// GPT-2: matrices are stored [in, out], and those of query, key and value side by side. Older exports name tensors
+/// with `transformer.` in front, and hold the causal mask of every layer.
 inline model take_gpt2(config const& c, weight_files& files) {
   std::uint64_t const dim = c.dim, hidden = c.hidden;
   std::string const front = files.holds("transformer.wte.weight") ? "transformer." : "";
@@ -121,8 +122,8 @@ inline model take_gpt2(config const& c, weight_files& files) {
 
 }  // namespace detail
 
-/// The weights of a model in Hugging Face's layout. Every shape is checked against the configuration, and no tensor may be
-/// left over. Throws bad_file.
+/// The weights of a model in Hugging Face's layout. Every shape is checked against the configuration, and no tensor may
+/// be left over. Throws bad_file.
 inline model take_weights(config const& c, weight_files& files) {
   model m = c.learned_positions ? detail::take_gpt2(c, files) : detail::take_llama(c, files);
   files.refuse_rest();

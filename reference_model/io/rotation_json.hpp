@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <initializer_list>
-#include <optional>
 #include <set>
 #include <string>
 
@@ -26,12 +24,19 @@ inline void read_base(config_fields const& from, std::uint32_t head_dim, kvsift:
   r.rotary_dim = turning == head_dim ? 0 : turning;
 }
 
-/// The amplitude that YaRN multiplies cosines and sines with, unless it is stated.
+/// The amplitude of YaRN's cosines and sines, where attention_factor does not state it.
 inline double yarn_amplitude(config_fields const& rope, double factor) {
-  auto const grown = [&](double share) { return factor <= 1 ? 1.0 : 0.1 * share * std::log(factor) + 1; };
-  double const share = rope.number("mscale", 0), all = rope.number("mscale_all_dim", 0);
-  for (char const* field : {"mscale", "mscale_all_dim"}) rope.within(field, rope.number(field, 0), 0, 1000);
+  auto const grown = [&](double share) { return 0.1 * share * std::log(factor) + 1; };
+  double const share = rope.within("mscale", rope.number("mscale", 0), 0, 100);
+  double const all = rope.within("mscale_all_dim", rope.number("mscale_all_dim", 0), 0, 100);
   return share != 0 && all != 0 ? grown(share) / grown(all) : grown(1);
+}
+
+/// The turns between which a ramp lies.
+inline void read_ramp(config_fields const& rope, char const* slow, char const* fast, kvsift::rotary_encoding& r) {
+  r.slow = rope.within(slow, rope.number(slow, r.slow), 1e-6, 1e6);
+  r.fast = rope.within(fast, rope.number(fast, r.fast), 1e-6, 1e6);
+  if (!(r.fast > r.slow)) rope.refuse(fast, "it must be above " + std::string(slow) + ", " + shown(json(r.slow)));
 }
 
 /// The encoding of rope_parameters, or of rope_scaling as files before it have. `r` is the encoding without it; `c` has
@@ -43,39 +48,41 @@ inline kvsift::rotary_encoding scaled_rotation(config_fields const& fields, char
   char const* const spelling = rope.given("rope_type") ? "rope_type" : "type";
   json const type = rope.given(spelling) ? rope[spelling] : json("default");
   rope.only("type", type);
-  std::set<std::string> known{"rope_type", "type", "rope_theta", "partial_rotary_factor"};
-  auto const knows = [&](std::initializer_list<char const*> more) { known.insert(more.begin(), more.end()); };
   read_base(rope, c.head_dim, r);
 
-  // Positions before the model was stretched: stated beside, within, or those it has.
   char const* const original = "original_max_position_embeddings";
-  auto const trained = [&] {
+  auto const trained = [&] {  // stated in the object, or beside it, or what the model has
     if (fields.given(original)) rope.only(original, fields[original]);
     std::uint32_t const positions = rope.whole(original, fields.whole(original, c.max_positions));
     if (positions == 0) rope.refuse(original, "at least 1 is expected");
     return positions;
   };
+  std::set<std::string> known{"rope_type", "type", "rope_theta", "partial_rotary_factor"};
   if (type == "linear") {
-    knows({"factor"});
+    known.insert("factor");
     r.scaling = kvsift::rotary_scaling::linear;
+    r.factor = rope.number("factor");
   } else if (type == "dynamic") {
-    knows({"factor"});
+    known.insert("factor");
     r.scaling = kvsift::rotary_scaling::dynamic_ntk;
+    r.factor = rope.number("factor");
     r.trained = c.max_positions;
-  } else if (type == "yarn") {
-    knows({"factor", original, "attention_factor", "beta_fast", "beta_slow", "mscale", "mscale_all_dim", "truncate",
-           "finetuned"});
-    rope.only("truncate", true);
-    r.scaling = kvsift::rotary_scaling::yarn;
-    r.trained = trained();
-    r.slow = rope.number("beta_slow", 1);
-    r.fast = rope.number("beta_fast", 32);
   } else if (type == "llama3") {
-    knows({"factor", original, "low_freq_factor", "high_freq_factor"});
+    known.insert({"factor", original, "low_freq_factor", "high_freq_factor"});
     r.scaling = kvsift::rotary_scaling::llama3;
+    r.factor = rope.number("factor");
     r.trained = trained();
     r.slow = rope.number("low_freq_factor");
     r.fast = rope.number("high_freq_factor");
+    read_ramp(rope, "low_freq_factor", "high_freq_factor", r);
+  } else if (type == "yarn") {
+    known.insert({"factor", original, "attention_factor", "beta_fast", "beta_slow", "mscale", "mscale_all_dim",
+                  "truncate", "finetuned"});
+    rope.only("truncate", true);
+    r.scaling = kvsift::rotary_scaling::yarn;
+    r.trained = trained();
+    r.factor = rope.number("factor", static_cast<double>(c.max_positions) / r.trained);
+    read_ramp(rope, "beta_slow", "beta_fast", r);
   } else if (type != "default") {
     rope.refuse(spelling, "default, linear, dynamic, yarn and llama3 are implemented; use another checkpoint");
   }
@@ -83,24 +90,10 @@ inline kvsift::rotary_encoding scaled_rotation(config_fields const& fields, char
     if (!value.is_null() && !known.contains(name))
       fields.refuse(field, "its '" + name + "' is not implemented for " + spelling + " " + shown(type) +
                                "; use another checkpoint");
-  if (r.scaling == kvsift::rotary_scaling::none) return r;
-
-  bool const stated = r.scaling != kvsift::rotary_scaling::yarn || rope.given("factor");
-  r.factor = stated ? rope.within("factor", rope.number("factor"), 1, 1e6) : double{1} * c.max_positions / r.trained;
-  if (!(r.factor >= 1)) rope.refuse("factor", "max_position_embeddings is below the original; state a factor from 1");
-  if (r.scaling == kvsift::rotary_scaling::yarn) {
-    r.amplitude = yarn_amplitude(rope, r.factor);
-    if (rope.given("attention_factor"))
-      r.amplitude = rope.within("attention_factor", rope.number("attention_factor"), 1e-3, 1e3);
-  }
-  if (r.scaling == kvsift::rotary_scaling::yarn || r.scaling == kvsift::rotary_scaling::llama3) {
-    bool const yarn = r.scaling == kvsift::rotary_scaling::yarn;
-    char const* const slow = yarn ? "beta_slow" : "low_freq_factor";
-    char const* const fast = yarn ? "beta_fast" : "high_freq_factor";
-    rope.within(slow, r.slow, 1e-6, 1e6);
-    rope.within(fast, r.fast, 1e-6, 1e6);
-    if (!(r.fast > r.slow)) rope.refuse(fast, "it must be above " + std::string(slow) + ", " + shown(json(r.slow)));
-  }
+  rope.within("factor", r.factor, 1, 1e6);
+  if (type == "yarn")
+    r.amplitude =
+        rope.within("attention_factor", rope.number("attention_factor", yarn_amplitude(rope, r.factor)), 1e-3, 1e3);
   return r;
 }
 

@@ -178,7 +178,8 @@ TEST_CASE("config.json: rotations that are refused") {
     refused(with(field, rotation_of("yarn", {{"factor", 2}, {"mscale", -2}, {"mscale_all_dim", 1}})), {"mscale is -2"});
     refused(with(field, rotation_of("yarn", {{"factor", 2}, {"original_max_position_embeddings", 0}})),
             {"original_max_position_embeddings is 0"});
-    refused(with(field, rotation_of("yarn", {{"original_max_position_embeddings", 100}})), {"factor", "below the original"});
+    refused(with(field, rotation_of("yarn", {{"original_max_position_embeddings", 100}})), {"factor is missing", "from 1"});
+    refused(with(field, rotation_of("yarn", {{"factor", 2}, {"mscale", 101}, {"mscale_all_dim", 1}})), {"mscale is 101"});
     refused(with(field, rotation_of("default", {{"mrope_section", {1, 2}}})), {field, "'mrope_section' is not"});
     refused(with(field, {{"rope_theta", "x"}}), {"rope_theta is \"x\"", "number"});
     refused(with(field, {{"partial_rotary_factor", 0.5}}), {"partial_rotary_factor is 0.5", "it turns 3", "even"});

@@ -11,7 +11,8 @@
 
 namespace oracle {
 
-inline row centred(row const& x, reference_model::floats const& scale, reference_model::floats const& bias, double eps) {
+inline row centred(row const& x, reference_model::floats const& scale, reference_model::floats const& bias,
+                   double eps) {
   double mean = 0, variance = 0;
   for (double v : x) mean += v / static_cast<double>(x.size());
   for (double v : x) variance += (v - mean) * (v - mean) / static_cast<double>(x.size());
@@ -60,7 +61,8 @@ inline std::vector<row> gpt2_logits(reference_model::model const& m, std::vector
     }
   }
   for (row& r : x)
-    r = multiply(c.tied ? m.embedding : m.unembedding, c.vocab, centred(r, m.final_norm, m.final_norm_bias, c.norm_eps));
+    r = multiply(c.tied ? m.embedding : m.unembedding, c.vocab,
+                 centred(r, m.final_norm, m.final_norm_bias, c.norm_eps));
   return x;
 }
 

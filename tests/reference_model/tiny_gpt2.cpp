@@ -75,8 +75,7 @@ model formula_model() {
 }
 
 struct recorded {
-  nlohmann::json all =
-      nlohmann::json::parse(support::read_file(support::test_data() / "tiny_gpt2_vectors.json"));
+  nlohmann::json all = nlohmann::json::parse(support::read_file(support::test_data() / "tiny_gpt2_vectors.json"));
   std::vector<std::uint32_t> tokens = all["tokens"];
   std::vector<double> window = all["sw"], recomputed = all["ar"];
 };
@@ -154,8 +153,9 @@ TEST_CASE("positions that were never learned are refused before anything is read
   } catch (kvsift::bad_argument const& bad) {
     said = bad.what();
   }
-  CHECK(said == "position is 64; this model has learned positions 0 to 63 and no others; shorten the text or give "
-                "positions within the cache");
+  CHECK(said ==
+        "position is 64; this model has learned positions 0 to 63 and no others; shorten the text or give "
+        "positions within the cache");
   CHECK(cache.layer(0).keys.size() == held);
 }
 
