@@ -208,16 +208,17 @@ std::uint64_t fingerprint(reference_model::model const& m) {
   reference_model::config const& c = m.config;
   kvsift::rotary_encoding const& r = c.rotation;
   for (std::uint32_t const n : {c.layers, c.dim, c.heads, c.kv_heads, c.head_dim, c.hidden, c.vocab, c.max_positions,
-                                static_cast<std::uint32_t>(r.pairs), r.rotary_dim, static_cast<std::uint32_t>(r.scaling), r.trained, c.tied ? 1u : 0u, c.bos})
+                                static_cast<std::uint32_t>(r.pairs), r.rotary_dim, static_cast<std::uint32_t>(r.scaling), r.trained, c.tied ? 1u : 0u, c.bos, c.learned_positions ? 1u : 0u,
+                                static_cast<std::uint32_t>(c.norm), static_cast<std::uint32_t>(c.between)})
     d.add_word(n);
   for (double const x : {r.theta, r.factor, r.slow, r.fast, r.amplitude, c.norm_eps}) d.add(&x, sizeof x);
   auto const add = [&](reference_model::floats const& x) { d.add(x.data(), x.size() * sizeof(float)); };
   add(m.embedding);
+  add(m.position_embedding);
   for (reference_model::layer_weights const& l : m.layers)
-    for (reference_model::floats const* const x :
-         {&l.attention_norm, &l.query, &l.key, &l.value, &l.output, &l.feed_norm, &l.gate, &l.up, &l.down})
-      add(*x);
+    for (auto const kind : reference_model::layer_weights::all()) add(l.*kind);
   add(m.final_norm);
+  add(m.final_norm_bias);
   add(m.unembedding);
   return d.value();
 }

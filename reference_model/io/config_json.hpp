@@ -1,122 +1,124 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <reference_model/io/bad_file.hpp>
+#include <reference_model/io/config_fields.hpp>
 #include <reference_model/io/json_text.hpp>
+#include <reference_model/io/rotation_json.hpp>
 #include <reference_model/model/config.hpp>
 
 namespace reference_model {
 
 namespace detail {
 
-/// The fields of a JSON object, null being as good as absent. Throws bad_file.
-class config_fields {
- public:
-  /// Both are referred to.
-  config_fields(std::string const& file, json const& object) : file_(file), object_(object) {}
-
-  bool given(char const* field) const { return object_.contains(field) && !object_[field].is_null(); }
-  json const& operator[](char const* field) const { return object_[field]; }
-
-  std::uint32_t whole(char const* field) const {
-    if (!given(field))
-      throw bad_file(file_, std::string(field) + " is missing; a Llama configuration states it; add it");
-    json const& value = object_[field];
-    if (!value.is_number_unsigned() || value.get<std::uint64_t>() > 0x7fffffff)
-      refuse(field, "a whole number up to 2147483647 is expected");
-    return value.get<std::uint32_t>();
-  }
-  double number(char const* field, double otherwise) const {
-    if (!given(field)) return otherwise;
-    if (!object_[field].is_number()) refuse(field, "a number is expected");
-    return object_[field].get<double>();
-  }
-  bool truth(char const* field, bool otherwise) const {
-    if (!given(field)) return otherwise;
-    if (!object_[field].is_boolean()) refuse(field, "true or false is expected");
-    return object_[field].get<bool>();
-  }
-  /// Absent, or this value.
-  void only(char const* field, json const& value) const {
-    if (given(field) && object_[field] != value)
-      refuse(field, "only " + shown(value) + " is implemented; use another checkpoint");
-  }
-  [[noreturn]] void refuse(std::string const& field, std::string const& limit) const {
-    throw bad_file(file_, field + " is " + shown(object_[field]) + "; " + limit);
-  }
-
- private:
-  std::string const& file_;
-  json const& object_;
+/// What a model_type adds to Llama, whose layout the tensors of all but gpt2 have.
+struct family {
+  char const* model_type;
+  char const* architecture;
+  bool states_biases;  ///< in attention_bias, for query, key, value and output
+  bool input_bias;     ///< query, key and value have one, whatever is stated
+  bool head_norms;
+  std::uint32_t head_dim;  ///< where the file does not say; 0: hidden_size / num_attention_heads
+  std::uint32_t window;    ///< tokens that attention looks back where the file does not say; 0: all
 };
 
-/// The rotary base in rope_scaling or rope_parameters. Only the rotation without scaling is implemented.
-inline double unscaled_rope_theta(std::string const& file, config_fields const& from, char const* field, double theta) {
-  if (!from.given(field)) return theta;
-  if (!from[field].is_object()) from.refuse(field, "an object is expected");
-  config_fields const rope(file, from[field]);
-  rope.only("rope_type", "default");
-  rope.only("type", "default");
-  rope.only("partial_rotary_factor", 1.0);
-  for (auto const& [name, unused] : from[field].items())
-    if (name != "rope_type" && name != "type" && name != "partial_rotary_factor" && name != "rope_theta")
-      from.refuse(field, "its '" + name + "' is not implemented; use a checkpoint without scaled rotation");
-  return rope.number("rope_theta", theta);
+inline constexpr std::array<family, 5> families{{
+    {"llama", "LlamaForCausalLM", true, false, false, 0, 0},
+    {"mistral", "MistralForCausalLM", false, false, false, 0, 4096},
+    {"qwen2", "Qwen2ForCausalLM", false, true, false, 0, 0},
+    {"qwen3", "Qwen3ForCausalLM", true, false, true, 128, 0},
+    {"gpt2", "GPT2LMHeadModel", false, false, false, 0, 0},
+}};
+
+/// The family that model_type names; where it is missing, the one that architectures names.
+inline family const& family_of(config_fields const& fields) {
+  std::string known;
+  for (family const& f : families) {
+    if (fields.given("model_type") && fields["model_type"] == f.model_type) {
+      if (fields.given("architectures") && fields["architectures"] != json::array({f.architecture}))
+        fields.refuse("architectures", std::string("of ") + f.model_type + " [\"" + f.architecture +
+                                           "\"] is implemented; use another checkpoint");
+      return f;
+    }
+    if (!fields.given("model_type") && fields.given("architectures") &&
+        fields["architectures"] == json::array({f.architecture}))
+      return f;
+    known += std::string(known.empty() ? "" : ", ") + f.model_type;
+  }
+  fields.refuse(fields.given("model_type") || !fields.given("architectures") ? "model_type" : "architectures",
+                "the models " + known + " with a head for the next token are implemented; use another checkpoint");
 }
 
-}  // namespace detail
+/// What no model implements, by name.
+inline void refuse_unknown_computations(config_fields const& fields, config const& c) {
+  for (char const* field : {"quantization_config", "compression_config"})
+    if (fields.given(field))
+      fields.refuse(field, "weights as F32, F16 or BF16 are read; use the checkpoint before that");
+  fields.only("rope_interleaved", false);
+  fields.only("use_sliding_window", false);
+  fields.only("layer_types", json(std::vector<std::string>(c.layers, "full_attention")));
+}
 
-/// The fields of a config.json of LlamaForCausalLM. Whatever would change the computation and is not implemented
-/// (scaled rotation, biases, another activation) is refused, never ignored. `file` names it in messages. Throws
-/// bad_file.
-inline config hugging_face_config(std::string const& file, std::string_view text) {
-  json const object = parse_object(file, text);
-  detail::config_fields const fields(file, object);
-  if (!fields.given("model_type") && !fields.given("architectures"))
-    throw bad_file(file, "model_type is missing; \"llama\" is expected; is it the model's config.json?");
-  fields.only("model_type", "llama");
-  fields.only("architectures", json::array({"LlamaForCausalLM"}));
+inline void read_window(config_fields const& fields, family const& f, std::uint32_t positions) {
+  if (f.window == 0) return;
+  char const* const field = "sliding_window";
+  bool const absent = !fields.object().contains(field);
+  if (!absent && !fields.given(field)) return;
+  std::uint32_t const window = absent ? f.window : fields.whole(field);
+  if (window < positions)
+    fields.refuse(field, std::string(absent ? "4096 is meant then, but " : "") +
+                             "attention over fewer tokens than max_position_embeddings, " + std::to_string(positions) +
+                             ", is not implemented; texts up to the window's length are the same without one, set "
+                             "it to null for those");
+}
+
+inline void read_tokens(config_fields const& fields, config& c) {
+  if (fields.given("bos_token_id")) c.bos = fields.whole("bos_token_id");
+  if (!fields.given("eos_token_id")) return;
+  json const& given = fields["eos_token_id"];
+  json const ends = given.is_array() ? given : json::array({given});
+  c.ends.clear();
+  for (json const& end : ends) {
+    if (!end.is_number_unsigned() || end.get<std::uint64_t>() >= c.vocab)
+      fields.refuse("eos_token_id", "tokens below vocab_size, " + std::to_string(c.vocab) + ", are expected");
+    c.ends.push_back(end.get<std::uint32_t>());
+  }
+}
+
+inline std::uint32_t divided(config_fields const& fields, char const* heads, config const& c,
+                             std::string const& limit) {
+  if (c.heads == 0 || c.dim % c.heads != 0) fields.refuse(heads, "it must divide " + limit);
+  return c.dim / c.heads;
+}
+
+inline config llama_config(config_fields const& fields, family const& f) {
   fields.only("hidden_act", "silu");
-  fields.only("attention_bias", false);
-  fields.only("mlp_bias", false);
-  fields.only("partial_rotary_factor", 1.0);
-
   config c;
   c.dim = fields.whole("hidden_size");
   c.hidden = fields.whole("intermediate_size");
   c.layers = fields.whole("num_hidden_layers");
   c.heads = fields.whole("num_attention_heads");
-  c.kv_heads = fields.given("num_key_value_heads") ? fields.whole("num_key_value_heads") : c.heads;
+  c.kv_heads = fields.whole("num_key_value_heads", c.heads);
   c.vocab = fields.whole("vocab_size");
   c.max_positions = fields.whole("max_position_embeddings");
-  if (fields.given("head_dim")) {
-    c.head_dim = fields.whole("head_dim");
-  } else {
-    if (c.heads == 0 || c.dim % c.heads != 0)
-      fields.refuse("num_attention_heads",
-                    "it must divide hidden_size, " + std::to_string(c.dim) + ", or head_dim must be given");
-    c.head_dim = c.dim / c.heads;
-  }
+  c.head_dim = fields.given("head_dim") ? fields.whole("head_dim")
+               : f.head_dim != 0        ? f.head_dim
+                                        : divided(fields, "num_attention_heads", c,
+                                                  "hidden_size, " + std::to_string(c.dim) + ", or head_dim must be given");
   c.norm_eps = fields.number("rms_norm_eps", 1e-6);
-  c.rotation.theta = fields.number("rope_theta", 10000);
-  c.rotation.theta = detail::unscaled_rope_theta(file, fields, "rope_scaling", c.rotation.theta);
-  c.rotation.theta = detail::unscaled_rope_theta(file, fields, "rope_parameters", c.rotation.theta);
   c.tied = fields.truth("tie_word_embeddings", false);
-
-  if (fields.given("bos_token_id")) c.bos = fields.whole("bos_token_id");
-  if (fields.given("eos_token_id")) {
-    json const& given = fields["eos_token_id"];
-    json const ends = given.is_array() ? given : json::array({given});
-    c.ends.clear();
-    for (json const& end : ends) {
-      if (!end.is_number_unsigned() || end.get<std::uint64_t>() >= c.vocab)
-        fields.refuse("eos_token_id", "tokens below vocab_size, " + std::to_string(c.vocab) + ", are expected");
-      c.ends.push_back(end.get<std::uint32_t>());
-    }
-  }
+  if (!f.states_biases) fields.only("attention_bias", f.input_bias);
+  if (std::string_view(f.model_type) != "llama") fields.only("mlp_bias", false);
+  c.output_bias = f.states_biases && fields.truth("attention_bias", false);
+  c.input_bias = f.input_bias || c.output_bias;
+  c.feed_bias = fields.truth("mlp_bias", false);
+  c.head_norms = f.head_norms;
+  read_window(fields, f, c.max_positions);
   config_names names;
   names.layers = "num_hidden_layers";
   names.dim = "hidden_size";
@@ -125,7 +127,64 @@ inline config hugging_face_config(std::string const& file, std::string_view text
   names.hidden = "intermediate_size";
   names.vocab = "vocab_size";
   names.max_positions = "max_position_embeddings";
-  check(c, file, names);
+  names.norm_eps = "rms_norm_eps";
+  read_tokens(fields, c);
+  check(c, fields.file(), names);
+  read_rotation(fields, c);
+  check(c, fields.file(), names);
+  return c;
+}
+
+inline config gpt2_config(config_fields const& fields) {
+  if (fields.given("activation_function") && fields["activation_function"] != "gelu_pytorch_tanh")  // its other name
+    fields.only("activation_function", "gelu_new");
+  fields.only("scale_attn_weights", true);
+  fields.only("scale_attn_by_inverse_layer_idx", false);
+  fields.only("add_cross_attention", false);
+  config c;
+  c.learned_positions = true;
+  c.rotation.theta = 0;
+  c.norm = normalisation::layer;
+  c.between = activation::gelu;
+  c.input_bias = c.output_bias = c.feed_bias = true;
+  c.dim = fields.whole("n_embd");
+  c.layers = fields.whole("n_layer");
+  c.heads = c.kv_heads = fields.whole("n_head");
+  c.vocab = fields.whole("vocab_size");
+  c.max_positions = fields.whole("n_positions");
+  c.head_dim = divided(fields, "n_head", c, "n_embd, " + std::to_string(c.dim));
+  config_names names;
+  names.layers = "n_layer";
+  names.dim = "n_embd";
+  names.heads = names.kv_heads = "n_head";
+  names.hidden = "n_inner";
+  names.vocab = "vocab_size";
+  names.max_positions = "n_positions";
+  names.norm_eps = "layer_norm_epsilon";
+  c.hidden = fields.whole("n_inner", 4 * c.dim);
+  c.norm_eps = fields.number("layer_norm_epsilon", 1e-5);
+  c.tied = fields.truth("tie_word_embeddings", true);
+  c.bos = 50256;
+  c.ends = {50256};
+  read_tokens(fields, c);
+  check(c, fields.file(), names);
+  return c;
+}
+
+}  // namespace detail
+
+/// The fields of a config.json, of the families above. Whatever would change the computation and is not implemented
+/// (another activation, a window of attention, quantised weights) is refused, never ignored. `file` names it in
+/// messages. Throws bad_file.
+inline config hugging_face_config(std::string const& file, std::string_view text) {
+  json const object = parse_object(file, text);
+  detail::config_fields const fields(file, object);
+  if (!fields.given("model_type") && !fields.given("architectures"))
+    throw bad_file(file, "model_type is missing; \"llama\" or another is expected; is it the model's config.json?");
+  detail::family const& f = detail::family_of(fields);
+  bool const gpt2 = std::string_view(f.model_type) == "gpt2";
+  config const c = gpt2 ? detail::gpt2_config(fields) : detail::llama_config(fields, f);
+  detail::refuse_unknown_computations(fields, c);
   return c;
 }
 

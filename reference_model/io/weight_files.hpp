@@ -38,6 +38,7 @@ class weight_files {
     where_.erase(found);
     return out;
   }
+  bool holds(std::string const& tensor) const { return where_.contains(tensor); }
   void forget(std::string const& tensor) { where_.erase(tensor); }
 
   /// Throws if a tensor was never taken: the model would compute something else than was trained.
@@ -45,7 +46,7 @@ class weight_files {
     for (auto const& [tensor, reader] : where_)
       if (!tensor.ends_with(".rotary_emb.inv_freq"))
         throw bad_file(reader->name(),
-                       "tensor '" + tensor + "' has no place in a LlamaForCausalLM; use another checkpoint");
+                       "tensor '" + tensor + "' has no place in a model of this config.json; use another checkpoint");
   }
 
  private:

@@ -25,6 +25,20 @@ inline void rms_norm(float const* x, float const* scale, std::uint32_t dim, doub
   for (std::uint32_t i = 0; i < dim; ++i) out[i] = scale[i] * (factor * x[i]);
 }
 
+/// out [dim] = (x [dim] - its mean) / its standard deviation, times scale [dim], plus bias [dim]. Summed in double.
+inline void layer_norm(float const* x, float const* scale, float const* bias, std::uint32_t dim, double eps, float* out) {
+  double sum = 0, squares = 0;
+  for (std::uint32_t i = 0; i < dim; ++i) sum += static_cast<double>(x[i]);
+  double const mean = sum / dim;
+  for (std::uint32_t i = 0; i < dim; ++i) {
+    double const apart = static_cast<double>(x[i]) - mean;
+    squares += apart * apart;
+  }
+  double const factor = 1.0 / std::sqrt(squares / dim + eps);
+  for (std::uint32_t i = 0; i < dim; ++i)
+    out[i] = scale[i] * static_cast<float>(factor * (static_cast<double>(x[i]) - mean)) + bias[i];
+}
+
 /// Cosines and sines [pairs] of the angles position x frequency, computed in double, times `amplitude`. frequencies [pairs].
 inline void rope_angles(std::uint32_t position, double const* frequencies, std::uint32_t pairs, double amplitude, float* cosines,
                         float* sines) {
@@ -51,13 +65,24 @@ inline void rotate(float* heads, std::uint32_t count, std::uint32_t head_dim, st
   }
 }
 
-/// gate [hidden] = gate x sigmoid(gate) x up.
-inline void swiglu(float* gate, float const* up, std::uint32_t hidden) {
+/// 1 / (1 + exp(-x)).
+inline float sigmoid(float x) {
+  float const e = kvsift::exp_of(-std::abs(x));
+  return (x < 0 ? e : 1.0f) / (1.0f + e);
+}
+
+/// up [hidden] = gate [hidden] x sigmoid(gate) x up.
+inline void swiglu(float const* gate, float* up, std::uint32_t hidden) {
+  for (std::uint32_t i = 0; i < hidden; ++i) up[i] = gate[i] * sigmoid(gate[i]) * up[i];
+}
+
+/// up [hidden] = GELU of up by its tanh form: x (1 + tanh z) / 2 with z = sqrt(2 / pi) (x + 0.044715 x^3), which is
+/// x sigmoid(2 z).
+inline void gelu(float* up, std::uint32_t hidden) {
+  constexpr float twice = 1.5957691216f;  // 2 sqrt(2 / pi)
   for (std::uint32_t i = 0; i < hidden; ++i) {
-    float const g = gate[i];
-    float const e = kvsift::exp_of(-std::abs(g));
-    float const sigmoid = (g < 0 ? e : 1.0f) / (1.0f + e);
-    gate[i] = g * sigmoid * up[i];
+    float const x = up[i];
+    up[i] = x * sigmoid(twice * (x + 0.044715f * x * x * x));
   }
 }
 

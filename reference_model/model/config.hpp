@@ -10,19 +10,32 @@
 
 namespace reference_model {
 
-/// What fixes a model of the Llama family.
+/// How a vector of the residual stream is normalised: by its root mean square, or by mean and deviation.
+enum class normalisation : std::uint32_t { root_mean_square, layer };
+
+/// What happens between the matrices of the feed-forward: up x SiLU of a gate, or GELU (its tanh form) and no gate.
+enum class activation : std::uint32_t { gated_silu, gelu };
+
+/// What fixes a model of the Llama and GPT-2 families. The defaults are Llama's.
 struct config {
   std::uint32_t layers = 0;
   std::uint32_t dim = 0;       ///< of the residual stream
   std::uint32_t heads = 0;     ///< Hq, query heads
   std::uint32_t kv_heads = 0;  ///< Hkv; heads / kv_heads query heads share one
-  std::uint32_t head_dim = 0;  ///< D, even
+  std::uint32_t head_dim = 0;  ///< D
   std::uint32_t hidden = 0;    ///< width of the feed-forward
   std::uint32_t vocab = 0;
-  std::uint32_t max_positions = 0;  ///< what the model was trained for; forward does not enforce it, programs do
+  std::uint32_t max_positions = 0;  ///< what the model was trained for; beyond it forward refuses learned positions only
+  bool learned_positions = false;    ///< a vector for each position, added to the embedding; rotation.theta is 0 then
   kvsift::rotary_encoding rotation;  ///< of queries and keys; llama2.c: interleaved
+  normalisation norm = normalisation::root_mean_square;
   double norm_eps = 1e-5;
-  bool tied = false;  ///< the unembedding is the embedding
+  activation between = activation::gated_silu;
+  bool input_bias = false;   ///< of query, key and value
+  bool output_bias = false;  ///< of the attention's output
+  bool feed_bias = false;    ///< of gate, up and down
+  bool head_norms = false;   ///< queries and keys are normalised head by head before they turn: Qwen3
+  bool tied = false;         ///< the unembedding is the embedding
 
   // Tokens with a meaning; where the file does not say, Llama's.
   std::uint32_t bos = 1;
@@ -41,6 +54,7 @@ struct config_names {
   char const* hidden = "hidden";
   char const* vocab = "vocab";
   char const* max_positions = "max_positions";
+  char const* norm_eps = "norm_eps";
 };
 
 /// Throws bad_file naming the field unless the numbers fit together. Sizes are bounded so that no product overflows.
@@ -62,12 +76,12 @@ inline void check(config const& c, std::string_view file, config_names const& na
   if (c.heads % c.kv_heads != 0)
     refuse(names.kv_heads, std::to_string(c.kv_heads),
            "it must divide the number of query heads, " + std::to_string(c.heads));
-  if (c.head_dim % 2 != 0)
-    refuse(names.head_dim, std::to_string(c.head_dim), "it must be even, for components rotate in pairs");
-  if (!(c.rotation.theta > 0) || c.rotation.theta > 1e30)
+  if (!c.learned_positions && (!(c.rotation.theta > 0) || c.rotation.theta > 1e30))
     refuse("rope_theta", std::to_string(c.rotation.theta), "a positive number up to 1e30 is expected");
+  if (c.rotation.turning(c.head_dim) % 2 != 0)
+    refuse(names.head_dim, std::to_string(c.head_dim), "it must be even, for components rotate in pairs");
   if (!(c.norm_eps > 0) || c.norm_eps > 1)
-    refuse("rms_norm_eps", std::to_string(c.norm_eps), "a number above 0 and up to 1 is expected");
+    refuse(names.norm_eps, std::to_string(c.norm_eps), "a number above 0 and up to 1 is expected");
   if (c.bos >= c.vocab)
     refuse("the BOS token", std::to_string(c.bos), "it must be below " + std::string(names.vocab) + ", " + std::to_string(c.vocab));
 }

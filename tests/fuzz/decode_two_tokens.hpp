@@ -10,6 +10,7 @@
 inline void decode_two_tokens(reference_model::model const& m) {
   reference_model::config const& c = m.config;
   if (c.head_dim > 1024 || c.group() > 256) return;
+  if (c.learned_positions && c.max_positions < 2) return;
   kvsift::cache_options options;
   options.capacity = options.max_piece = 2;
   auto const policy = kvsift::full();

@@ -24,7 +24,7 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
   }
   try {
     weight_files files(file_source("model.safetensors", std::string(rest.substr(length))));
-    if (c) decode_two_tokens(take_llama(*c, files));
+    if (c) decode_two_tokens(take_weights(*c, files));
   } catch (bad_file const&) {
   }
   return 0;

@@ -1,5 +1,5 @@
 // print_logits MODEL PIECE TOKEN...: the logits of every token as raw floats [tokens, vocab] on standard output,
-// computed in pieces of PIECE tokens with the full cache. llama_logits.py compares them.
+// computed in pieces of PIECE tokens with the full cache. family_logits.py compares them.
 
 #include <algorithm>
 #include <cstdint>

@@ -1,4 +1,5 @@
-// Folders in Hugging Face's layout: types of weights, tied and untied, in one file and in shards; and what is refused.
+// Folders in Hugging Face's layout: families, types of weights, tied and untied, in one file and in shards; and what is
+// refused.
 
 #include <cmath>
 #include <cstdint>
@@ -28,6 +29,26 @@ using tensor_map = std::map<std::string, support::tensor>;
 
 model small_model(bool tied = false) {
   return tiny::make_model(tiny::make_config({2, 12, 4, 2, 6, 10, 11, tied, kvsift::pairing::half_split}), 7);
+}
+
+model small_gpt2(bool tied = true) {
+  return tiny::make_model(tiny::make_gpt2_config({2, 12, 4, 4, 3, 10, 11, tied}), 7);
+}
+
+/// One of each layout: Llama with and without biases, Qwen2, Qwen3, GPT-2 tied and untied.
+std::vector<model> one_of_each() {
+  tiny::sizes const sizes{2, 12, 4, 2, 6, 10, 11};
+  config biased = tiny::make_config(sizes), qwen2 = biased, qwen3 = biased;
+  biased.input_bias = biased.output_bias = biased.feed_bias = true;
+  qwen2.input_bias = true;
+  qwen3.head_norms = true;
+  std::vector<model> all;
+  all.push_back(small_model());
+  all.push_back(small_model(true));
+  for (config const& c : {biased, qwen2, qwen3}) all.push_back(tiny::make_model(c, 8));
+  all.push_back(small_gpt2());
+  all.push_back(small_gpt2(false));
+  return all;
 }
 
 /// A folder that holds this model.
@@ -63,8 +84,7 @@ class sharded_folder : public temporary_folder {
 };
 
 TEST_CASE("a folder, its weights file, and shards give the model that was written") {
-  for (bool tied : {false, true}) {
-    model const m = small_model(tied);
+  for (model const& m : one_of_each()) {
     model_folder const folder(m);
     CHECK(difference(load_model(folder.path()), m) == "");
     CHECK(difference(load_model(folder.weights()), m) == "");
@@ -72,31 +92,62 @@ TEST_CASE("a folder, its weights file, and shards give the model that was writte
   }
 }
 
-TEST_CASE("half-precision weights are widened, every number once") {
+TEST_CASE("a Mistral is a Llama of another name") {
   model const m = small_model();
-  for (element_type stored : {element_type::f16, element_type::bf16}) {
-    temporary_folder folder;
-    folder.write("config.json", tiny::config_json(m.config));
-    std::vector<tensor_to_write> all;
-    tiny::for_each_tensor(m, [&](std::string const& name, std::vector<std::uint64_t> const& shape, floats const& f) {
-      all.push_back({name, shape, f.data(), stored});
+  model_folder const folder(m);
+  std::string text = tiny::config_json(m.config, ",\"sliding_window\":null");
+  text.replace(text.find("LlamaFor"), 8, "MistralFor");
+  text.replace(text.find("\"llama\""), 7, "\"mistral\"");
+  folder.write("config.json", text);
+  CHECK(difference(load_model(folder.path()), m) == "");
+}
+
+TEST_CASE("half-precision weights are widened, every number once") {
+  for (model const& m : one_of_each())
+    for (element_type stored : {element_type::f16, element_type::bf16}) {
+      temporary_folder folder;
+      folder.write("config.json", tiny::config_json(m.config));
+      std::vector<tensor_to_write> all;
+      std::map<std::string, support::tensor> const tensors = tiny::tensors(m);
+      for (auto const& [name, tensor] : tensors)
+        all.push_back({name, {tensor.shape.begin(), tensor.shape.end()}, tensor.numbers.data(), stored});
+      write_safetensors(folder / "model.safetensors", all);
+      model const loaded = load_model(folder.path());
+      auto const rounded = [&](float x) {
+        kvsift::fp16 half;
+        kvsift::bf16 brain;
+        kvsift::from_float(x, half);
+        kvsift::from_float(x, brain);
+        return stored == element_type::f16 ? kvsift::to_float(half) : kvsift::to_float(brain);
+      };
+      std::size_t wrong = 0, numbers = 0;
+      std::map<std::string, support::tensor> const back = tiny::tensors(loaded);
+      for (auto const& [name, tensor] : tensors)
+        for (std::size_t i = 0; i < tensor.numbers.size(); ++i, ++numbers)
+          wrong += back.at(name).numbers.at(i) != rounded(tensor.numbers[i]);
+      CHECK(wrong == 0);
+      CHECK(numbers > 1000);
+    }
+}
+
+TEST_CASE("GPT-2: names with and without a front, causal masks of old exports, the unembedding written twice") {
+  model const m = small_gpt2();
+  for (std::string const front : {"", "transformer."}) {
+    tensor_map all;
+    tiny::for_each_gpt2_tensor(m, front, [&](std::string const& name, std::vector<std::uint64_t> const& shape, floats const& f) {
+      all[name] = {{shape.begin(), shape.end()}, {f.data(), f.data() + f.size()}};
     });
-    write_safetensors(folder / "model.safetensors", all);
-    model const loaded = load_model(folder.path());
-    auto const rounded = [&](float x) {
-      kvsift::fp16 half;
-      kvsift::bf16 brain;
-      kvsift::from_float(x, half);
-      kvsift::from_float(x, brain);
-      return stored == element_type::f16 ? kvsift::to_float(half) : kvsift::to_float(brain);
-    };
-    std::size_t wrong = 0, numbers = 0;
-    std::map<std::string, support::tensor> const back = tiny::tensors(loaded);
-    for (auto const& [name, tensor] : tiny::tensors(m))
-      for (std::size_t i = 0; i < tensor.numbers.size(); ++i, ++numbers)
-        wrong += back.at(name).numbers.at(i) != rounded(tensor.numbers[i]);
-    CHECK(wrong == 0);
-    CHECK(numbers > 1000);
+    for (char const* layer : {"h.0.attn.", "h.1.attn."}) {
+      all[front + layer + "bias"] = {{1, 1, 2, 2}, {1, 0, 1, 1}};
+      all[front + layer + "masked_bias"] = {{}, {-1e4f}};
+    }
+    all["lm_head.weight"] = all[front + "wte.weight"];
+    model_folder const folder(m);
+    folder.write("model.safetensors", support::to_safetensors(all));
+    CHECK(difference(load_model(folder.path()), m) == "");
+    all[front + "h.2.attn.bias"] = {{1}, {0}};
+    folder.write("model.safetensors", support::to_safetensors(all));
+    expect_bad_file(folder.weights(), {"h.2.attn.bias", "no place"}, [&] { load_model(folder.path()); });
   }
 }
 
@@ -111,34 +162,52 @@ TEST_CASE("tensors that exporters add are left out: rotation tables, and the tie
 }
 
 TEST_CASE("tensors that are missing, left over, of another shape or not finite") {
-  model const m = small_model();
-  model_folder const folder(m);
-  auto const refused = [&](tensor_map const& all, std::initializer_list<char const*> words) {
+  for (model const& m : one_of_each()) {
+    model_folder const folder(m);
+    auto const refused = [&](tensor_map const& all, std::initializer_list<char const*> words) {
+      folder.write("model.safetensors", support::to_safetensors(all));
+      expect_bad_file(folder.weights(), words, [&] { load_model(folder.path()); });
+    };
+    for (auto const& [name, tensor] : tiny::tensors(m)) {
+      tensor_map all = tiny::tensors(m);
+      all.erase(name);
+      refused(all, {name == "transformer.wte.weight" ? "wte.weight" : name.c_str(), "missing", "export"});
+      all[name] = tensor;
+      all[name].shape.push_back(1);
+      refused(all, {name.c_str(), "shape", "configuration"});
+      all[name] = tensor;
+      for (float bad : {NAN, INFINITY}) {
+        all[name].numbers.back() = bad;
+        refused(all, {name.c_str(), "element", std::to_string(tensor.numbers.size() - 1).c_str(), "finite"});
+      }
+    }
+    for (char const* extra : {"model.layers.2.input_layernorm.weight", "transformer.h.2.ln_1.weight", "score.weight"}) {
+      tensor_map all = tiny::tensors(m);
+      all[extra] = {{1}, {0}};
+      refused(all, {extra, "no place", "another checkpoint"});
+    }
+  }
+}
+
+TEST_CASE("tensors that another family has, and matrices that lie the other way round") {
+  auto const refused = [](model const& m, auto const& change, std::initializer_list<char const*> words) {
+    model_folder const folder(m);
+    tensor_map all = tiny::tensors(m);
+    change(all);
     folder.write("model.safetensors", support::to_safetensors(all));
     expect_bad_file(folder.weights(), words, [&] { load_model(folder.path()); });
   };
-  for (auto const& [name, tensor] : tiny::tensors(m)) {
-    tensor_map all = tiny::tensors(m);
-    all.erase(name);
-    refused(all, {name.c_str(), "missing", "export"});
-    all[name] = tensor;
-    all[name].shape.push_back(1);
-    refused(all, {name.c_str(), "shape", "configuration"});
-    all[name] = tensor;
-    for (float bad : {NAN, INFINITY}) {
-      all[name].numbers.back() = bad;
-      refused(all, {name.c_str(), "element", std::to_string(tensor.numbers.size() - 1).c_str(), "finite"});
-    }
-  }
-  for (char const* extra :
-       {"model.layers.0.self_attn.q_proj.bias", "model.layers.2.input_layernorm.weight", "score.weight"}) {
-    tensor_map all = tiny::tensors(m);
-    all[extra] = {{1}, {0}};
-    refused(all, {extra, "no place", "another checkpoint"});
-  }
-  tensor_map swapped = tiny::tensors(m);
-  std::swap(swapped["model.layers.0.self_attn.q_proj.weight"], swapped["model.layers.0.self_attn.k_proj.weight"]);
-  refused(swapped, {"q_proj", "[12, 12]", "[24, 12]"});
+  for (char const* extra : {"model.layers.0.self_attn.q_proj.bias", "model.layers.1.mlp.down_proj.bias",
+                            "model.layers.1.self_attn.k_norm.weight"})
+    refused(small_model(), [&](tensor_map& all) { all[extra] = {{1}, {0}}; }, {extra, "no place"});
+  refused(small_model(), [](tensor_map& all) {
+    std::swap(all["model.layers.0.self_attn.q_proj.weight"], all["model.layers.0.self_attn.k_proj.weight"]);
+  }, {"q_proj", "[12, 12]", "[24, 12]"});
+  refused(small_gpt2(), [](tensor_map& all) {
+    all["transformer.h.1.attn.c_attn.weight"].shape = {36, 12};
+  }, {"c_attn", "[36, 12]", "[12, 36]"});
+  refused(small_gpt2(), [](tensor_map& all) { all["transformer.wpe.weight"].shape = {32, 24}; },
+          {"wpe", "[32, 24]", "[64, 12]"});
 }
 
 TEST_CASE("a configuration of another model asks for nothing that the file does not hold") {

@@ -1,4 +1,5 @@
-// Logits of small random models against the oracle: pairings, groups, odd sizes, pieces, executors, position rules.
+// Logits of small random models against the oracles: families, rotations, pairings, groups, odd sizes, pieces, executors,
+// position rules.
 
 #include <algorithm>
 #include <array>
@@ -14,6 +15,7 @@
 #include <kvsift/kvsift.hpp>
 #include <reference_model/model/transformer.hpp>
 
+#include "gpt2_oracle.hpp"
 #include "llama_oracle.hpp"
 #include "tiny_model.hpp"
 
@@ -93,6 +95,98 @@ TEST_CASE("logits are the oracle's, token by token and in pieces, with rotated a
       CHECK(in_cache < tolerance);
       worst = std::max({worst, original, in_cache});
     }
+  }
+  MESSAGE("largest distance ", worst);
+}
+
+/// Models that differ from Llama's defaults in what the name says.
+std::vector<std::pair<char const*, config>> variants() {
+  using kvsift::rotary_scaling;
+  tiny::sizes const usual{2, 24, 4, 2, 8, 40, 50}, odd{2, 15, 4, 2, 6, 23, 37, true};
+  std::vector<std::pair<char const*, config>> all;
+  auto const add = [&](char const* name, tiny::sizes const& sizes, auto const& change) {
+    config c = tiny::make_config(sizes);
+    change(c);
+    all.emplace_back(name, c);
+  };
+  auto const scaled = [](rotary_scaling how, std::uint32_t trained, double slow, double fast, double amplitude) {
+    return [=](config& c) {
+      c.rotation.scaling = how;
+      c.rotation.factor = 4;
+      c.rotation.trained = trained;
+      c.rotation.slow = slow;
+      c.rotation.fast = fast;
+      c.rotation.amplitude = amplitude;
+      c.rotation.theta = 100;
+    };
+  };
+  add("biases of query, key and value", usual, [](config& c) { c.input_bias = true; });
+  add("biases of the attention", odd, [](config& c) { c.input_bias = c.output_bias = true; });
+  add("biases everywhere", usual, [](config& c) { c.input_bias = c.output_bias = c.feed_bias = true; });
+  add("norms of heads", odd, [](config& c) { c.head_norms = true; });
+  add("norms and biases", usual, [](config& c) { c.head_norms = c.input_bias = c.output_bias = true; });
+  add("half of a head turns", usual, [](config& c) { c.rotation.rotary_dim = 4; });
+  add("a pair of a head turns", odd, [](config& c) { c.rotation.rotary_dim = 2; });
+  add("linear", usual, scaled(rotary_scaling::linear, 0, 1, 32, 1));
+  add("yarn", usual, scaled(rotary_scaling::yarn, 12, 0.1, 1.5, 1.138629436111989));
+  add("yarn, another amplitude", odd, scaled(rotary_scaling::yarn, 40, 1, 4, 0.8));
+  add("llama3", usual, scaled(rotary_scaling::llama3, 12, 0.1, 1.5, 1));
+  add("llama3, half of a head", usual, [&](config& c) {
+    scaled(rotary_scaling::llama3, 40, 1, 4, 1)(c);
+    c.rotation.rotary_dim = 4;
+  });
+  add("dynamic, not yet", usual, scaled(rotary_scaling::dynamic_ntk, length, 1, 32, 1));
+  return all;
+}
+
+TEST_CASE("biases, norms of heads, partial and scaled rotations: the oracle's logits") {
+  double worst = 0;
+  for (auto const& variant : variants()) {
+    INFO(variant.first);
+    config const& c = variant.second;
+    model const m = tiny::make_model(c, 3);
+    std::vector<std::uint32_t> const tokens = random_tokens(c.vocab, 4);
+    std::vector<oracle::row> const expected = oracle::logits(m, tokens);
+    for (std::uint32_t piece : {1u, 7u, length}) {
+      INFO("pieces of ", piece);
+      double const original = apart(in_pieces(kvsift::serial_executor{}, m, tokens, piece), expected);
+      double const in_cache = apart(in_pieces(kvsift::serial_executor{}, m, tokens, piece,
+                                              kvsift::in_cache_positions{c.rotation}), expected);
+      CHECK(original < tolerance);
+      CHECK(in_cache < tolerance);
+      worst = std::max({worst, original, in_cache});
+    }
+  }
+  MESSAGE("largest distance ", worst);
+}
+
+TEST_CASE("dynamic rotation goes by the length of the text: one piece that is longer than the model was trained for") {
+  config c = tiny::make_config({2, 24, 4, 2, 8, 40, 50});
+  c.rotation.scaling = kvsift::rotary_scaling::dynamic_ntk;
+  c.rotation.factor = 2;
+  c.rotation.trained = 9;
+  model const m = tiny::make_model(c, 3);
+  std::vector<std::uint32_t> const tokens = random_tokens(c.vocab, 4);
+  CHECK(apart(in_pieces(kvsift::serial_executor{}, m, tokens, length), oracle::logits(m, tokens)) < tolerance);
+}
+
+TEST_CASE("GPT-2: the oracle's logits, whatever the pieces") {
+  double worst = 0;
+  for (tiny::sizes const& sizes : {tiny::sizes{2, 24, 3, 3, 8, 40, 50, true}, tiny::sizes{3, 15, 3, 3, 5, 23, 37},
+                                   tiny::sizes{1, 64, 2, 2, 32, 256, 101, true}}) {
+    model const m = tiny::make_model(tiny::make_gpt2_config(sizes), sizes.dim);
+    std::vector<std::uint32_t> const tokens = random_tokens(m.config.vocab, sizes.vocab);
+    std::vector<oracle::row> const expected = oracle::gpt2_logits(m, tokens);
+    kvsift::in_cache_positions const by_rank{m.config.rotation};
+    std::vector<float> const whole = in_pieces(kvsift::serial_executor{}, m, tokens, length);
+    for (std::uint32_t piece : {1u, 2u, 7u, length}) {
+      INFO("dim ", sizes.dim, ", pieces of ", piece);
+      std::vector<float> const original = in_pieces(kvsift::serial_executor{}, m, tokens, piece);
+      CHECK(apart(original, expected) < tolerance);
+      CHECK(apart(in_pieces(kvsift::serial_executor{}, m, tokens, piece, by_rank), expected) < tolerance);
+      worst = std::max(worst, apart(original, expected));
+    }
+    CHECK(same_bits(whole, in_pieces(kvsift::parallel_executor(3), m, tokens, length)));
   }
   MESSAGE("largest distance ", worst);
 }

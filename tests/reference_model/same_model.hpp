@@ -18,13 +18,19 @@ inline std::string difference(reference_model::model const& a, reference_model::
   if (c.hidden != d.hidden || c.vocab != d.vocab || c.max_positions != d.max_positions)
     return "hidden, vocab, positions";
   if (c.rotation != d.rotation || c.tied != d.tied || c.bos != d.bos || c.ends != d.ends) return "rotation, tied, tokens";
-  if (c.norm_eps != d.norm_eps) return "eps";
-  using weights = reference_model::layer_weights;
-  for (std::size_t l = 0; l < a.layers.size(); ++l)
-    for (auto kind : {&weights::attention_norm, &weights::query, &weights::key, &weights::value, &weights::output,
-                      &weights::feed_norm, &weights::gate, &weights::up, &weights::down})
-      if (!same(a.layers[l].*kind, b.layers[l].*kind)) return "weights of layer " + std::to_string(l);
+  if (c.norm != d.norm || c.norm_eps != d.norm_eps || c.head_norms != d.head_norms) return "norms";
+  if (c.learned_positions != d.learned_positions || c.between != d.between) return "learned positions, activation";
+  if (c.input_bias != d.input_bias || c.output_bias != d.output_bias || c.feed_bias != d.feed_bias) return "biases";
+  for (std::size_t l = 0; l < a.layers.size(); ++l) {
+    std::size_t number = 0;
+    for (auto const kind : reference_model::layer_weights::all()) {
+      if (!same(a.layers[l].*kind, b.layers[l].*kind))
+        return "weights " + std::to_string(number) + " of layer " + std::to_string(l);
+      ++number;
+    }
+  }
   if (!same(a.embedding, b.embedding)) return "embedding";
-  if (!same(a.final_norm, b.final_norm)) return "final norm";
+  if (!same(a.position_embedding, b.position_embedding)) return "position embedding";
+  if (!same(a.final_norm, b.final_norm) || !same(a.final_norm_bias, b.final_norm_bias)) return "final norm";
   return same(a.unembedding, b.unembedding) ? "" : "unembedding";
 }
