@@ -76,11 +76,14 @@ int build(build_arguments const& a) {
   tokens_type const document = cut_document(whole, a.max_length, a.cut);
   std::uint64_t const n = document.size();
   policy_choice const choice = choose_one(a.shared, n, n);
-  position_plan const plan = plan_positions(a.shared, choice, m.config(), n + a.room, n);
+  position_plan const plan = plan_positions(a.shared, choice, m, n + a.room, n);
+  if (plan.stand != standing::original && plan.stand != standing::in_cache)
+    throw usage_error(std::string("--positions is ") + name_of(plan.stand) + "; a cache on disk has original or in_cache, give one of them");
   session run(m.model, choice,
               {.capacity = static_cast<std::uint32_t>(choice.needed(plan.first_piece, n)),
                .longest_piece = plan.first_piece,
-               .in_cache = plan.in_cache,
+               .stand = plan.stand,
+               .align = plan.align,
                .in_pages = plan.in_pages,
                .executor = a.shared.executor,
                .text = m.text.get()});
@@ -105,7 +108,7 @@ int build(build_arguments const& a) {
   saved.policy_name = choice.name;
   saved.storage = choice.storage;
   saved.first_piece = plan.first_piece;
-  saved.in_cache = plan.in_cache;
+  saved.in_cache = plan.stand == standing::in_cache;
   saved.model = fingerprint(m.model);
   saved.tokenizer = fingerprint(*m.text);
   saved.document = std::filesystem::path(a.document).filename().string();
@@ -120,7 +123,7 @@ int build(build_arguments const& a) {
                          {"tokens", n},
                          {"policy", choice.name},
                          {"budget", choice.bounded() ? json_value(choice.slots()) : nullptr},
-                         {"positions", plan.in_cache ? "in_cache" : "original"},
+                         {"positions", name_of(plan.stand)},
                          {"slots_per_head", static_cast<double>(slots) / static_cast<double>(heads)},
                          {"cache", a.cache},
                          {"bytes", bytes},
@@ -230,7 +233,7 @@ int answer(answer_arguments const& a) {
   session run(m.model, choice,
               {.capacity = static_cast<std::uint32_t>(choice.needed(saved.first_piece, positions + 1)),
                .longest_piece = std::max(saved.first_piece, static_cast<std::uint32_t>(longest)),
-               .in_cache = saved.in_cache,
+               .stand = saved.in_cache ? standing::in_cache : standing::original,
                .in_pages = in_pages(a.shared),
                .executor = a.shared.executor,
                .text = m.text.get()});

@@ -34,6 +34,7 @@ struct arguments {
 
 void add_options(command_line& line, arguments& a) {
   add_shared_options(line, a.shared, false);
+  add_mode_option(line, a.shared, false);
   add_prompt_options(line, a.shared);
   option const prompt = line.add("--prompt", a.prompt, "Text to continue").shows_default();
   line.add("--prompt-file", a.prompt_file, "File with the text to continue").excludes(prompt);
@@ -112,8 +113,8 @@ int generate(arguments const& a) {
   policy_choice const choice = choose_one(a.shared, base, prompt.size());
   bool const streams = choice.bounded() && !choice.made.grows() && choice.slots() < c.max_positions && a.shared.positions != "original";
   std::uint64_t const positions = positions_to_run(a, prompt.size(), streams, c.max_positions);
-  position_plan const plan = plan_positions(a.shared, choice, c, positions, prompt.size());
-  if (!a.record.empty() && plan.in_cache)
+  position_plan const plan = plan_positions(a.shared, choice, m, positions, prompt.size());
+  if (!a.record.empty() && plan.stand != standing::original)
     throw usage_error("--record needs --positions original; a trace holds keys at the positions they keep");
   if (a.record_layer >= c.layers)
     throw usage_error("--record-layer is " + std::to_string(a.record_layer) + "; the model has layers 0 to " + std::to_string(c.layers - 1));
@@ -134,13 +135,14 @@ int generate(arguments const& a) {
   trace_recorder recorder(a.record_layer, c);
   retention_record retention(static_cast<int>(c.layers), static_cast<int>(c.kv_heads));
   session run(m.model, choice,
-              {.capacity = static_cast<std::uint32_t>(choice.needed(plan.first_piece, positions)), .longest_piece = plan.first_piece, .in_cache = plan.in_cache, .in_pages = plan.in_pages,
+              {.capacity = static_cast<std::uint32_t>(choice.needed(plan.first_piece, positions)), .longest_piece = plan.first_piece, .stand = plan.stand,
+               .align = plan.align, .in_pages = plan.in_pages,
                .executor = a.shared.executor, .text = m.text.get()},
               record_file ? &recorder : nullptr);
   for (std::string const& line : explained_budgets(a.shared, base))
     if (!a.text_only && !a.as_json) std::fprintf(stderr, "%s\n", line.c_str());
 
-  generation_report r(c, choice, plan.in_cache, plan.in_pages, prompt, positions);
+  generation_report r(c, choice, plan.stand, plan.in_pages, prompt, positions);
   std::string text;
   auto const write = [&](std::string_view piece) {
     if (!a.as_json) print_now(piece);

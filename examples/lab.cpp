@@ -81,7 +81,7 @@ std::string key_of(arguments const& a, run const& r) {
                         {"budget", r.choice.bounded() ? json_value(r.choice.slots()) : nullptr},
                         {"set", a.shared.sets},
                         {"storage", r.choice.storage},
-                        {"positions", r.plan.in_cache ? "in_cache" : "original"},
+                        {"positions", name_of(r.plan.stand)},
                         {"layout", a.shared.layout},
                         {"bound", a.shared.bound},
                         {"pin", a.shared.pin},
@@ -311,7 +311,7 @@ int lab(arguments a) {
         if (!passkey && choice.made.value.facts().moments != kvsift::moment{} && cuts_prompts) continue;  // a window has no prompt
         run r{task, choice.bounded() ? budget : "", {}, {}, {}, {}};
         r.plan = passkey ? plan_passkeys(one, choice, m, *t.passkeys)
-                         : plan_positions(one, choice, m.config(), t.text->longest - 1, 1);
+                         : plan_positions(one, choice, m, t.text->longest - 1, 1);
         r.choice = std::move(choice);
         r.key = key_of(a, r);
         bool const there = std::any_of(runs.begin(), runs.end(), [&](run const& other) { return other.key == r.key; });

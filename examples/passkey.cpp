@@ -56,7 +56,7 @@ std::string as_json(arguments const& a, outcome const& o, passkey_set const& set
                                 {"tokens", set.prompts[i].tokens}}));
   return json_line({{"policy", o.choice.name},
                     {"budget", o.choice.bounded() ? json_value(o.choice.slots()) : nullptr},
-                    {"positions", o.plan.in_cache ? "in_cache" : "original"},
+                    {"positions", name_of(o.plan.stand)},
                     {"storage", o.choice.storage},
                     {"layout", a.shared.layout},
                     {"length", a.length},

@@ -29,6 +29,7 @@ struct arguments {
 
 void add_options(command_line& line, arguments& a) {
   add_shared_options(line, a.shared, true);
+  add_mode_option(line, a.shared, true);
   line.add("--text", a.text, "Text file (UTF-8)").required();
   line.add("--tokens", a.tokens, "Of the text the first N tokens, BOS included (all)");
   line.add("--window", a.window, "Tokens of a window, its BOS included; each starts with an empty cache (the model's positions)");
@@ -50,7 +51,7 @@ struct outcome {
 std::string as_json(arguments const& a, windowed_text const& text, outcome const& o) {
   return json_line({{"policy", o.choice.name},
                     {"budget", o.choice.bounded() ? json_value(o.choice.slots()) : nullptr},
-                    {"positions", o.plan.in_cache ? "in_cache" : "original"},
+                    {"positions", name_of(o.plan.stand)},
                     {"storage", o.choice.storage},
                     {"layout", a.shared.layout},
                     {"prefill", a.prefill},
@@ -122,7 +123,7 @@ int perplexity(arguments const& a) {
   std::vector<outcome> all;
   for (policy_choice& choice : choose_all(shared, text.longest, prompt)) {
     outcome o;
-    o.plan = plan_positions(shared, choice, m.config(), fed, prompt);
+    o.plan = plan_positions(shared, choice, m, fed, prompt);
     o.choice = std::move(choice);
     all.push_back(std::move(o));
   }

@@ -20,7 +20,8 @@ namespace programs {
 
 struct generation_report {
   std::string policy, storage, layout;
-  bool bounded = false, in_cache = false;
+  bool bounded = false;
+  standing stand = standing::original;
   std::uint32_t slots = 0;
   std::size_t prompt_tokens = 0;
   std::vector<std::uint32_t> tokens;     // of the prompt and drawn ones
@@ -37,9 +38,9 @@ struct generation_report {
   std::size_t full_bytes = 0;
 
   // Memory for every step is taken here, so that the loop takes none.
-  generation_report(reference_model::config const& c, policy_choice const& choice, bool by_rank, bool in_pages,
+  generation_report(reference_model::config const& c, policy_choice const& choice, standing stands, bool in_pages,
                     std::vector<std::uint32_t> const& prompt, std::uint64_t positions)
-      : policy(choice.name), storage(choice.storage), layout(in_pages ? "pages" : "rows"), bounded(choice.bounded()), in_cache(by_rank), slots(choice.slots()),
+      : policy(choice.name), storage(choice.storage), layout(in_pages ? "pages" : "rows"), bounded(choice.bounded()), stand(stands), slots(choice.slots()),
         prompt_tokens(prompt.size()), config_(c) {
     std::size_t const most = static_cast<std::size_t>(positions) + 1;
     tokens.reserve(most);
@@ -111,7 +112,7 @@ inline std::string generation_report::summary() const {
   for (std::size_t l = 1; !alike && l < held.size(); ++l) kept += ", " + kept_of(held[l]);
   std::size_t const drawn = nll.size();
   std::string text = "\n" + line("policy", policy + (bounded ? ", " + std::to_string(slots) + " slots per KV head" : "") + ", " +
-                                               (in_cache ? "in-cache" : "original") + " positions, " + storage + " in " + layout);
+                                               name_of(stand) + " positions, " + storage + " in " + layout);
   text += line("tokens", std::to_string(seen) + " seen (" + std::to_string(prompt_tokens) + " of the prompt), " +
                              std::to_string(drawn) + " generated");
   text += line("kept", kept + " per KV head" + (alike ? " in each of " + std::to_string(held.size()) + " layers" : ", layer by layer"));
@@ -137,7 +138,7 @@ inline std::string generation_report::json(std::string const& text) const {
                     {"nll", nll},
                     {"policy", policy},
                     {"budget", bounded ? json_value(slots) : nullptr},
-                    {"positions", in_cache ? "in_cache" : "original"},
+                    {"positions", name_of(stand)},
                     {"storage", storage},
                     {"layout", layout},
                     {"seen", seen},

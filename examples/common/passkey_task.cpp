@@ -50,7 +50,7 @@ double passkey_answers::accuracy(passkey_set const& set, std::size_t first, std:
 
 position_plan plan_passkeys(shared_options const& o, policy_choice const& choice, loaded_model const& m,
                             passkey_set const& set) {
-  return plan_positions(o, choice, m.config(), set.tokens() - 1, set.longest);
+  return plan_positions(o, choice, m, set.tokens() - 1, set.longest);
 }
 
 passkey_answers find_passkeys(loaded_model const& m, policy_choice const& choice, position_plan const& plan,
@@ -61,7 +61,8 @@ passkey_answers find_passkeys(loaded_model const& m, policy_choice const& choice
   session run(m.model, choice,
               {.capacity = static_cast<std::uint32_t>(choice.needed(plan.first_piece, set.tokens())),
                .longest_piece = plan.first_piece,
-               .in_cache = plan.in_cache,
+               .stand = plan.stand,
+               .align = plan.align,
                .in_pages = plan.in_pages,
                .executor = executor,
                .text = m.text.get()});

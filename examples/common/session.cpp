@@ -1,5 +1,6 @@
 #include <common/session.hpp>
 
+#include <algorithm>
 #include <numeric>
 
 #include <common/errors.hpp>
@@ -11,6 +12,16 @@
 #include <reference_model/text/token_kinds.hpp>
 
 namespace programs {
+
+char const* name_of(standing stand) {
+  switch (stand) {
+    case standing::in_cache: return "in_cache";
+    case standing::learned_align: return "learned_align";
+    case standing::recompute: return "recompute";
+    case standing::original: break;
+  }
+  return "original";
+}
 
 std::uint32_t threads_of(std::string const& executor) {
   if (executor == "serial") return 1;
@@ -30,7 +41,7 @@ class session::engine {
   engine(reference_model::model const& model, policy_choice const& choice, session_options const& o, trace_recorder* recorder)
       : on_(threads_of(o.executor)),
         decoder_(model, o.longest_piece,
-                 o.every_logits ? reference_model::logits_of::every_token : reference_model::logits_of::last_token),
+                 o.every_logits && o.stand != standing::recompute ? reference_model::logits_of::every_token : reference_model::logits_of::last_token),
         recorder_(recorder),
         cache_(make_session_cache(model.config, choice, o)) {}
 
@@ -64,9 +75,34 @@ class session::engine {
   std::uint8_t const* kinds_ = nullptr;  // of the piece that is being fed
 };
 
+namespace {
+
+// What runs again for every token is a window of one more than the budget, under no policy.
+policy_choice under(standing stand, policy_choice const& choice) {
+  if (stand != standing::recompute) return choice;
+  if (!choice.bounded()) throw usage_error("--positions is recompute; give a policy with a --budget, of which the window has one token more");
+  policy_choice whole = choose_policy({});
+  whole.storage = choice.storage;
+  return whole;
+}
+session_options under(session_options o, policy_choice const& choice) {
+  if (o.stand == standing::recompute) o.capacity = o.longest_piece = choice.slots() + 1;
+  return o;
+}
+
+}  // namespace
+
 session::session(reference_model::model const& model, policy_choice const& choice, session_options const& options,
                  trace_recorder* recorder)
-    : engine_(std::make_unique<engine>(model, choice, options, recorder)), config_(&model.config), storage_(choice.storage), positions_(options.longest_piece) {
+    : engine_(std::make_unique<engine>(model, under(options.stand, choice), under(options, choice), recorder)),
+      config_(&model.config),
+      storage_(choice.storage),
+      longest_(options.longest_piece),
+      positions_(under(options, choice).longest_piece),
+      stand_(options.stand) {
+  bool const counted = stand_ == standing::recompute || (renumbers() && model.config.learned_positions);
+  if (counted && choice.bounded()) together_ = choice.slots() + 1;
+  if (counted && options.every_logits) logits_.resize(std::size_t{longest_} * model.config.vocab);
   if (options.text != nullptr && choice.made.value.columns().get<kvsift::token_class>().width() != 0) {
     kinds_of_ = reference_model::token_kinds(*options.text);
     kinds_.resize(options.longest_piece);
@@ -76,17 +112,47 @@ session::~session() = default;
 session::session(session&&) noexcept = default;
 
 float const* session::feed(std::span<std::uint32_t const> tokens) {
-  kvsift::require(tokens.size() <= positions_.size(), "tokens of the piece", tokens.size(), "the session was made for shorter ones");
-  std::iota(positions_.begin(), positions_.end(), seen_);
+  kvsift::require(tokens.size() <= longest_, "tokens of the piece", tokens.size(), "the session was made for shorter ones");
   auto const n = static_cast<std::uint32_t>(tokens.size());
+  if (together_ == 0) return feed_piece(tokens.data(), n);
+  float const* logits = nullptr;
+  for (std::uint32_t t = 0, part = 0; t < n; t += part) {  // as many as have a number of their own, then one by one
+    if (stand_ == standing::recompute) {
+      part = 1;
+      logits = feed_again(tokens[t]);
+    } else {
+      auto const there = static_cast<std::uint32_t>(held(0, 0).size());
+      part = std::min(n - t, std::max(1u, there < together_ ? together_ - there : 1));
+      logits = feed_piece(tokens.data() + t, part);
+    }
+    if (!logits_.empty()) std::copy_n(logits, std::size_t{part} * config_->vocab, logits_.data() + std::size_t{t} * config_->vocab);
+  }
+  return logits_.empty() ? logits : logits_.data();
+}
+
+float const* session::feed_piece(std::uint32_t const* tokens, std::uint32_t n) {
+  std::uint32_t const first = renumbers() ? static_cast<std::uint32_t>(held(0, 0).size()) : seen_;
+  std::iota(positions_.begin(), positions_.end(), first);
   for (std::uint32_t i = 0; i < n && !kinds_.empty(); ++i) kinds_[i] = kinds_of_[tokens[i]];
-  float const* const logits = engine_->forward(tokens.data(), positions_.data(), kinds_.empty() ? nullptr : kinds_.data(), n);
+  float const* const logits = engine_->forward(tokens, positions_.data(), kinds_.empty() ? nullptr : kinds_.data(), n);
   seen_ += n;
+  return logits;
+}
+
+// The newest tokens, this one the last, from an empty cache.
+float const* session::feed_again(std::uint32_t token) {
+  if (window_.size() == together_) window_.erase(window_.begin());
+  window_.push_back(token);
+  engine_->cache().clear();
+  std::iota(positions_.begin(), positions_.end(), 0u);
+  float const* const logits = engine_->forward(window_.data(), positions_.data(), nullptr, static_cast<std::uint32_t>(window_.size()));
+  ++seen_;
   return logits;
 }
 
 void session::clear() {
   engine_->cache().clear();
+  window_.clear();
   seen_ = 0;
 }
 
@@ -100,7 +166,10 @@ void session::restore(state const& saved) {
 void session::make_room(std::uint32_t tokens) { engine_->make_room(tokens); }
 
 std::span<std::uint32_t const> session::held(std::uint32_t layer, std::uint32_t head) const {
-  return engine_->cache().held(layer, head);
+  if (stand_ != standing::recompute) return engine_->cache().held(layer, head);
+  held_.resize(window_.size());
+  std::iota(held_.begin(), held_.end(), seen_ - static_cast<std::uint32_t>(window_.size()));
+  return held_;
 }
 
 session_memory session::memory() const { return engine_->cache().memory(); }

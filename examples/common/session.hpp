@@ -4,12 +4,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include <common/policy_choice.hpp>
 #include <kvsift/evict/cache_image.hpp>
+#include <kvsift/position/learned_align.hpp>
 #include <reference_model/model/weights.hpp>
 #include <reference_model/text/tokenizer.hpp>
 
@@ -17,10 +19,20 @@ namespace programs {
 
 class trace_recorder;
 
+// Where survivors stand, and what becomes of them when others go.
+enum class standing {
+  original,       // where they stood
+  in_cache,       // numbered 0, 1, 2 ... again; of a model with learned positions, tokens keep the number they came with
+  learned_align,  // numbered again, and two networks move keys and values there: KV-Align
+  recompute,      // nothing is kept but the newest tokens, which are run again for each one: the ceiling, and its price
+};
+char const* name_of(standing stand);
+
 struct session_options {
   std::uint32_t capacity = 0;       // slots of a head whose policy has no limit, or of one with the mean budget that grows: see needed
   std::uint32_t longest_piece = 1;  // tokens that are fed at once, at most
-  bool in_cache = false;            // survivors are numbered 0, 1, 2 ... again; else they keep their positions
+  standing stand = standing::original;
+  std::optional<kvsift::learned_align> align{};  // for standing::learned_align
   bool in_pages = false;            // slots are handed out in pages; else every head has its row
   bool every_logits = false;        // logits of every token of a piece, not of the last alone
   std::string executor = "serial";  // serial, parallel or parallel:N
@@ -85,6 +97,9 @@ class session {
   state save() const;
   void restore(state const& saved);  // throws bad_argument for the state of another cache
 
+  // Whether a token's number in the model is how many are held, not how many were seen.
+  bool renumbers() const { return stand_ == standing::in_cache || stand_ == standing::learned_align; }
+
   // Lets every head give up slots until `tokens` more fit below its limit. Throws bad_argument if the policy cannot.
   void make_room(std::uint32_t tokens);
 
@@ -96,13 +111,21 @@ class session {
 
  private:
   class engine;
+  float const* feed_piece(std::uint32_t const* tokens, std::uint32_t n);
+  float const* feed_again(std::uint32_t token);
   std::unique_ptr<engine> engine_;
   reference_model::config const* config_;
   std::string storage_;
+  std::uint32_t longest_ = 0;
   std::vector<std::uint32_t> positions_;  // of the piece
   std::vector<std::uint8_t> kinds_of_;    // [vocab], where the policy asks for them
   std::vector<std::uint8_t> kinds_;       // of the piece
   std::uint32_t seen_ = 0;
+  standing stand_ = standing::original;
+  std::uint32_t together_ = 0;           // tokens that can be held before one goes, where that bounds a piece; else 0
+  std::vector<std::uint32_t> window_;    // of recompute
+  std::vector<float> logits_;            // [longest_piece, vocab], where a piece is taken token by token
+  mutable std::vector<std::uint32_t> held_;
 };
 
 // Bytes of a cache that keeps `tokens` tokens: K, V and positions, stored alike.

@@ -4,14 +4,17 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <type_traits>
 #include <vector>
 
 #include <common/allocator.hpp>
+#include <common/errors.hpp>
 #include <common/session_cache.hpp>
 #include <common/storage.hpp>
 #include <kvsift/evict/verbs.hpp>
 #include <kvsift/policy/any_policy.hpp>
 #include <kvsift/position/in_cache.hpp>
+#include <kvsift/position/learned_align.hpp>
 #include <kvsift/position/original.hpp>
 
 namespace programs {
@@ -67,9 +70,14 @@ std::unique_ptr<session_cache> make_session_cache_in(reference_model::config con
   kvsift::cache_shape const shape{.layers = c.layers, .kv_heads = c.kv_heads, .group = c.group(), .head_dim = c.head_dim, .sequences = 1};
   std::unique_ptr<session_cache> made;
   with_storage(choice.storage, [&]<class Payload>(Payload) {
-    if (o.in_cache) {
+    if (o.stand == standing::in_cache) {
       using by_rank = kvsift::in_cache_positions;
       made = std::make_unique<session_cache_of<Payload, by_rank, Placement>>(shape, choice, o, c.rotation, by_rank{c.rotation});
+    } else if (o.stand == standing::learned_align) {
+      if constexpr (std::is_same_v<Payload, kvsift::fp32_payload>)
+        made = std::make_unique<session_cache_of<Payload, kvsift::learned_align, Placement>>(shape, choice, o, c.rotation, *o.align);
+      else
+        throw usage_error("storage is " + choice.storage + "; vectors that are realigned again and again are stored in fp32");
     } else {
       using original = kvsift::original_positions;
       made = std::make_unique<session_cache_of<Payload, original, Placement>>(shape, choice, o, c.rotation, original{});

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <utility>
@@ -65,7 +66,8 @@ void add_shared_options(command_line& line, shared_options& o, bool many) {
     policy.separated_by_commas();
     budget.separated_by_commas();
   }
-  line.add("--positions", o.positions, "original or in_cache: where survivors stand (original while the model has positions for it)");
+  line.add("--positions", o.positions, "Where survivors stand: original (while the model has positions for it), in_cache, learned_align (with --align) or recompute");
+  line.add("--align", o.align, "Folder of KV-Align's networks: keys_network.safetensors and values_network.safetensors");
   line.add("--layout", o.layout, "rows: a head's slots lie together; pages: they are handed out, and given back, 32 at a time").shows_default();
   line.add("--executor", o.executor, "serial, parallel or parallel:N threads").shows_default();
   line.add("--bound", o.bound, "What the budget bounds: prompt (the cache grows after it), generated (the prompt stays) or both")
@@ -73,6 +75,12 @@ void add_shared_options(command_line& line, shared_options& o, bool many) {
   line.add("--pin", o.pin, "A:B, positions A to B - 1 are never evicted");
   line.add("--seed", o.seed, "Seed of everything that is drawn").shows_default();
   line.add("--out", o.out, "Folder for tables, pictures and JSON; made when missing");
+}
+
+void add_mode_option(command_line& line, shared_options& o, bool many) {
+  option const mode = line.add("--mode", o.modes, std::string("KV-Align's words for a window of 4 sinks and the newest tokens: kv (learned_align), sw (in_cache) or ar (recompute)") +
+                                                      (many ? "; several by commas" : ""));
+  if (many) mode.separated_by_commas();
 }
 
 void add_prompt_options(command_line& line, shared_options& o) {
@@ -103,12 +111,50 @@ loaded_model load(shared_options const& o) {
       throw usage_error("no checkpoint at '" + path + "'; give --model, or set KVSIFT_CHECKPOINT to its folder");
     }
   }
-  loaded_model m{reference_model::load_model(path), nullptr};
+  loaded_model m{reference_model::load_model(path), nullptr, nullptr};
   m.text = reference_model::load_tokenizer(o.tokenizer, path, m.config());
+  if (!o.align.empty()) m.networks = std::make_unique<reference_model::align_networks>(reference_model::load_align_networks(o.align, m.config()));
   return m;
 }
 
+namespace {
+
+// What --mode means by one of its names, of which the original has several.
+struct mode {
+  char const* name;
+  char const* positions;
+  std::vector<std::string> aliases;
+};
+mode const& mode_of(std::string const& asked) {
+  static std::vector<mode> const modes{{"kv", "learned_align", {"key_value_net", "kvn", "kv_align", "kva"}},
+                                       {"sw", "in_cache", {"sliding_window"}},
+                                       {"ar", "recompute", {"with_recompute", "wr", "attention_recomputation"}}};
+  for (mode const& m : modes)
+    if (asked == m.name || std::find(m.aliases.begin(), m.aliases.end(), asked) != m.aliases.end()) return m;
+  throw usage_error("--mode is '" + asked + "'; give kv, sw or ar");
+}
+
+// Each mode with each budget.
+std::vector<policy_choice> choose_modes(shared_options const& o, std::uint64_t base, std::uint64_t prompt) {
+  if (!o.policies.empty()) throw usage_error("--mode is given with --policy; a mode is streaming_llm with 4 sinks, give one of the two");
+  if (!o.positions.empty()) throw usage_error("--mode is given with --positions; a mode says where survivors stand, give one of the two");
+  if (o.budgets.empty()) throw usage_error("--mode is given without --budget; give the slots of its window");
+  std::vector<policy_choice> all;
+  for (std::string const& asked : o.modes) {
+    mode const& m = mode_of(asked);
+    for (std::string const& budget : o.budgets) {
+      all.push_back(choose_policy({"streaming_llm", o.sets, budget, o.pin, o.seed, base, o.bound, prompt}));
+      all.back().name = m.name;
+      all.back().positions = m.positions;
+    }
+  }
+  return all;
+}
+
+}  // namespace
+
 std::vector<policy_choice> choose_all(shared_options const& o, std::uint64_t base, std::uint64_t prompt) {
+  if (!o.modes.empty()) return choose_modes(o, base, prompt);
   std::vector<policy_choice> all;
   std::vector<std::string> const policies = o.policies.empty() ? std::vector<std::string>{"full"} : o.policies;
   std::vector<std::string> const budgets = o.budgets.empty() ? std::vector<std::string>{""} : o.budgets;
@@ -127,6 +173,7 @@ std::vector<policy_choice> choose_all(shared_options const& o, std::uint64_t bas
 }
 
 policy_choice choose_one(shared_options const& o, std::uint64_t base, std::uint64_t prompt) {
+  if (o.modes.size() > 1) throw usage_error("--mode is given twice, " + o.modes[0] + " and " + o.modes[1] + "; give one");
   if (o.policies.size() > 1) throw usage_error("--policy is given twice, " + o.policies[0] + " and " + o.policies[1] + "; give one");
   if (o.budgets.size() > 1) throw usage_error("--budget is given twice, " + o.budgets[0] + " and " + o.budgets[1] + "; give one");
   return std::move(choose_all(o, base, prompt).front());
@@ -147,11 +194,15 @@ bool in_pages(shared_options const& o) {
   return o.layout == "pages";
 }
 
-position_plan plan_positions(shared_options const& o, policy_choice const& choice, reference_model::config const& c,
+position_plan plan_positions(shared_options const& o, policy_choice const& choice, loaded_model const& m,
                                     std::uint64_t tokens, std::uint64_t prompt) {
-  if (!o.positions.empty() && o.positions != "original" && o.positions != "in_cache") {
-    throw usage_error("--positions is '" + o.positions + "'; give original or in_cache");
-  }
+  reference_model::config const& c = m.config();
+  std::string const& positions = choice.positions.empty() ? o.positions : choice.positions;
+  std::optional<standing> asked;
+  for (standing const s : {standing::original, standing::in_cache, standing::learned_align, standing::recompute})
+    if (positions == name_of(s)) asked = s;
+  if (!positions.empty() && !asked)
+    throw usage_error("--positions is '" + positions + "'; give original, in_cache, learned_align or recompute");
   constexpr std::uint64_t most = 0x7ffffffe;
   if (tokens > most) throw usage_error("the run has " + std::to_string(tokens) + " positions; give fewer tokens, at most " + std::to_string(most));
   std::uint64_t const limit = c.max_positions;
@@ -170,7 +221,7 @@ position_plan plan_positions(shared_options const& o, policy_choice const& choic
   }
   std::uint64_t const needed = choice.needed(first_piece, tokens);
   bool const bounded = choice.bounded() && needed + above_mean(choice, c, first_piece) <= limit;
-  if (!fits && o.positions == "original") {
+  if (!fits && asked == standing::original) {
     throw usage_error("the run has " + std::to_string(tokens) + " positions; the model has " + std::to_string(limit) +
                       ", use --positions in_cache with a bounded policy, or fewer tokens");
   }
@@ -183,7 +234,18 @@ position_plan plan_positions(shared_options const& o, policy_choice const& choic
   }
   require_memory(choice, c, needed);
   position_plan plan;
-  plan.in_cache = o.positions == "in_cache" || !fits;
+  plan.stand = asked ? *asked : fits ? standing::original : c.learned_positions && m.networks ? standing::learned_align : standing::in_cache;
+  if (plan.stand == standing::recompute && !bounded)
+    throw usage_error("--positions is recompute; give a policy with a --budget below " + std::to_string(limit) + ", of which the window has one token more");
+  if (plan.stand == standing::learned_align) {
+    if (!m.networks) throw usage_error("positions are learned_align; give its networks, --align FOLDER");
+    if (!c.learned_positions)
+      throw usage_error("positions are learned_align; the model's are a rotation, which --positions in_cache undoes exactly");
+    plan.align = kvsift::learned_align{m.networks->keys.view(), m.networks->values.view(), choice.made.value.rules.first.guards.sinks};
+  }
+  if (plan.stand == standing::in_cache && c.learned_positions && tokens > choice.slots() && choice.bounded())
+    std::fprintf(stderr, "%s: the model's positions are learned: once something goes, every token comes with the same one, and what follows is"
+                         " predicted badly; --positions learned_align or recompute help\n", choice.name.c_str());
   plan.in_pages = in_pages(o);
   plan.first_piece = static_cast<std::uint32_t>(first_piece);
   plan.piece = static_cast<std::uint32_t>(piece);

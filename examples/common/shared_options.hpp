@@ -4,11 +4,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include <common/arguments.hpp>
 #include <common/session.hpp>
+#include <reference_model/io/align_networks.hpp>
 #include <reference_model/model/weights.hpp>
 #include <reference_model/text/tokenizer.hpp>
 
@@ -18,6 +20,8 @@ struct shared_options {
   std::string model, tokenizer;
   std::vector<std::string> policies, budgets, sets;
   std::string positions;  // "" chooses: original, or in_cache where original would leave the model's positions
+  std::string align;      // folder of KV-Align's networks
+  std::vector<std::string> modes;  // kv, sw or ar: positions and policy in one word
   std::string executor = "serial", pin, out, bound = "both", layout = "rows";
   std::string prefill = "whole";    // whole, fit or chunk:N
   bool decode_first_token = false;  // the last token of the prompt is fed alone
@@ -26,6 +30,9 @@ struct shared_options {
 
 // `many`: the program takes several policies and budgets in one run, repeated or separated by commas.
 void add_shared_options(command_line& line, shared_options& o, bool many);
+
+// --mode, a word for --policy and --positions.
+void add_mode_option(command_line& line, shared_options& o, bool many);
 
 // --prefill and --decode-first-token, of programs that feed a prompt.
 void add_prompt_options(command_line& line, shared_options& o);
@@ -40,6 +47,7 @@ std::string read_text_file(std::string const& option, std::string const& path);
 struct loaded_model {
   reference_model::model model;
   std::unique_ptr<reference_model::tokenizer> text;
+  std::unique_ptr<reference_model::align_networks> networks{};  // of --align
 
   reference_model::config const& config() const { return model.config; }
 };
@@ -59,7 +67,8 @@ std::vector<std::string> explained_budgets(shared_options const& o, std::uint64_
 
 // How a run is laid over the model's positions.
 struct position_plan {
-  bool in_cache = false;
+  standing stand = standing::original;
+  std::optional<kvsift::learned_align> align{};
   bool in_pages = false;          // how the slots of heads are laid out
   std::uint32_t first_piece = 1;  // tokens of the prompt that are fed at once
   std::uint32_t piece = 1;        // and of every piece of it that follows
@@ -70,7 +79,7 @@ bool in_pages(shared_options const& o);
 
 // `tokens` will be fed, the first `prompt` of them known at once. Refuses what the model has no positions for, and a cache
 // that the machine's memory cannot hold.
-position_plan plan_positions(shared_options const& o, policy_choice const& choice, reference_model::config const& c,
+position_plan plan_positions(shared_options const& o, policy_choice const& choice, loaded_model const& m,
                              std::uint64_t tokens, std::uint64_t prompt);
 
 // Feeds the prompt as planned and calls `after()` behind every piece; the logits of its last token.

@@ -46,7 +46,7 @@ TEST_CASE("the decode loop allocates nothing, whatever the policy, the storage, 
           CAPTURE(policy);
           CAPTURE(storage);
           session run(m.model, choice_of(policy, "24", {std::string("storage=") + storage}),
-                      {.longest_piece = 8, .in_cache = in_cache, .in_pages = std::string(storage) == "bf16", .executor = executor});
+                      {.longest_piece = 8, .stand = in_cache ? standing::in_cache : standing::original, .in_pages = std::string(storage) == "bf16", .executor = executor});
           run.feed({tokens.data(), 8});
           support::allocation_scope const counted;
           for (std::size_t t = 8; t < tokens.size(); ++t) run.feed(tokens[t]);
@@ -62,7 +62,7 @@ TEST_CASE("what is saved of a full cache: cold-compress's ratio, and with bookke
   auto const tokens = some_tokens(7, 128);
   auto const saved = [&](char const* policy, char const* budget, char const* storage, bool pages = false) {
     session run(m.model, choice_of(policy, budget, {std::string("storage=") + storage}),
-                {.capacity = 128, .longest_piece = 100, .in_cache = true, .in_pages = pages});
+                {.capacity = 128, .longest_piece = 100, .stand = standing::in_cache, .in_pages = pages});
     run.feed({tokens.data(), 100});
     for (std::size_t t = 100; t < 128; ++t) run.feed(tokens[t]);
     return run.saved();
@@ -127,7 +127,7 @@ TEST_CASE("in-cache positions without an eviction are the original ones") {
   loaded const m;
   auto const tokens = some_tokens(4, 50);
   session original(m.model, choice_of("full", ""), {.capacity = 50});
-  session by_rank(m.model, choice_of("full", ""), {.capacity = 50, .in_cache = true});
+  session by_rank(m.model, choice_of("full", ""), {.capacity = 50, .stand = standing::in_cache});
   for (std::uint32_t const t : tokens) {
     float const* const a = original.feed(t);
     float const* const b = by_rank.feed(t);
