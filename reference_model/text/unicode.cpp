@@ -22,6 +22,29 @@ struct text_pattern::compiled {
   std::unique_ptr<icu::RegexPattern> pattern;
 };
 
+namespace {
+
+// \s as [\s], and so on: ICU repeats a class in one step, but remembers each character of a repeated \s and gives up
+// behind some hundred thousand of them.
+std::string with_classes(std::string_view pattern) {
+  std::string out;
+  bool in_class = false;
+  for (std::size_t i = 0; i < pattern.size(); ++i) {
+    char const c = pattern[i];
+    bool const escapes = c == '\\' && i + 1 < pattern.size();
+    bool const is_class = escapes && std::string_view("sSdD").find(pattern[i + 1]) != std::string_view::npos;
+    if (is_class && !in_class) out += '[';
+    out += c;
+    if (escapes) out += pattern[++i];
+    if (is_class && !in_class) out += ']';
+    if (!escapes && c == '[') in_class = true;
+    if (!escapes && c == ']') in_class = false;
+  }
+  return out;
+}
+
+}  // namespace
+
 text_pattern::text_pattern(std::string const& file, std::string const& where, std::string const& pattern)
     : file_(file), where_(where) {
   std::string const shown = std::string("'").append(shortened(pattern, 120)).append("'");
@@ -30,7 +53,7 @@ text_pattern::text_pattern(std::string const& file, std::string const& where, st
                              "' is not implemented there; only what the patterns of GPT-2, Llama 3 and Qwen are made of is");
   UErrorCode status = U_ZERO_ERROR;
   auto made = std::make_shared<compiled>();
-  made->pattern.reset(icu::RegexPattern::compile(icu::UnicodeString::fromUTF8(pattern), 0, status));
+  made->pattern.reset(icu::RegexPattern::compile(icu::UnicodeString::fromUTF8(with_classes(pattern)), 0, status));
   if (U_FAILURE(status) != 0 || made->pattern == nullptr)
     throw bad_file(file, where + " is " + shown + "; it is no regular expression (" + u_errorName(status) +
                              "); fetch the file again");

@@ -15,6 +15,7 @@ LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[
           r"|\s*[\r\n]+|\s+(?!\S)|\s+")
 QWEN2 = LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}")
 
+SCALE = 1  # tokens, in units of what the tests' files have
 TRAINED_ON = """
 The baker opened her shop at seven. She didn't know that the oven wouldn't start, and she'll never forget what we've
 seen: 12 loaves, 345 rolls, 6789 crumbs. "Where's the flour?" asked the boy. It's there, they're sure; I'm not, I'd say.
@@ -58,8 +59,9 @@ TEXTS = [
 
 
 def trained(tokenizer, size, specials=(), alphabet=()):
-    trainer = trainers.BpeTrainer(vocab_size=size, min_frequency=2, special_tokens=list(specials), show_progress=False,
-                                  initial_alphabet=list(alphabet))
+    """The tokenizer with about `size` tokens more than its special ones; tests/peers/compare_tokens.py asks for many more."""
+    trainer = trainers.BpeTrainer(vocab_size=len(specials) + len(alphabet) + size * SCALE, min_frequency=2,
+                                  special_tokens=list(specials), show_progress=False, initial_alphabet=list(alphabet))
     tokenizer.train_from_iterator([TRAINED_ON], trainer)
     return tokenizer
 
@@ -79,17 +81,17 @@ def regex(pattern):
 
 
 def gpt2():
-    t = byte_level(None, 420, ["<|endoftext|>"])
+    t = byte_level(None, 160, ["<|endoftext|>"])
     t.post_processor = processors.ByteLevel(trim_offsets=False)
     return t
 
 
 def llama3():
-    t = byte_level(regex(LLAMA3), 420, ["<|begin_of_text|>", "<|eot_id|>", "<|eot|>"])
+    t = byte_level(regex(LLAMA3), 160, ["<|begin_of_text|>", "<|eot_id|>", "<|eot|>"])
     state = json.loads(t.to_str())
     state["model"]["ignore_merges"] = True
     # A word that is a token and no merge reaches: only ignore_merges finds it.
-    state["model"]["vocab"]["\u0120crumbs"] = 420
+    state["model"]["vocab"].setdefault("\u0120crumbs", len(state["model"]["vocab"]))
     t = Tokenizer.from_str(json.dumps(state))
     t.post_processor = processors.Sequence([
         processors.ByteLevel(trim_offsets=False),
@@ -99,14 +101,14 @@ def llama3():
 
 
 def qwen2():
-    t = byte_level(regex(QWEN2), 420, ["<|endoftext|>", "<|im_start|>", "<|im_end|>"], normalizers.NFC())
+    t = byte_level(regex(QWEN2), 160, ["<|endoftext|>", "<|im_start|>", "<|im_end|>"], normalizers.NFC())
     t.add_tokens([AddedToken("caf\u00e9mark", normalized=True), AddedToken("<stripped>", lstrip=True, rstrip=True, normalized=False)])
     t.post_processor = processors.ByteLevel(trim_offsets=False)
     return t
 
 
 def smollm2():
-    return byte_level(pre_tokenizers.Digits(individual_digits=True), 400, ["<|endoftext|>", "<|im_start|>", "<|im_end|>"])
+    return byte_level(pre_tokenizers.Digits(individual_digits=True), 140, ["<|endoftext|>", "<|im_start|>", "<|im_end|>"])
 
 
 def sentence_piece(byte_tokens=True):
@@ -120,7 +122,7 @@ def sentence_piece(byte_tokens=True):
     specials = ["<unk>", "<s>", "</s>"] + [f"<0x{b:02X}>" for b in range(256) if byte_tokens]
     # The trainer would make one word of the text without a split; merges across words come from pairs of words.
     t.pre_tokenizer = pre_tokenizers.Split(Regex("\u2581?[^\u2581\n]+|[\u2581\n]"), behavior="isolated")
-    trained(t, len(specials) + 300, specials)
+    trained(t, 300, specials)
     state = json.loads(t.to_str())
     state["pre_tokenizer"] = None
     state["added_tokens"] = [token for token in state["added_tokens"] if token["id"] < 3]
@@ -134,8 +136,8 @@ def metaspace(scheme, split):
     state["normalizer"] = None
     state["pre_tokenizer"] = {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": scheme, "split": split}
     if split:
-        state["decoder"] = state["pre_tokenizer"]
-        state["decoder"] = {"type": "Sequence", "decoders": [state["pre_tokenizer"], {"type": "ByteFallback"}, {"type": "Fuse"}]}
+        state["decoder"] = {"type": "Sequence",
+                            "decoders": [state["pre_tokenizer"], {"type": "ByteFallback"}, {"type": "Fuse"}]}
     return Tokenizer.from_str(json.dumps(state))
 
 
@@ -144,13 +146,17 @@ def unknown():
     return sentence_piece(byte_tokens=False)
 
 
+MADE = {"gpt2": gpt2, "llama3": llama3, "qwen2": qwen2, "smollm2": smollm2, "sentence_piece": sentence_piece,
+        "metaspace_first": lambda: metaspace("first", False), "metaspace_always": lambda: metaspace("always", True),
+        "unknown": unknown}
+
+
 def write(name, text):
     (HERE / name).write_text(text, encoding="utf-8")
 
 
 def main():
-    made = {"gpt2": gpt2(), "llama3": llama3(), "qwen2": qwen2(), "smollm2": smollm2(), "sentence_piece": sentence_piece(),
-            "metaspace_first": metaspace("first", False), "metaspace_always": metaspace("always", True), "unknown": unknown()}
+    made = {name: make() for name, make in MADE.items()}
     rows = {"texts": TEXTS}
     for name, t in made.items():
         write(f"{name}.json", json.dumps(json.loads(t.to_str()), ensure_ascii=False, separators=(",", ":")) + "\n")
