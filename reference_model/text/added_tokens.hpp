@@ -20,7 +20,8 @@ struct added_token {
   bool special = false;
 };
 
-/// Finds added tokens: from left to right, the longest of those that begin at a byte. Cost: length of the longest a byte.
+/// Finds added tokens: from left to right, the longest of those that begin at a byte. Cost: length of the longest a
+/// byte.
 class added_tokens {
  public:
   /// An empty content is never found.

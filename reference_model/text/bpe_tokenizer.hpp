@@ -4,7 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -44,16 +44,20 @@ struct bpe_parts {
 };
 
 /// Byte-pair merges over bytes (GPT-2, Llama 3, Qwen) or over characters that fall back to bytes (Llama 2, Mistral), in
-/// the order of Hugging Face's tokenizers: added tokens are cut out, what lies between is normalised, split into pieces,
-/// and each piece is merged by itself.
+/// the order of Hugging Face's tokenizers: added tokens are cut out, what lies between is normalised, split into
+/// pieces, and each piece is merged by itself.
 ///
 /// Any bytes are encoded. One that is not part of valid UTF-8 counts as U+FFFD where text is split and keeps its value
-/// where it is encoded. A symbol without a token becomes the unknown token, or is left out if there is none; where every
-/// byte has a token, as in all models above, none is. Cost: n log(longest piece) for n bytes.
+/// where it is encoded. A symbol without a token becomes the unknown token, or is left out if there is none; where
+/// every byte has a token, as in all models above, none is. Cost: n log(longest piece) for n bytes.
 class bpe_tokenizer : public tokenizer {
  public:
   bpe_tokenizer(bpe_parts parts, config const& c)
-      : tokenizer(with_bos_of(c, parts)), vocab_(c.vocab), parts_(std::move(parts)), written_(c.vocab), is_special_(c.vocab) {
+      : tokenizer(with_bos_of(c, parts)),
+        vocab_(c.vocab),
+        parts_(std::move(parts)),
+        written_(c.vocab),
+        is_special_(c.vocab) {
     bytes_.fill(no_token);
     byte_alphabet const alphabet;
     for (std::uint32_t id = 0; id < parts_.tokens.size(); ++id) {

@@ -12,14 +12,15 @@
 
 namespace reference_model {
 
-/// One object of a file: its fields by kind, null being as good as absent. What it is asked for must be there and of that
-/// kind. Refers to the value. Throws bad_file.
+/// One object of a file: its fields by kind, null being as good as absent. What it is asked for must be there and of
+/// that kind. Refers to the value. Throws bad_file.
 class json_part {
  public:
   /// `where` is how messages call it; "" for the file's own object.
   json_part(std::string file, std::string where, json const& value)
       : file_(std::move(file)), where_(std::move(where)), value_(&value) {
-    if (!value.is_object()) throw bad_file(file_, where_ + " is " + shown(value) + "; an object is expected; " + remedy);
+    if (!value.is_object())
+      throw bad_file(file_, where_ + " is " + shown(value) + "; an object is expected; " + remedy);
   }
 
   std::string const& file() const { return file_; }

@@ -18,19 +18,23 @@ namespace {
 // files beside them tell.
 std::unique_ptr<tokenizer> load_byte_level_bpe(std::filesystem::path const& folder, config const& c) {
   namespace fs = std::filesystem;
-  fs::path const vocab = folder / "vocab.json", merges = folder / "merges.txt", about = folder / "tokenizer_config.json";
+  fs::path const vocab = folder / "vocab.json", merges = folder / "merges.txt",
+                 about = folder / "tokenizer_config.json";
   std::error_code ignored;
   if (fs::exists(about, ignored)) {
     json const fields = parse_object(about.string(), read_text(about));
     if (fields.contains("tokenizer_class") && fields["tokenizer_class"] != "GPT2Tokenizer" &&
         fields["tokenizer_class"] != "GPT2TokenizerFast")
       throw bad_file(about.string(), "tokenizer_class is " + shown(fields["tokenizer_class"]) +
-                                         "; vocab.json and merges.txt alone are read as GPT2Tokenizer; put the model's tokenizer.json beside them");
+                                         "; vocab.json and merges.txt alone are read as GPT2Tokenizer; put the model's "
+                                         "tokenizer.json beside them");
   }
   if (fs::path const added = folder / "added_tokens.json"; fs::exists(added, ignored))
-    throw bad_file(added.string(), "adds tokens to vocab.json; only tokenizer.json says how; put the model's beside it");
+    throw bad_file(added.string(),
+                   "adds tokens to vocab.json; only tokenizer.json says how; put the model's beside it");
   return std::make_unique<bpe_tokenizer>(read_byte_level_bpe(vocab.string(), read_text(vocab, most_tokenizer_bytes),
-                                                             merges.string(), read_text(merges, most_tokenizer_bytes), c));
+                                                             merges.string(), read_text(merges, most_tokenizer_bytes),
+                                                             c));
 }
 
 std::unique_ptr<tokenizer> load_tokenizer_json(std::filesystem::path const& file, config const& c) {
@@ -50,7 +54,8 @@ std::unique_ptr<tokenizer> find_tokenizer(std::filesystem::path const& folder, c
 
 }  // namespace
 
-std::unique_ptr<tokenizer> load_tokenizer(std::string const& name, std::filesystem::path const& model_path, config const& c) {
+std::unique_ptr<tokenizer> load_tokenizer(std::string const& name, std::filesystem::path const& model_path,
+                                          config const& c) {
   namespace fs = std::filesystem;
   constexpr char const* kinds = "tokenizer.json, vocab.json with merges.txt, and tokenizer.bin";
   std::error_code ignored;
@@ -68,8 +73,9 @@ std::unique_ptr<tokenizer> load_tokenizer(std::string const& name, std::filesyst
   fs::path const folder = fs::is_directory(model_path, ignored) ? model_path : model_path.parent_path();
   if (auto found = find_tokenizer(folder, c)) return found;
   if (c.vocab < 257 || c.bos < 256)
-    throw bad_file(model_path.string(), std::string("comes without a tokenizer (") + kinds + " are known), and its vocabulary of " +
-                                            std::to_string(c.vocab) + " is not one of bytes; name its tokenizer with --tokenizer FILE");
+    throw bad_file(model_path.string(), std::string("comes without a tokenizer (") + kinds +
+                                            " are known), and its vocabulary of " + std::to_string(c.vocab) +
+                                            " is not one of bytes; name its tokenizer with --tokenizer FILE");
   return std::make_unique<bytes_tokenizer>(c);
 }
 

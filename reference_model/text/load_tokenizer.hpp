@@ -17,6 +17,7 @@ namespace reference_model {
 ///   any other file        a llama2.c tokenizer.bin
 /// Without a name it is what the model's folder holds, else bytes. `model_path` is what load_model was given. Throws
 /// bad_file.
-std::unique_ptr<tokenizer> load_tokenizer(std::string const& name, std::filesystem::path const& model_path, config const& c);
+std::unique_ptr<tokenizer> load_tokenizer(std::string const& name, std::filesystem::path const& model_path,
+                                          config const& c);
 
 }  // namespace reference_model

@@ -8,8 +8,8 @@
 
 namespace reference_model {
 
-/// Byte-pair merges: neighbours become one symbol until no pair may, the pair of the lowest cost first and of equal costs
-/// the leftmost. Memory is kept from one run to the next. Cost of a run: n log n for n symbols.
+/// Byte-pair merges: neighbours become one symbol until no pair may, the pair of the lowest cost first and of equal
+/// costs the leftmost. Memory is kept from one run to the next. Cost of a run: n log n for n symbols.
 template <class Cost>
 class pair_merges {
  public:
@@ -25,8 +25,8 @@ class pair_merges {
   /// `outcome_of(left, right)` of two symbols. A merge lives where its left symbol was.
   template <class OutcomeOf>
   void run(std::span<std::uint32_t> symbols, OutcomeOf const& outcome_of) {
-    // Symbols form a list; a merge stays in its left symbol, so list order is index order, and the queue yields the order
-    // of a scan over the whole list.
+    // Symbols form a list; a merge stays in its left symbol, so list order is index order, and the queue yields the
+    // order of a scan over the whole list.
     std::uint32_t const n = static_cast<std::uint32_t>(symbols.size());
     next_.resize(n);
     previous_.resize(n);

@@ -11,7 +11,8 @@
 namespace reference_model {
 
 /// What of a regular expression is not taken, "" if all of it is. Tokenizers are trained with Oniguruma and run here by
-/// ICU, so only what both read alike may stand in a pattern: characters, classes of characters, \p{...}, \s, \d, groups,
+/// ICU, so only what both read alike may stand in a pattern: characters, classes of characters, \p{...}, \s, \d,
+/// groups,
 /// (?i:...) around plain characters, lookahead, alternatives and repetition. Not . ^ $ \w, nor classes within classes.
 class split_syntax {
  public:
@@ -31,23 +32,36 @@ class split_syntax {
       std::size_t const begin = at_;
       bool taken = true;
       switch (pattern_[at_]) {
-        case '\\': taken = escape(); break;
-        case '[': taken = character_class(); break;
-        case '(': taken = open_group(); break;
+        case '\\':
+          taken = escape();
+          break;
+        case '[':
+          taken = character_class();
+          break;
+        case '(':
+          taken = open_group();
+          break;
         case ')':
           ++at_;
           if (insensitive_ > 0) --insensitive_;
           break;
-        case '|': ++at_; break;
+        case '|':
+          ++at_;
+          break;
         case '*':
         case '+':
         case '?':
-        case '{': taken = repetition(); break;
+        case '{':
+          taken = repetition();
+          break;
         case '.':
         case '^':
         case '$':
-        case ']': ++at_, taken = false; break;
-        default: at_ += character_at(pattern_, at_).bytes;
+        case ']':
+          ++at_, taken = false;
+          break;
+        default:
+          at_ += character_at(pattern_, at_).bytes;
       }
       if (!taken) return from(begin);
     }
@@ -61,15 +75,16 @@ class split_syntax {
     char const c = pattern_[at_++];
     if (c == 'r' || c == 'n' || c == 't') return true;
     if (c == 's' || c == 'S' || c == 'd' || c == 'D') return insensitive_ == 0;
-    if (c != 'p' && c != 'P') return std::string_view("\\/()[]{}|*+?.^$-'\"!#%&,:;<=>@_`~ ").find(c) != std::string_view::npos;
+    if (c != 'p' && c != 'P')
+      return std::string_view("\\/()[]{}|*+?.^$-'\"!#%&,:;<=>@_`~ ").find(c) != std::string_view::npos;
     std::size_t const end = pattern_.find('}', at_);
     if (!follows("{") || end == std::string_view::npos) return false;
     std::string_view const name = pattern_.substr(at_ + 1, end - at_ - 1);
     at_ = end + 1;
-    constexpr std::string_view known[] = {"L",  "Lu", "Ll", "Lt", "Lm", "Lo",  "M",        "Mn",       "Mc",     "Me",  "N",
-                                          "Nd", "Nl", "No", "P",  "Pc", "Pd",  "Ps",       "Pe",       "Pi",     "Pf",  "Po",
-                                          "S",  "Sm", "Sc", "Sk", "So", "Z",   "Zs",       "Zl",       "Zp",     "C",   "Cc",
-                                          "Cf", "Co", "Han", "Hiragana", "Katakana", "Hangul", "Thai", "Arabic", "Latin"};
+    constexpr std::string_view known[] = {
+        "L",  "Lu", "Ll", "Lt", "Lm", "Lo", "M",  "Mn",  "Mc",       "Me",       "N",      "Nd",   "Nl",     "No",
+        "P",  "Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po",  "S",        "Sm",       "Sc",     "Sk",   "So",     "Z",
+        "Zs", "Zl", "Zp", "C",  "Cc", "Cf", "Co", "Han", "Hiragana", "Katakana", "Hangul", "Thai", "Arabic", "Latin"};
     return insensitive_ == 0 && std::find(std::begin(known), std::end(known), name) != std::end(known);
   }
 

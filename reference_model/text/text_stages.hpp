@@ -50,8 +50,8 @@ inline std::vector<byte_range> places_of(std::string_view text, std::string_view
 enum class split_behavior { isolated, removed, contiguous, merged_with_previous, merged_with_next };
 
 /// Cuts a piece at its matches. With `inverted` what lies between matches cuts instead.
-inline void cut_at(text_piece const& piece, std::vector<byte_range> const& matches, split_behavior behavior, bool inverted,
-                   std::vector<text_piece>& out) {
+inline void cut_at(text_piece const& piece, std::vector<byte_range> const& matches, split_behavior behavior,
+                   bool inverted, std::vector<text_piece>& out) {
   struct part {
     std::size_t begin, end;
     bool cuts;
@@ -69,10 +69,9 @@ inline void cut_at(text_piece const& piece, std::vector<byte_range> const& match
     part const p = parts[i];
     bool const after_cut = i > 0 && parts[i - 1].cuts;
     if (p.cuts && behavior == split_behavior::removed) continue;
-    bool const joins = !kept.empty() &&
-                       ((behavior == split_behavior::contiguous && p.cuts == after_cut) ||
-                        (behavior == split_behavior::merged_with_previous && p.cuts && !after_cut) ||
-                        (behavior == split_behavior::merged_with_next && !p.cuts && after_cut));
+    bool const joins = !kept.empty() && ((behavior == split_behavior::contiguous && p.cuts == after_cut) ||
+                                         (behavior == split_behavior::merged_with_previous && p.cuts && !after_cut) ||
+                                         (behavior == split_behavior::merged_with_next && !p.cuts && after_cut));
     if (joins)
       kept.back().end = p.end;
     else

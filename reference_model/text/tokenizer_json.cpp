@@ -1,7 +1,10 @@
 #include <reference_model/text/tokenizer_json.hpp>
 
+#include <algorithm>
 #include <cstddef>
-#include <memory>
+#include <cstdint>
+#include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -14,8 +17,7 @@ namespace reference_model {
 
 namespace {
 
-constexpr char const* gpt2_split =
-    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+constexpr char const* gpt2_split = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
 [[noreturn]] void refuse_type(json_part const& stage, std::string const& implemented) {
   stage.refuse("type", "it is not implemented there; " + implemented + " are; use another tokenizer");
@@ -39,7 +41,8 @@ void for_each_stage(json_part const& file, char const* field, char const* list, 
 // The string of {"String": "..."}.
 std::string literal(json_part const& stage) {
   json_part const pattern = stage.part("pattern");
-  if (!pattern.given("String")) stage.refuse("pattern", "only {\"String\": ...} is implemented there; use another tokenizer");
+  if (!pattern.given("String"))
+    stage.refuse("pattern", "only {\"String\": ...} is implemented there; use another tokenizer");
   pattern.only({"String"});
   std::string const text = pattern.text("String");
   if (text.empty()) stage.refuse("pattern", "an empty string is found everywhere; give some text");
@@ -53,7 +56,8 @@ class reader {
 
   bpe_parts read() {
     whole_.only({"version", "added_tokens", "normalizer", "pre_tokenizer", "post_processor", "decoder", "model"});
-    if (whole_.given("version") && whole_["version"] != "1.0") whole_.refuse("version", "only \"1.0\" is known; use another file");
+    if (whole_.given("version") && whole_["version"] != "1.0")
+      whole_.refuse("version", "only \"1.0\" is known; use another file");
     read_stages();
     read_model();
     read_added();
@@ -67,18 +71,21 @@ class reader {
 
   void read_model() {
     json_part const model = whole_.part("model");
-    if (model.given("type") && model.text("type") != "BPE") model.refuse("type", "only BPE is implemented; use another tokenizer");
-    model.only({"type", "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", "byte_fallback",
-                "ignore_merges", "vocab", "merges"});
+    if (model.given("type") && model.text("type") != "BPE")
+      model.refuse("type", "only BPE is implemented; use another tokenizer");
+    model.only({"type", "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk",
+                "byte_fallback", "ignore_merges", "vocab", "merges"});
     if (model.given("dropout") && model["dropout"] != 0.0)
       model.refuse("dropout", "it makes tokens random and is not implemented; set it to null");
     for (char const* field : {"continuing_subword_prefix", "end_of_word_suffix"})
-      if (model.given(field) && !model.text(field).empty()) model.refuse(field, "it is not implemented; use another tokenizer");
+      if (model.given(field) && !model.text(field).empty())
+        model.refuse(field, "it is not implemented; use another tokenizer");
     parts_.fuse_unknown = model.truth("fuse_unk", false);
     parts_.ignore_merges = model.truth("ignore_merges", false);
     parts_.byte_fallback = model.truth("byte_fallback", false);
     if (parts_.byte_fallback && parts_.byte_level)
-      model.refuse("byte_fallback", "it is not implemented together with pre_tokenizer ByteLevel; use another tokenizer");
+      model.refuse("byte_fallback",
+                   "it is not implemented together with pre_tokenizer ByteLevel; use another tokenizer");
     vocabulary_.take_tokens("model.vocab", model["vocab"]);
     for (json const& merge : model.list("merges")) {
       if (merge.is_string())
@@ -115,7 +122,8 @@ class reader {
       added.takes_space_after = token.truth("rstrip", false);
       added.special = token.truth("special", false);
       added.in_normalized = token.truth("normalized", !added.special);
-      if (token.truth("single_word", false)) token.refuse("single_word", "it is not implemented; use another tokenizer");
+      if (token.truth("single_word", false))
+        token.refuse("single_word", "it is not implemented; use another tokenizer");
       vocabulary_.take_added(std::move(added));
     }
   }
@@ -300,7 +308,8 @@ class reader {
       throw bad_file(file_, "decoder has " + what + "; " + other + "; only both or neither is implemented");
     };
     if (byte_level != parts_.byte_level)
-      unlike(byte_level ? "a ByteLevel" : "no ByteLevel", byte_level ? "pre_tokenizer has none" : "pre_tokenizer has one");
+      unlike(byte_level ? "a ByteLevel" : "no ByteLevel",
+             byte_level ? "pre_tokenizer has none" : "pre_tokenizer has one");
     if (from_bytes != parts_.byte_fallback)
       unlike(from_bytes ? "a ByteFallback" : "no ByteFallback",
              from_bytes ? "model.byte_fallback is false" : "model.byte_fallback is true");

@@ -12,8 +12,8 @@ namespace reference_model {
 /// Bytes of a tokenizer's file that are read at most.
 inline constexpr std::uint64_t most_tokenizer_bytes = std::uint64_t{128} << 20;
 
-/// Hugging Face's tokenizer.json with a model of type BPE. What would change the tokens and is not implemented is refused
-/// by name, never ignored. Implemented are
+/// Hugging Face's tokenizer.json with a model of type BPE. What would change the tokens and is not implemented is
+/// refused by name, never ignored. Implemented are
 ///   normalizer      NFC, Prepend, Replace (a string), Sequence
 ///   pre_tokenizer   ByteLevel, Split, Digits, Metaspace, Sequence
 ///   post_processor  ByteLevel, TemplateProcessing (tokens in front of a text), Sequence

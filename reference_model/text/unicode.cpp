@@ -49,8 +49,9 @@ text_pattern::text_pattern(std::string const& file, std::string const& where, st
     : file_(file), where_(where) {
   std::string const shown = std::string("'").append(shortened(pattern, 120)).append("'");
   if (std::string const refused = split_syntax::refused(pattern); !refused.empty())
-    throw bad_file(file, where + " is " + shown + "; '" + refused +
-                             "' is not implemented there; only what the patterns of GPT-2, Llama 3 and Qwen are made of is");
+    throw bad_file(file,
+                   where + " is " + shown + "; '" + refused +
+                       "' is not implemented there; only what the patterns of GPT-2, Llama 3 and Qwen are made of is");
   UErrorCode status = U_ZERO_ERROR;
   auto made = std::make_shared<compiled>();
   made->pattern.reset(icu::RegexPattern::compile(icu::UnicodeString::fromUTF8(with_classes(pattern)), 0, status));
@@ -118,12 +119,14 @@ std::string composed(std::string_view text, std::string const& file) {
     while (end < text.size() && (c = character_at(text, end)).valid) end += c.bytes;
     std::string_view const valid = text.substr(at, end - at);
     icu::StringByteSink<std::string> sink(&out);
-    form->normalizeUTF8(0, icu::StringPiece(valid.data(), static_cast<std::int32_t>(valid.size())), sink, nullptr, status);
+    form->normalizeUTF8(0, icu::StringPiece(valid.data(), static_cast<std::int32_t>(valid.size())), sink, nullptr,
+                        status);
     if (end < text.size()) out += text[end++];
     at = end;
   }
   if (U_FAILURE(status) != 0)
-    throw bad_file(file, "normalizer NFC cannot be applied (" + std::string(u_errorName(status)) + "); give less text at once");
+    throw bad_file(
+        file, "normalizer NFC cannot be applied (" + std::string(u_errorName(status)) + "); give less text at once");
   return out;
 }
 

@@ -21,8 +21,8 @@ struct byte_range {
 /// A regular expression over characters. A byte that is not part of valid UTF-8 counts as one character, U+FFFD.
 class text_pattern {
  public:
-  /// Only the constructs that Oniguruma and ICU read alike are taken (see split_syntax.hpp): tokenizers are trained with
-  /// the one and run here by the other. `where` names file and field in messages. Throws bad_file.
+  /// Only the constructs that Oniguruma and ICU read alike are taken (see split_syntax.hpp): tokenizers are trained
+  /// with the one and run here by the other. `where` names file and field in messages. Throws bad_file.
   text_pattern(std::string const& file, std::string const& where, std::string const& pattern);
 
   /// The matches in `text`, from left to right; empty ones are left out. Throws bad_file for a pattern that

@@ -15,7 +15,8 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
   using namespace reference_model;
   std::string_view const all(reinterpret_cast<char const*>(data), size);
   std::size_t const end = std::min(all.find('\xff'), size);
-  std::string_view const text = all.substr(0, std::min<std::size_t>(end, 400)), file = all.substr(std::min(end + 1, size));
+  std::string_view const text = all.substr(0, std::min<std::size_t>(end, 400)),
+                         file = all.substr(std::min(end + 1, size));
   config c;
   c.vocab = 1000;
   try {

@@ -1,5 +1,6 @@
-// print_tokens TOKENIZER VOCAB BOS: the tokens of the text on standard input, with those that the tokenizer puts in front,
-// as raw 32-bit numbers on standard output, and seconds and bytes a second on standard error. compare_tokens.py compares them.
+// print_tokens TOKENIZER VOCAB BOS: the tokens of the text on standard input, with those that the tokenizer puts in
+// front, as raw 32-bit numbers on standard output, and seconds and bytes a second on standard error. compare_tokens.py
+// compares them.
 
 #include <chrono>
 #include <cstdint>
@@ -21,7 +22,9 @@ int main(int argc, char** argv) try {
   c.bos = static_cast<std::uint32_t>(std::stoul(argv[3]));
   c.ends = {c.bos};
   using clock = std::chrono::steady_clock;
-  auto const seconds_since = [](clock::time_point begin) { return std::chrono::duration<double>(clock::now() - begin).count(); };
+  auto const seconds_since = [](clock::time_point begin) {
+    return std::chrono::duration<double>(clock::now() - begin).count();
+  };
   auto const begin = clock::now();
   std::unique_ptr<reference_model::tokenizer> const words = reference_model::load_tokenizer(argv[1], "", c);
   double const loading = seconds_since(begin);
