@@ -160,7 +160,7 @@ void add_options(command_line& line, answer_arguments& a) {
   line.add("--make-room", a.make_room,
            "Evict for question and answer before the question is read, as StreamingLLM does; else as in decode");
   line.add("--model", a.shared.model, "The model that the cache is of (the shipped checkpoint)");
-  line.add("--tokenizer", a.shared.tokenizer, "'bytes' or a llama2.c tokenizer.bin (the model's own)");
+  line.add("--tokenizer", a.shared.tokenizer, "Folder, tokenizer.json, vocab.json, llama2.c tokenizer.bin, or 'bytes' (the model's own)");
   line.add("--policy", a.shared.policies, "Refuse the cache unless it was built with this policy");
   line.add("--layout", a.shared.layout, "rows or pages, whichever the cache was built in").shows_default();
   line.add("--executor", a.shared.executor, "serial, parallel or parallel:N threads").shows_default();

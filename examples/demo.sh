@@ -3,7 +3,7 @@
 # progress and the summary to standard error. Arguments replace the default ones of `generate`.
 set -eu
 cd "$(dirname "$0")/.."
-sh .ci/packages g++ cmake make libcli11-dev nlohmann-json3-dev
+sh .ci/packages g++ cmake make libcli11-dev libicu-dev nlohmann-json3-dev
 build=${BUILD_DIR:-build}
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT

@@ -2,7 +2,7 @@
 # Builds everything and passes the tests. Arguments go to ctest, for example: tests/run.sh -R select
 set -eu
 cd "$(dirname "$0")/.."
-sh .ci/packages g++ cmake make python3 doctest-dev libcli11-dev nlohmann-json3-dev
+sh .ci/packages g++ cmake make python3 doctest-dev libcli11-dev libicu-dev nlohmann-json3-dev
 build=${BUILD_DIR:-build}
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT

@@ -5,8 +5,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <queue>
-#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -15,6 +13,7 @@
 
 #include <reference_model/io/bad_file.hpp>
 #include <reference_model/io/file_source.hpp>
+#include <reference_model/text/pair_merges.hpp>
 #include <reference_model/text/tokenizer.hpp>
 
 namespace reference_model {
@@ -150,7 +149,17 @@ class llama2c_tokenizer : public tokenizer {
   /// Merges neighbours until no pair is a token: the highest score first, of equal scores the leftmost. What no piece
   /// joins is merged apart, so that the queue stays short. Cost: n log(longest such run) for n symbols.
   void merge(std::vector<std::uint32_t>& symbols) const {
-    merging work;
+    pair_merges<float> merges;
+    std::string both;
+    auto const outcome_of = [&](std::uint32_t left, std::uint32_t right) -> pair_merges<float>::outcome {
+      std::string const& a = pieces_[left];
+      std::string const& b = pieces_[right];
+      if (a.size() + b.size() > longest_) return {};
+      both.assign(a).append(b);
+      std::uint32_t const token = find(both);
+      if (token == no_token) return {};
+      return {-scores_[token], token};
+    };
     std::size_t kept = 0;
     for (std::size_t first = 0, end = 0; first < symbols.size(); first = end) {
       for (end = first + 1; end < symbols.size(); ++end) {
@@ -158,58 +167,11 @@ class llama2c_tokenizer : public tokenizer {
         std::string const& b = pieces_[symbols[end]];
         if (!a.empty() && !b.empty() && !neighbours_.test(pair_of(a.back(), b.front()))) break;
       }
-      merge_run({symbols.data() + first, end - first}, work);
+      merges.run({symbols.data() + first, end - first}, outcome_of);
       for (std::size_t i = first; i < end; ++i)
         if (symbols[i] != no_token) symbols[kept++] = symbols[i];
     }
     symbols.resize(kept);
-  }
-
-  struct candidate {
-    float score;
-    std::uint32_t left, right, left_token, right_token, merged;
-    bool operator<(candidate const& o) const { return score != o.score ? score < o.score : left > o.left; }
-  };
-  struct merging {  // memory that runs share
-    std::vector<std::uint32_t> next, previous;
-    std::priority_queue<candidate> queue;
-    std::string both;
-  };
-
-  // Symbols form a list; a merge lives in its left symbol, so list order is index order, and the queue yields the order
-  // of a scan over the whole list. A symbol that was merged into its left one becomes no_token.
-  void merge_run(std::span<std::uint32_t> symbols, merging& work) const {
-    std::uint32_t const n = static_cast<std::uint32_t>(symbols.size());
-    std::vector<std::uint32_t>&next = work.next, &previous = work.previous;
-    std::priority_queue<candidate>& queue = work.queue;
-    next.resize(n);
-    previous.resize(n);
-    for (std::uint32_t i = 0; i < n; ++i) {
-      next[i] = i + 1 < n ? i + 1 : no_token;
-      previous[i] = i > 0 ? i - 1 : no_token;
-    }
-    auto const consider = [&](std::uint32_t left, std::uint32_t right) {
-      if (left == no_token || right == no_token) return;
-      std::string const& a = pieces_[symbols[left]];
-      std::string const& b = pieces_[symbols[right]];
-      if (a.size() + b.size() > longest_) return;
-      work.both.assign(a).append(b);
-      if (std::uint32_t const token = find(work.both); token != no_token)
-        queue.push({scores_[token], left, right, symbols[left], symbols[right], token});
-    };
-    for (std::uint32_t i = 0; i + 1 < n; ++i) consider(i, i + 1);
-    while (!queue.empty()) {
-      candidate const c = queue.top();
-      queue.pop();
-      // Out of date if one of the two has been merged since.
-      if (symbols[c.left] != c.left_token || next[c.left] != c.right || symbols[c.right] != c.right_token) continue;
-      symbols[c.left] = c.merged;
-      symbols[c.right] = no_token;
-      next[c.left] = next[c.right];
-      if (next[c.left] != no_token) previous[next[c.left]] = c.left;
-      consider(previous[c.left], c.left);
-      consider(c.left, next[c.left]);
-    }
   }
 
   std::size_t longest_ = 0;

@@ -18,7 +18,8 @@ class tokenizer {
 
   virtual std::uint32_t vocab() const = 0;
 
-  /// Tokens of the text; BOS first if asked for. Text must be valid UTF-8 (programs check it, see text/utf8.hpp).
+  /// Tokens of the text; BOS first if asked for, and if the tokenizer puts one in front of texts at all. With BOS an empty
+  /// text is never without a token. Text must be valid UTF-8 (programs check it, see text/utf8.hpp).
   virtual std::vector<std::uint32_t> encode(std::string_view text, bool with_bos = true) const = 0;
 
   /// What `token` adds to the text when it follows `before`. Valid as long as the tokenizer. A piece may be part of a
@@ -30,6 +31,9 @@ class tokenizer {
   bool ends(std::uint32_t token) const {
     return token == bos_ || std::find(ends_.begin(), ends_.end(), token) != ends_.end();
   }
+
+  /// Whether the token has a meaning of its own instead of text: BOS, the ends, and what the tokenizer's file calls special.
+  virtual bool special(std::uint32_t token) const { return ends(token); }
 
   /// The text of tokens; a BOS at the front adds nothing.
   std::string decode(std::vector<std::uint32_t> const& tokens) const {

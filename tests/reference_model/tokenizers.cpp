@@ -216,7 +216,7 @@ TEST_CASE("a model's tokenizer: by name, beside it, or bytes") {
   oracle::vocabulary const v({{" ", 0}});
   config c = config_of(v.pieces.size());
   std::string const model = (folder / "model.bin").string();
-  expect_bad_file(model, {"without tokenizer.bin", "260", "--tokenizer"}, [&] { load_tokenizer("", model, c); });
+  expect_bad_file(model, {"without a tokenizer", "tokenizer.json", "260", "--tokenizer"}, [&] { load_tokenizer("", model, c); });
   c.bos = 256;
   CHECK(load_tokenizer("", model, c)->encode("a") == tokens{256, 'a'});
   folder.write("tokenizer.bin", v.file());
