@@ -64,17 +64,17 @@ inline void refuse_unknown_computations(config_fields const& fields, config cons
   fields.only("layer_types", json(std::vector<std::string>(c.layers, "full_attention")));
 }
 
-inline void read_window(config_fields const& fields, family const& f, std::uint32_t positions) {
-  if (f.window == 0) return;
+/// A window that no text of the model's length is longer than is none.
+inline void refuse_window(config_fields const& fields, family const& f, std::uint32_t positions) {
   char const* const field = "sliding_window";
-  bool const absent = !fields.object().contains(field);
-  if (!absent && !fields.given(field)) return;
-  std::uint32_t const window = absent ? f.window : fields.whole(field);
-  if (window < positions)
-    fields.refuse(field, std::string(absent ? "4096 is meant then, but " : "") +
-                             "attention over fewer tokens than max_position_embeddings, " + std::to_string(positions) +
-                             ", is not implemented; texts up to the window's length are the same without one, set "
-                             "it to null for those");
+  bool const stated = fields.object().contains(field);
+  if (f.window == 0 || (stated && !fields.given(field))) return;
+  std::uint32_t const window = stated ? fields.whole(field) : f.window;
+  if (window >= positions) return;
+  std::string const tokens = std::to_string(window);
+  fields.refuse(field, "attention to the last " + tokens + " of " + std::to_string(positions) +
+                           " positions is not implemented; set it to null for texts of up to " + tokens +
+                           " tokens, which it does not change");
 }
 
 inline void read_tokens(config_fields const& fields, config& c) {
@@ -118,7 +118,6 @@ inline config llama_config(config_fields const& fields, family const& f) {
   c.input_bias = f.input_bias || c.output_bias;
   c.feed_bias = fields.truth("mlp_bias", false);
   c.head_norms = f.head_norms;
-  read_window(fields, f, c.max_positions);
   config_names names;
   names.layers = "num_hidden_layers";
   names.dim = "hidden_size";
@@ -132,6 +131,7 @@ inline config llama_config(config_fields const& fields, family const& f) {
   check(c, fields.file(), names);
   read_rotation(fields, c);
   check(c, fields.file(), names);
+  refuse_window(fields, f, c.max_positions);
   return c;
 }
 

@@ -103,7 +103,7 @@ class transformer {
       add_bias(on, q, w.query_bias, n);
       add_bias(on, k, w.key_bias, n);
       add_bias(on, v, w.value_bias, n);
-      if (c.head_norms) {
+      if (!w.query_norm.empty()) {
         on.launch(n, [&](auto const&, std::uint32_t t) {
           norm_heads(q + std::size_t{t} * queries, c.heads, w.query_norm);
           norm_heads(k + std::size_t{t} * keys, c.kv_heads, w.key_norm);

@@ -218,13 +218,17 @@ TEST_CASE("config.json: what Mistral, Qwen2 and Qwen3 add to Llama") {
     CHECK(read(mistral.dump()).max_positions == 64);
   }
   mistral["sliding_window"] = 63;
-  refused(mistral.dump(), {"sliding_window is 63", "max_position_embeddings, 64", "null"});
+  refused(mistral.dump(), {"sliding_window is 63", "the last 63 of 64 positions", "null"});
+  mistral["sliding_window"] = 64;
+  mistral["rope_scaling"] = rotation_of("yarn", {{"factor", 2}});
+  refused(mistral.dump(), {"sliding_window is 64", "the last 64 of 128 positions"});
+  mistral.erase("rope_scaling");
   mistral["sliding_window"] = "all";
   refused(mistral.dump(), {"sliding_window is \"all\"", "whole number"});
   mistral.erase("sliding_window");
   CHECK(read(mistral.dump()).max_positions == 64);
   mistral["max_position_embeddings"] = 32768;
-  refused(mistral.dump(), {"sliding_window is missing", "4096", "32768", "null"});
+  refused(mistral.dump(), {"sliding_window is missing", "the last 4096 of 32768 positions", "null"});
 
   json qwen2 = fields_of("qwen2", "Qwen2ForCausalLM");
   qwen2["use_sliding_window"] = false;
