@@ -212,9 +212,9 @@ struct learned_align {
   rotary_table table(cache_shape const&, std::uint32_t /*slots*/) const { return {}; }
 
   /// Throws bad_argument unless the networks are trained for every position that slots of a head can come to.
-  void check(std::uint32_t most_slots) const {
+  void check(std::uint32_t slots) const {
     for (align_view const* net : {&key_network, &value_network})
-      require(most_slots <= std::uint64_t{sinks} + net->positions, "slots of a head", most_slots,
+      require(slots <= std::uint64_t{sinks} + net->positions, "slots of a head", slots,
               "its networks are trained for fewer; lower the budget to the sinks and the trained positions");
   }
   /// Bytes that a row's block works in.
