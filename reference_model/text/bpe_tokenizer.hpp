@@ -64,10 +64,10 @@ class bpe_tokenizer : public tokenizer {
       if (!parts_.tokens[id]) continue;
       std::string const& token = *parts_.tokens[id];
       if (parts_.byte_level) {
-        std::optional<std::string> bytes = alphabet.bytes_of(token);
+        std::optional<std::string> const bytes = alphabet.bytes_of(token);
         if (bytes && bytes->size() == 1) bytes_[static_cast<unsigned char>(bytes->front())] = id;
         if (bytes) tokens_.emplace(*bytes, id);
-        written_[id] = bytes ? std::move(*bytes) : token;
+        written_[id] = bytes.value_or(token);
       } else {
         tokens_.emplace(token, id);
         std::optional<char> const byte = parts_.byte_fallback ? byte_named(token) : std::nullopt;
@@ -159,7 +159,7 @@ class bpe_tokenizer : public tokenizer {
     return text;
   }
   std::string normalized(std::string text) const {
-    for (normalizer const& stage : parts_.normalizers) text = stage(std::move(text));
+    for (normalizer const& stage : parts_.normalizers) text = stage(text);
     return text;
   }
 

@@ -13,7 +13,7 @@
 namespace reference_model {
 
 /// A stage that rewrites text.
-using normalizer = std::function<std::string(std::string)>;
+using normalizer = std::function<std::string(std::string_view)>;
 
 /// A part of the text that no merge leaves.
 struct text_piece {

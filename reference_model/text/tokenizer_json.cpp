@@ -10,6 +10,7 @@
 
 #include <reference_model/io/bad_file.hpp>
 #include <reference_model/text/bpe_vocabulary.hpp>
+#include <reference_model/text/byte_alphabet.hpp>
 #include <reference_model/text/json_part.hpp>
 #include <reference_model/text/text_stages.hpp>
 
@@ -44,7 +45,7 @@ std::string literal(json_part const& stage) {
   if (!pattern.given("String"))
     stage.refuse("pattern", "only {\"String\": ...} is implemented there; use another tokenizer");
   pattern.only({"String"});
-  std::string const text = pattern.text("String");
+  std::string text = pattern.text("String");
   if (text.empty()) stage.refuse("pattern", "an empty string is found everywhere; give some text");
   return text;
 }
@@ -141,15 +142,17 @@ class reader {
     if (type == "NFC") {
       stage.only({"type"});
       composed("", file_);  // refused now if it cannot be done
-      parts_.normalizers.push_back([file = file_](std::string text) { return composed(text, file); });
+      parts_.normalizers.push_back([file = file_](std::string_view text) { return composed(text, file); });
     } else if (type == "Prepend") {
       stage.only({"type", "prepend"});
-      parts_.normalizers.push_back(
-          [front = stage.text("prepend")](std::string text) { return text.empty() ? text : front + text; });
+      parts_.normalizers.push_back([front = stage.text("prepend")](std::string_view text) {
+        return text.empty() ? "" : front + std::string(text);
+      });
     } else if (type == "Replace") {
       stage.only({"type", "pattern", "content"});
-      parts_.normalizers.push_back(
-          [from = literal(stage), to = stage.text("content")](std::string text) { return replaced(text, from, to); });
+      parts_.normalizers.push_back([from = literal(stage), to = stage.text("content")](std::string_view text) {
+        return replaced(text, from, to);
+      });
     } else {
       refuse_type(stage, "NFC, Prepend, Replace and Sequence");
     }
@@ -223,7 +226,7 @@ class reader {
   }
 
   std::string mark_of(json_part const& stage) {
-    std::string const mark = stage.text("replacement");
+    std::string mark = stage.text("replacement");
     if (mark.empty() || character_at(mark, 0).bytes != mark.size())
       stage.refuse("replacement", "one character is expected; the file is damaged, fetch it again");
     return mark;
@@ -354,10 +357,17 @@ bpe_tokenizer read_byte_level_bpe(std::string const& vocab_file, std::string_vie
     if (!line.empty() && !line.starts_with("#version")) vocabulary.take_merge("merge", line);
     at = end + 1;
   }
+  // Where the model's file names no BOS, its number is Llama's, an ordinary token here.
   std::vector<std::uint32_t> specials{c.bos};
   specials.insert(specials.end(), c.ends.begin(), c.ends.end());
+  byte_alphabet const alphabet;
   for (std::uint32_t const id : specials) {
     if (id >= parts.tokens.size() || !parts.tokens[id]) continue;
+    std::optional<std::string> const bytes = alphabet.bytes_of(*parts.tokens[id]);
+    bool const ordinary =
+        (bytes && bytes->size() == 1) ||
+        std::any_of(parts.merges.begin(), parts.merges.end(), [&](token_merge const& m) { return m.merged == id; });
+    if (ordinary) continue;
     added_token special;
     special.content = *parts.tokens[id];
     special.id = id;

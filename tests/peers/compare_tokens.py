@@ -82,7 +82,7 @@ def main():
     spec = importlib.util.spec_from_file_location("make", HERE.parent / "data" / "tokenizers" / "make.py")
     make = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(make)
-    make.TRAINED_ON, make.SCALE = text[:2_000_000] + text[-200_000:], 50
+    make.TRAINED_ON, make.SCALE = text[:1_000_000] + text[-200_000:], 50
     agree = True
     with tempfile.TemporaryDirectory() as folder:
         for name, made in make.MADE.items():

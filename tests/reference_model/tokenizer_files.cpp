@@ -202,6 +202,10 @@ TEST_CASE(
   folder.write("merges.txt", "h e\nt qqq\n");
   expect_bad_file((folder / "merges.txt").string(), {"merge 1, 't' and 'qqq'", "'qqq'"},
                   [&] { load_tokenizer(path, "", c); });
+  folder.write("merges.txt", "h e\n");
+  config unnamed = c;  // of a model whose file names no BOS: an ordinary token is not cut out of words
+  unnamed.bos = load_tokenizer(path, "", c)->encode("h").at(0);
+  CHECK(load_tokenizer(path, "", unnamed)->encode("he").size() == 1);
   folder.write("tokenizer_config.json", R"({"tokenizer_class": "Qwen2Tokenizer"})");
   expect_bad_file((folder / "tokenizer_config.json").string(), {"Qwen2Tokenizer", "tokenizer.json"},
                   [&] { load_tokenizer(path, "", c); });

@@ -66,9 +66,9 @@ def trained(tokenizer, size, specials=(), alphabet=()):
     return tokenizer
 
 
-def byte_level(split, size, specials, normalizer=None, ignore_merges=False):
-    t = Tokenizer(models.BPE(ignore_merges=ignore_merges))
-    stage = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=split is None)
+def byte_level(split, size, specials, normalizer=None, use_regex=False):
+    t = Tokenizer(models.BPE())
+    stage = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=use_regex or split is None)
     t.pre_tokenizer = stage if split is None else pre_tokenizers.Sequence([split, stage])
     if normalizer:
         t.normalizer = normalizer
@@ -108,7 +108,8 @@ def qwen2():
 
 
 def smollm2():
-    return byte_level(pre_tokenizers.Digits(individual_digits=True), 140, ["<|endoftext|>", "<|im_start|>", "<|im_end|>"])
+    return byte_level(pre_tokenizers.Digits(individual_digits=True), 140, ["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
+                      use_regex=True)
 
 
 def sentence_piece(byte_tokens=True):
