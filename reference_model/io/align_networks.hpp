@@ -18,8 +18,9 @@ struct align_networks {
 };
 
 /// One network: emb_pos.weight [positions, *], emb_blocks.weight [layers, *], emb_heads.weight [KV heads, *], and fc1, fc2, fc3
-/// with .weight [out, in] and .bias. The file's metadata may say how many `trained_positions` its table has; where it does not, the last
-/// five rows were not trained: the original was trained on windows as long as its table, less four sinks and the token that goes.
+/// with .weight [out, in] and .bias. The file's metadata may say
+/// which `trained_positions` its table has, as "0..250" or "251"; where it does not, the last five rows were not trained: the original
+/// was trained on windows as long as its table, less four sinks and the token that goes.
 /// Throws bad_file.
 inline kvsift::align_network load_align_network(std::filesystem::path const& path, config const& c) {
   safetensors_reader file(path);
@@ -49,9 +50,10 @@ inline kvsift::align_network load_align_network(std::filesystem::path const& pat
   fits("emb_heads.weight", c.kv_heads, "KV heads");
   std::uint64_t trained = rows("emb_pos.weight") > 5 ? rows("emb_pos.weight") - 5 : 0;
   if (auto const stated = file.metadata().find("trained_positions"); stated != file.metadata().end()) {
-    std::string const& digits = stated->second;
+    bool const range = stated->second.starts_with("0..");  // the last one is meant
+    std::string const digits = stated->second.substr(range ? 3 : 0);
     bool const whole = !digits.empty() && digits.size() <= 9 && digits.find_first_not_of("0123456789") == std::string::npos;
-    trained = whole ? std::stoull(digits) : 0;
+    trained = whole ? std::stoull(digits) + (range ? 1 : 0) : 0;
   }
   if (trained == 0 || trained > rows("emb_pos.weight"))
     throw bad_file(path.string(), "trained_positions is " + std::to_string(trained) + "; 1 to the rows of emb_pos.weight, " +

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <map>
 #include <string>
 #include <vector>
 
@@ -12,67 +11,17 @@
 #include <nlohmann/json.hpp>
 
 #include <kvsift/exec/executor.hpp>
-#include <reference_model/io/load_model.hpp>
 #include <reference_model/model/metrics.hpp>
 #include <reference_model/model/transformer.hpp>
 
 #include <support/files.hpp>
-#include <support/safetensors_lite.hpp>
 
+#include "formula_gpt2.hpp"
 #include "plain_cache.hpp"
-#include "temporary_folder.hpp"
-#include "tiny_model.hpp"
 
 namespace {
 
 using namespace reference_model;
-
-/// s <- 1664525 s + 1013904223 before each use.
-struct numbers {
-  std::uint32_t s;
-  float next(double reach) {
-    s = 1664525u * s + 1013904223u;
-    return static_cast<float>((static_cast<double>(s >> 8) / 16777216.0 - 0.5) * 2 * reach);
-  }
-};
-
-/// Tensors as they are drawn: row-major, one after another from one stream; norms have gain 1 and bias 0.
-std::map<std::string, support::tensor> formula_tensors() {
-  std::map<std::string, support::tensor> all;
-  numbers stream{1};
-  auto const draw = [&](std::string const& name, std::vector<std::size_t> const& shape, double reach) {
-    std::size_t count = 1;
-    for (std::size_t n : shape) count *= n;
-    support::tensor& t = all[name] = {shape, std::vector<float>(count)};
-    for (float& x : t.numbers) x = stream.next(reach);
-  };
-  auto const norm = [&](std::string const& name) {
-    all[name + ".weight"] = {{128}, std::vector<float>(128, 1.0f)};
-    all[name + ".bias"] = {{128}, std::vector<float>(128, 0.0f)};
-  };
-  draw("wte.weight", {40, 128}, 0.5);
-  draw("wpe.weight", {64, 128}, 0.5);
-  for (std::string const layer : {"h.0.", "h.1."}) {
-    norm(layer + "ln_1");
-    norm(layer + "ln_2");
-    draw(layer + "attn.c_attn.weight", {128, 384}, 0.15);
-    draw(layer + "attn.c_attn.bias", {384}, 0.05);
-    for (char const* product : {"attn.c_proj", "mlp.c_fc", "mlp.c_proj"}) {
-      draw(layer + product + ".weight", {128, 128}, 0.15);
-      draw(layer + product + ".bias", {128}, 0.05);
-    }
-  }
-  norm("ln_f");
-  return all;
-}
-
-model formula_model() {
-  config c = tiny::make_gpt2_config({2, 128, 2, 2, 64, 128, 40, true});
-  temporary_folder folder;
-  folder.write("config.json", tiny::config_json(c));
-  folder.write("model.safetensors", support::to_safetensors(formula_tensors()));
-  return load_model(folder.path());
-}
 
 struct recorded {
   nlohmann::json all = nlohmann::json::parse(support::read_file(support::test_data() / "tiny_gpt2_vectors.json"));
@@ -90,7 +39,7 @@ std::vector<std::uint32_t> counted(std::uint32_t n) {
 }
 
 TEST_CASE("a formula's GPT-2: its first weights, and that every weight is read") {
-  model const m = formula_model();
+  model const m = formula::make_model();
   CHECK(m.embedding.data()[0] == doctest::Approx(-0.2635445).epsilon(1e-6));
   CHECK(m.embedding.data()[1] == doctest::Approx(-0.13072938).epsilon(1e-6));
   CHECK(m.layers[1].query_bias.size() == 128);
@@ -100,7 +49,7 @@ TEST_CASE("a formula's GPT-2: its first weights, and that every weight is read")
 
 TEST_CASE("a window that moves on: positions are slots, the oldest token behind the sinks leaves") {
   recorded const expected;
-  model const m = formula_model();
+  model const m = formula::make_model();
   transformer decoder(m, slots + 1);
   plain::cache cache(m.config);
   std::vector<std::uint32_t> positions = counted(slots + 1);
@@ -123,7 +72,7 @@ TEST_CASE("a window that moves on: positions are slots, the oldest token behind 
 
 TEST_CASE("a window that is recomputed: the last tokens at positions from 0, in one piece") {
   recorded const expected;
-  model const m = formula_model();
+  model const m = formula::make_model();
   transformer decoder(m, slots + 1);
   std::vector<std::uint32_t> const positions = counted(slots + 1);
   double worst = 0, sum = 0;
@@ -141,7 +90,7 @@ TEST_CASE("a window that is recomputed: the last tokens at positions from 0, in 
 }
 
 TEST_CASE("positions that were never learned are refused before anything is read or kept") {
-  model const m = formula_model();
+  model const m = formula::make_model();
   transformer decoder(m, 2);
   plain::cache cache(m.config);
   std::uint32_t const tokens[2] = {1, 2}, last[2] = {62, 63}, beyond[2] = {63, 64};
