@@ -213,11 +213,11 @@ double align_trainer::step(parallel_executor const& on, align_pairs const& pairs
 }
 
 double align_trainer::error(parallel_executor const& on, align_pairs const& pairs) {
-  constexpr std::size_t part = 8192;
+  constexpr std::size_t at_once = 8192;
   std::vector<std::uint32_t> chosen;
   double sum = 0;
-  for (std::size_t first = 0; first < pairs.size(); first += part) {
-    chosen.resize(std::min(part, pairs.size() - first));
+  for (std::size_t first = 0; first < pairs.size(); first += at_once) {
+    chosen.resize(std::min(at_once, pairs.size() - first));
     std::iota(chosen.begin(), chosen.end(), static_cast<std::uint32_t>(first));
     sum += forward(on, pairs, chosen) * static_cast<double>(chosen.size());
   }

@@ -15,6 +15,7 @@
 #include <kvsift/policy/any_policy.hpp>
 #include <kvsift/policy/named.hpp>
 #include <kvsift/position/in_cache.hpp>
+#include <kvsift/position/learned_align.hpp>
 #include <kvsift/position/original.hpp>
 #include <kvsift/score/value_weighted.hpp>
 #include <kvsift/version.hpp>
