@@ -215,6 +215,19 @@ TEST_CASE("added tokens: the longest of those that begin first, with the space b
   CHECK(cut("\xa0x\x85") == "(\xa0)3(\x85)");  // bytes that are no characters are no space
 }
 
+TEST_CASE("digits are all of Unicode's numbers, each by itself or together") {
+  NEEDS_ICU();
+  auto const cut = [](std::string const& text, bool individual) {
+    std::vector<text_piece> pieces;
+    digits_stage(individual)({text, true}, pieces);
+    std::string out;
+    for (text_piece const& piece : pieces) out += "(" + piece.text + ")";
+    return out;
+  };
+  CHECK(cut("a12½Ⅳ٣b", true) == "(a)(1)(2)(½)(Ⅳ)(٣)(b)");
+  CHECK(cut("a12½Ⅳ٣b 一", false) == "(a)(12½Ⅳ٣)(b 一)");
+}
+
 TEST_CASE("patterns: what Oniguruma and ICU read alike is taken, what not is named") {
   for (char const* pattern :
        {R"('s|'t| ?\p{L}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)", R"((?i:'s|(?:'re))|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3})",

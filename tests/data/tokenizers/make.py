@@ -54,7 +54,7 @@ TEXTS = [
     "\u00ff\u00fe\u0100\u0143", "Ġ Ċ ĉ Ń ▁ ▁▁a ▁b", "<0x41> <0x0A> <unk>", "<s>", "</s>", "text <s> in text</s>", "<s>at the front", " <s>", "<s><s>", "</s>\n<s>", "<|endoftext|>", "a<|endoftext|>b", "a <|endoftext|> b\n<|endoftext|>", "<|endoftext", "<|endoftext|><|endoftext|>",
     "<|im_start|>user\nHi there<|im_end|>\n<|im_start|>assistant\n", "<|eot_id|> <|eot|> <|eot_id|", "caf\u00e9mark cafe\u0301mark", "<stripped>  x  <stripped>  y", "  <stripped>\n\nz",
     "https://example.org/a/b?c=d&e=f#g", "user.name+tag@example.co.uk", "C:\\Users\\x\\y.txt /usr/lib/x.so.1", "{\"key\": [1, 2.5, null, true]}", "<a href='x'>y</a>", "SELECT * FROM t WHERE a <> 'b';", "#include <vector>\nint main() { return 0; }",
-    "a" * 50, "ab" * 40, "aA" * 20, " " * 40, " " * 17 + "x", "\n" * 20, "9" * 20, "-" * 33, "the" * 30, "é" * 20, "ни" * 20, "面" * 20, "🍞" * 12, " the the  the   the", "flour\u0301", "the flour took the wind the flour",
+    "a" * 50, "ab" * 40, "aA" * 20, " " * 40, " " * 17 + "x", "\n" * 20, "9" * 20, "-" * 33, "the" * 30, "é" * 20, "ни" * 20, "面" * 20, "🍞" * 12, " the the  the   the", "crumbs crumbs, breadcrumbs", "flour\u0301", "the flour took the wind the flour",
 ]
 
 
