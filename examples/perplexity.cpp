@@ -38,7 +38,7 @@ void add_options(command_line& line, arguments& a) {
       .shows_default();
   line.add("--json", a.as_json, "Print one JSON object a policy and budget, in place of the table");
   line.example("perplexity --text stories.txt --policy full,roco,streaming_llm --budget 50%,25% --out results\n"
-                "--out writes perplexity.csv, perplexity.svg and perplexity.jsonl. P% is of the window.");
+                "--out writes perplexity.csv, perplexity.svg, rolling.svg (along the first window) and perplexity.jsonl. P% is of the window.");
 }
 
 // One policy at one budget.
@@ -95,6 +95,25 @@ std::string as_plot(arguments const& a, std::vector<outcome> const& all) {
   return draw(plot);
 }
 
+// The mean over a stretch of the first window that ends at each point: whether a text that goes on and on is predicted as well as at its beginning.
+std::string as_rolling_plot(arguments const& a, windowed_text const& text, std::vector<outcome> const& all) {
+  line_plot plot;
+  std::size_t const tokens = text.begins[1] - 1, stretch = std::max<std::size_t>(1, tokens / 40);
+  plot.title = "Along " + std::filesystem::path(a.text).filename().string();
+  plot.x_label = "token";
+  plot.y_label = "mean negative log-likelihood of " + std::to_string(stretch) + " tokens";
+  for (outcome const& o : all) {
+    series line{o.choice.name + (o.choice.bounded() ? " " + std::to_string(o.choice.slots()) : ""), {}, false};
+    for (std::size_t end = stretch; end <= tokens; end += stretch) {
+      double sum = 0;
+      for (std::size_t t = end - stretch; t < end; ++t) sum += o.text.nll[t];
+      line.points.emplace_back(static_cast<double>(end), sum / static_cast<double>(stretch));
+    }
+    plot.lines.push_back(std::move(line));
+  }
+  return draw(plot);
+}
+
 // How a window of `fed` tokens is fed, for plan_positions: what it takes for the prompt, and the words of --prefill for the rest.
 std::uint64_t prompt_of(arguments const& a, std::uint64_t fed, shared_options& o) {
   std::string const& given = a.prefill;
@@ -127,11 +146,12 @@ int perplexity(arguments const& a) {
     o.choice = std::move(choice);
     all.push_back(std::move(o));
   }
-  std::optional<output_file> csv, plot, lines;
+  std::optional<output_file> csv, plot, rolling, lines;
   if (!a.shared.out.empty()) {
     make_output_folder(a.shared.out);
     csv.emplace("--out", a.shared.out + "/perplexity.csv");
     plot.emplace("--out", a.shared.out + "/perplexity.svg");
+    rolling.emplace("--out", a.shared.out + "/rolling.svg");
     lines.emplace("--out", a.shared.out + "/perplexity.jsonl");
   }
   if (!a.as_json)
@@ -154,7 +174,9 @@ int perplexity(arguments const& a) {
     plot->write(as_plot(a, all));
     lines->write(objects);
     csv->commit();
+    rolling->write(as_rolling_plot(a, text, all));
     plot->commit();
+    rolling->commit();
     lines->commit();
   }
   print_now(a.as_json ? objects : results.aligned());

@@ -24,6 +24,47 @@ TEST_CASE("ranks are a permutation of 0 .. held - 1 in the order of positions") 
   });
 }
 
+TEST_CASE("after 10,000 evictions nothing has drifted") {
+  // One head, streaming; the same survivors, rotated once and from scratch in double precision.
+  using kind = support::marked_vectors::kind;
+  kvsift::cache_shape const shape{1, 1, 1, 16, 1};
+  kvsift::rotary_encoding const rule{100000.0};
+  kvsift::kv_tensor cache{shape, kvsift::streaming_llm(4, 20), {}, kvsift::in_cache_positions{rule}};
+  support::marked_vectors const data{11, shape};
+  std::vector<float> out(16);
+  u32 const last = 10023;
+  for (u32 t = 0; t <= last; ++t) {
+    kvsift::step(kvsift::serial_executor{}, cache[0], data.make_piece(0, t, 1).view(), out.data());
+    if (t != last) kvsift::evict(kvsift::serial_executor{}, cache);
+  }
+  auto const row = cache.view().row(0);
+  REQUIRE(row.state->held == 25);
+  auto const turned = [&](std::vector<float> const& x, u32 rank) {
+    std::vector<double> y(x.begin(), x.end());
+    for (u32 i = 0; i < 8; ++i) {
+      double const angle = rank * std::pow(rule.theta, -2.0 * i / 16), c = std::cos(angle), s = std::sin(angle);
+      double const a = static_cast<double>(x[i]), b = static_cast<double>(x[i + 8]);
+      y[i] = a * c - b * s;
+      y[i + 8] = b * c + a * s;
+    }
+    return y;
+  };
+  std::vector<double> const query = turned(data.vector(kind::query, 0, 0, 0, last), 24);
+  std::vector<double> want(16, 0.0);
+  double sum = 0;
+  for (u32 rank = 0; rank < 25; ++rank) {
+    u32 const position = rank < 4 ? rank : last - 24 + rank;
+    std::vector<double> const key = turned(data.vector(kind::key, 0, 0, 0, position), rank);
+    double logit = 0;
+    for (u32 d = 0; d < 16; ++d) logit += query[d] * key[d];
+    double const weight = std::exp(logit / 4);
+    sum += weight;
+    std::vector<float> const value = data.vector(kind::value, 0, 0, 0, position);
+    for (u32 d = 0; d < 16; ++d) want[d] += weight * static_cast<double>(value[d]);
+  }
+  for (u32 d = 0; d < 16; ++d) CHECK(static_cast<double>(out[d]) == doctest::Approx(want[d] / sum).epsilon(1e-5));
+}
+
 TEST_CASE("attention in the cache is attention over keys turned to their ranks, in double precision") {
   using kind = support::marked_vectors::kind;
   support::for_each_seed(30, [](std::uint64_t seed) {

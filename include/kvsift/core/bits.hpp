@@ -6,11 +6,13 @@
 
 namespace kvsift {
 
-/// How many bits are set. By shifts and sums, so that a loop of it vectorises where the processor counts bits one word at a
-/// time only.
+/// How many bits are set. By shifts and sums where the processor counts bits one word at a time or not at all, so that a loop of it
+/// vectorises.
 KVSIFT_HOST_DEVICE KVSIFT_INLINE std::uint32_t bit_count(std::uint32_t x) {
 #if defined(__CUDA_ARCH__)
   return static_cast<std::uint32_t>(__popc(x));
+#elif defined(__AVX512VPOPCNTDQ__)
+  return static_cast<std::uint32_t>(__builtin_popcount(x));
 #else
   x -= (x >> 1) & 0x55555555u;
   x = (x & 0x33333333u) + ((x >> 2) & 0x33333333u);
@@ -22,6 +24,8 @@ KVSIFT_HOST_DEVICE KVSIFT_INLINE std::uint32_t bit_count(std::uint32_t x) {
 KVSIFT_HOST_DEVICE KVSIFT_INLINE std::uint32_t bit_count(std::uint64_t x) {
 #if defined(__CUDA_ARCH__)
   return static_cast<std::uint32_t>(__popcll(x));
+#elif defined(__AVX512VPOPCNTDQ__)
+  return static_cast<std::uint32_t>(__builtin_popcountll(x));
 #else
   x -= (x >> 1) & 0x5555555555555555ull;
   x = (x & 0x3333333333333333ull) + ((x >> 2) & 0x3333333333333333ull);

@@ -38,6 +38,7 @@ inline constexpr field_description field_table[] = {
     {"excluded", field_kind::number, 0, most_slots, ""},
     {"stride", field_kind::number, 1, most_slots, ""},
     {"history", field_kind::number, 1, 65536, ""},
+    {"future", field_kind::number, 1, most_slots, ""},
     {"window", field_kind::number, 1, most_slots, ""},
     {"kernel", field_kind::number, 1, 65535, ""},
     {"bits", field_kind::number, 4, 64, ""},
