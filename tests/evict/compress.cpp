@@ -90,7 +90,7 @@ TEST_CASE("compress keeps what step keeps, for every policy of the catalogue") {
       asked_evidence const asked = p.columns().asked();
       masses const m = masses_of(t, shape, tokens, asked.window != 0 ? asked.window : 16, asked.young);
       compress(serial_executor{}, compressed[0], t.key(0, 0), t.value(0, 0), tokens,
-               {m.sum.data(), m.squares.data(), m.last.data(), m.window.data(), tokens, m.young.data()});
+               {m.sum.data(), m.squares.data(), m.last.data(), m.window.data(), tokens, m.young.data(), t.query(0, 0)});
       CHECK(compressed.held(0) == stepped.held(0));
       check_equal(stepped, compressed);
     }

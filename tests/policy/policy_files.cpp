@@ -62,7 +62,7 @@ TEST_CASE("every policy file of the originals makes its policy, for any budget")
         {"easykv/full", to_any(full())},
         {"easykv/recency", to_any(streaming_llm(4, budget - 4))},
         {"easykv/random", to_any(random_eviction(budget, 0, 0, 1))},
-        {"easykv/tova", to_any(tova(budget))},
+        {"easykv/tova", joined(reference_strided(budget, 8, newest_query_attention{}, protect{4, tenth}), tova(budget))},
         {"easykv/h2o_head", joined(reference_strided(budget, 8, sum, protect{4, tenth}), accumulated_attention_policy(budget, three))},
         {"easykv/roco", joined(reference_strided(budget, 8, mean, protect{}, forced_then_varying{tenth + 12, 10, 4}),
                                reference_roco(budget, three + 1, 10))},

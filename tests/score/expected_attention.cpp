@@ -133,7 +133,7 @@ TEST_CASE("expected attention asks for queries and for encoded keys") {
   auto const chosen = expected_attention(6, {}, 2);
   kv_tensor cache{shape, chosen, {.max_piece = 9}};
   CHECK_THROWS_WITH(compress(serial_executor{}, cache[0], x.data(), x.data(), 9),
-                    "queries is 0; a score of the policy reads the prompt's; give the prompt to step");
+                    "masses.queries is 0; a score of the policy reads the prompt's; give them");
   CHECK_NOTHROW(compress(serial_executor{}, cache[0], x.data(), x.data(), 6));  // what fits is not judged
   CHECK_THROWS_WITH((kv_tensor{shape, chosen, {.max_piece = 9}, in_cache_positions{}}),
                     "a score of the policy reads encoded queries and keys, and the position rule has them unrotated; take original_positions");

@@ -25,6 +25,7 @@ struct prompt_masses {
   float const* window = nullptr;   ///< sum over the last columns().asked().window queries
   std::size_t pitch = 0;           ///< at least the tokens of the prompt
   float const* young = nullptr;    ///< sum over the queries that saw a token while it was young: columns().asked().young
+  float const* queries = nullptr;  ///< the prompt's own [sequences, tokens, kv_heads x group, head_dim], where a score of the policy reads them
 };
 
 /// Stands where no rule acts.
@@ -41,6 +42,7 @@ struct staging_rows {
   std::uint32_t layer = 0;
   std::uint32_t first = 0;  ///< row within the layer
   std::uint32_t heads = 1;
+  float const* queries = nullptr;  ///< of the piece, for scores that read a prompt's
 
   KVSIFT_HOST_DEVICE row_view<Columns> operator()(std::uint32_t h) const {
     cache_shape const& shape = planes.shape;
@@ -55,7 +57,9 @@ struct staging_rows {
   /// No token is waiting; scores that read a prompt's queries find them by the first.
   KVSIFT_HOST_DEVICE arrival token(row_view<Columns> const& row) const {
     arrival none{nullptr, nullptr, planes.shape.head_dim};
-    none.queries = piece.at(planes.shape, row.sequence, row.head, 0, 0).queries;
+    arrivals seen = piece;
+    seen.queries = queries;
+    none.queries = seen.at(planes.shape, row.sequence, row.head, 0, 0).queries;
     none.group = planes.shape.group;
     return none;
   }

@@ -92,7 +92,8 @@ void stage(Executor const& on, Cache& cache, std::uint32_t layer, arrivals const
   using columns = typename Cache::columns;
   using bound = typename Cache::bound_type;
   cache_shape const& shape = cache.shape();
-  staging_rows<columns> const rows{cache.bound().work.staging, piece, layer, 0, 1};
+  float const* const queries = piece.queries != nullptr ? piece.queries : masses.queries;
+  staging_rows<columns> const rows{cache.bound().work.staging, piece, layer, 0, 1, queries};
   on.launch(shape.layer_rows(), stage_task<bound, columns>{cache.bound(), rows, masses, out});
   with_rule(cache.policy().rules, moment::prompt_end, [&](auto const& rule) {
     using rule_type = std::remove_cvref_t<decltype(rule)>;
@@ -302,8 +303,8 @@ void compress(Executor const& on, Layer rows, float const* keys, float const* va
           "exceeds the limit, and no rule of the policy acts at prompt_end");
   require(tokens <= cache.slots().least[rows.layer] || !cache.realigned, "tokens", tokens,
           "exceeds the limit, and the position rule realigns slots after each token that goes; give the prompt to step");
-  require(tokens <= cache.slots().least[rows.layer] || !cache.policy().facts().prompt_queries, "queries", 0,
-          "a score of the policy reads the prompt's; give the prompt to step");
+  require(tokens <= cache.slots().least[rows.layer] || !cache.policy().facts().prompt_queries || masses.queries != nullptr, "masses.queries", 0,
+          "a score of the policy reads the prompt's; give them");
   mass_part const read = cache.bound().work.staging.stored.reads();
   auto const given = [&](float const* plane, char const* name, mass_part part) {
     require(!includes(read, part) || plane != nullptr, name, 0, "the policy's columns feed on it; give the engine's attention mass");

@@ -58,6 +58,7 @@ inline constexpr catalogue_entry catalogue[] = {
      "some go (profile `reference`). Here they are out of reach."},
     {"deviation_scope", "", "budget excluded score newest=10 sinks=0",
      [](policy_fields const& f) {
+       if (f.word("score") == "last") detail::refuse_field("score", "'last'", "deviation_scope takes accumulated or mean; a prompt in strides takes all three");
        return f.word("score") == "mean" ? to_any(roco(f["budget"], f["excluded"], f["newest"], f["sinks"]))
                                         : to_any(accumulated_deviation(f["budget"], f["excluded"], f["newest"], f["sinks"]));
      },
@@ -66,7 +67,7 @@ inline constexpr catalogue_entry catalogue[] = {
      "As `roco`."},
     {"strided", "", "budget stride sinks=4 score scope recent? excluded? newest? profile=fixed", detail::make_strided,
      detail::derive_strided,
-     "as many slots as a piece brought, then one a step", "S1 or S1 / c; all slots, or scope as roco", "arXiv 2402.06262",
+     "as many slots as a piece brought, then one a step", "S1, S1 / c or a(newest query); all slots, or scope as roco", "arXiv 2402.06262",
      "In EasyKV pieces that evict nothing feed no sums, and newest and sinks rank instead of being out of reach (profile `reference`)."},
     {"reservoir", "", "sinks recent budget? seed=0", detail::make_reservoir, detail::derive_streaming,
      "the oldest recent token, or a start token it displaces", "a(newest query), draw(seed, token, layer, head)", "kv-cache-sampling",

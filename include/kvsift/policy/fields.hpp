@@ -45,7 +45,7 @@ inline constexpr field_description field_table[] = {
     {"seed", field_kind::number, 0, ~std::uint64_t{0}, ""},
     {"threshold", field_kind::truth, 0, 0, ""},
     {"shared", field_kind::truth, 0, 0, ""},
-    {"score", field_kind::word, 0, 0, "accumulated|mean"},
+    {"score", field_kind::word, 0, 0, "accumulated|mean|last"},
     {"floor", field_kind::fraction, 0, 1, ""},
     {"pool", field_kind::word, 0, 0, "max|avg"},
     {"group", field_kind::word, 0, 0, "mean|max|sum"},

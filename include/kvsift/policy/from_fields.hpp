@@ -214,6 +214,7 @@ inline any_policy make_strided(policy_fields const& f) {
           reference_strided(budget, stride, score, protect{}, forced_then_varying{f["excluded"], newest, sinks}));
     return to_any(strided(budget, stride, score, protect{sinks, newest}, most_varying{f["excluded"]}));
   };
+  if (f.word("score") == "last") return with_scope(newest_query_attention{});
   return f.word("score") == "mean" ? with_scope(mean_attention{}) : with_scope(accumulated_attention{});
 }
 

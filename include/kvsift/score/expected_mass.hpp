@@ -88,8 +88,8 @@ struct mass_times_value {
 ///   e_j = softmax over j of  k_j . R m / sqrt(D) + k_j' R S R' k_j / (2 D),   score_j = (mean of e_j over the group + epsilon) |v_j|
 ///
 /// The first `sinks` tokens count neither as queries nor as keys, and go last. `encoding` is the model's. Legal at prompt_end
-/// only, over keys and queries that are encoded (original_positions), and with the prompt's queries at hand: after step, not
-/// after compress. Per query head: tokens x D^2 multiplications for S, as many for its products with the keys (without
+/// only, over keys and queries that are encoded (original_positions), and with the prompt's queries at hand: compress is given
+/// them as masses.queries. Per query head: tokens x D^2 multiplications for S, as many for its products with the keys (without
 /// `covariance` neither); queries are read twice, keys once. Sums in a fixed order: the same bits for any number of threads.
 struct expected_mass {
   rotary_encoding encoding{};
