@@ -52,6 +52,8 @@ void host_use() {
   make_room(serial_executor{}, sampled, 3);
   kv_tensor shared{shape, tova(64, true), options};
   use(shared);
+  kv_tensor<decltype(streaming_llm(4, 60)), fp32_payload, learned_align> aligned{shape, streaming_llm(4, 60), options, learned_align{}};
+  use(aligned);
   kv_tensor paged{shape, heavy_hitter(64, 4, 10, 8, true), options, in_cache_positions{}, dropped{}, in_pages{}};
   use(paged);
   kv_tensor<decltype(roco(64, 9)), int4_payload, in_cache_positions, copied_out> small{shape, p, options, {}, copied_out{}};

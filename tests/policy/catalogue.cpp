@@ -159,7 +159,7 @@ TEST_CASE("fields that fit no policy, or leave nothing to evict, are refused in 
                     "policy field 'history' is not one of roco; it has budget, excluded, newest, sinks, profile");
   CHECK_THROWS_WITH(make_policy(bare("full").set("budget", 9u)), "policy field 'budget' is not one of full; it has none");
   CHECK_THROWS_WITH(bare("roco").set("budget", 0u), "policy field 'budget' is 0; give a whole number from 1 to 2147483646");
-  CHECK_THROWS_WITH(bare("roco").set("score", "median"), "policy field 'score' is 'median'; give accumulated or mean");
+  CHECK_THROWS_WITH(bare("roco").set("score", "median"), "policy field 'score' is 'median'; give accumulated or mean or last");
   CHECK_THROWS_WITH(bare("roco").set("shared", 1u), "policy field 'shared' is 1; give true or false");
   CHECK_THROWS_WITH(bare("roco").set("speed", 1u), "policy field 'speed' is unknown; remove it");
   CHECK_THROWS_WITH(parse_field(*find_field("budget"), "-3"), "policy field 'budget' is '-3'; give a whole number from 1 to 2147483646");
