@@ -25,7 +25,7 @@ KVSIFT_HOST_DEVICE constexpr std::size_t packed_place(std::size_t i, std::size_t
 namespace detail {
 
 inline constexpr std::uint32_t product_keys = 4;  ///< that meet a block of packed queries together: 64 sums, in registers
-inline constexpr std::uint32_t keys_ahead = 16;   ///< asked for this early: keys of one head lie a page apart, and no processor guesses them
+inline constexpr std::uint32_t keys_ahead = 8;     ///< asked for this early: keys of one head lie a page apart, and no processor guesses them
 
 /// out[i x pitch + s x step] = query i . key s for i < rows <= product_rows and s < count <= product_keys, where key s begins at
 /// key + s x stride; there are product_keys of them. packed [dim, product_rows].
@@ -67,13 +67,19 @@ KVSIFT_HOST_DEVICE void products_of(G const& g, float const* packed, std::size_t
                                        std::size_t stride, std::size_t n, float* out, std::size_t pitch, std::size_t step = 1) {
   for (std::size_t first = detail::product_keys * g.thread_rank(); first < n; first += detail::product_keys * g.num_threads()) {
     bool const full = n - first >= detail::product_keys;
-    for (std::size_t j = first + detail::keys_ahead; j < first + detail::keys_ahead + detail::product_keys && j < n; ++j)
-      for (std::size_t d = 0; d < dim; d += 16) KVSIFT_PREFETCH(keys + j * stride + d);
     for (std::size_t j = first; j < (full ? first + 1 : n); ++j)  // where fewer are left, each is taken for all
-      for (std::size_t i = 0; i < count; i += product_rows)
+      for (std::size_t i = 0; i < count; i += product_rows) {
+        // The keys of a later round are asked for bit by bit, a share before each block.
+        std::size_t const rows = (count + product_rows - 1) / product_rows, block = i / product_rows;
+        std::size_t const lines = (dim + 15) / 16 * detail::product_keys;
+        for (std::size_t line = lines * block / rows; line < lines * (block + 1) / rows; ++line) {
+          std::size_t const key = first + detail::keys_ahead + line % detail::product_keys;
+          if (key < n) KVSIFT_PREFETCH(keys + key * stride + line / detail::product_keys * 16);
+        }
         detail::product_block(packed + i * dim, keys + j * stride, full ? stride : 0, dim,
                               count - i < product_rows ? count - i : product_rows, full ? detail::product_keys : 1,
                               out + i * pitch + j * step, pitch, step);
+      }
   }
 }
 
