@@ -243,7 +243,8 @@ position_plan plan_positions(shared_options const& o, policy_choice const& choic
       throw usage_error("positions are learned_align; the model's are a rotation, which --positions in_cache undoes exactly");
     plan.align = kvsift::learned_align{m.networks->keys.view(), m.networks->values.view(), choice.made.value.rules.first.guards.sinks};
   }
-  if (plan.stand == standing::in_cache && c.learned_positions && tokens > choice.slots() && choice.bounded())
+  static bool warned = false;  // once, however many budgets are planned
+  if (plan.stand == standing::in_cache && c.learned_positions && tokens > choice.slots() && choice.bounded() && !std::exchange(warned, true))
     std::fprintf(stderr, "%s: the model's positions are learned: once something goes, every token comes with the same one, and what follows is"
                          " predicted badly; --positions learned_align or recompute help\n", choice.name.c_str());
   plan.in_pages = in_pages(o);
