@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include <common/chat.hpp>
 #include <common/generation_report.hpp>
 #include <common/output_file.hpp>
 #include <common/retention_map.hpp>
@@ -24,7 +25,7 @@ using tokens_type = std::vector<std::uint32_t>;
 
 struct arguments {
   shared_options shared;
-  std::string prompt = "Once upon a time", prompt_file;
+  std::string prompt = "Once upon a time", prompt_file, chat = "plain";
   std::optional<std::uint64_t> tokens, new_tokens;
   reference_model::sampling how{.temperature = 0.8, .top_p = 0.9};
   bool allow_repeats = false, ignore_ends = false, never_ends = false, text_only = false, as_json = false;
@@ -38,6 +39,7 @@ void add_options(command_line& line, arguments& a) {
   add_prompt_options(line, a.shared);
   option const prompt = line.add("--prompt", a.prompt, "Text to continue").shows_default();
   line.add("--prompt-file", a.prompt_file, "File with the text to continue").excludes(prompt);
+  line.add("--chat", a.chat, "How the prompt is written as a turn of a conversation: plain, llama2, llama3, chatml or vicuna").shows_default();
   option const tokens = line.add("--tokens", a.tokens, "Positions to run through, the prompt's included");
   line.add("--new-tokens", a.new_tokens, "Tokens to generate, the prompt's not included (256)").excludes(tokens);
   line.add("--temperature", a.how.temperature, "0: always the likeliest token; 1: as the model says").shows_default();
@@ -103,7 +105,7 @@ int generate(arguments const& a) {
   using clock = std::chrono::steady_clock;
   auto const seconds = [](clock::duration d) { return std::chrono::duration<double>(d).count(); };
   std::string const prompt_text =
-      a.prompt_file.empty() ? require_text(a.prompt, "--prompt") : read_text_file("--prompt-file", a.prompt_file);
+      as_chat(a.chat, a.prompt_file.empty() ? require_text(a.prompt, "--prompt") : read_text_file("--prompt-file", a.prompt_file));
   threads_of(a.shared.executor);
   loaded_model const m = load(a.shared);
   reference_model::config const& c = m.config();

@@ -158,6 +158,7 @@ TEST_CASE("numbers that are none") {
   refuses("generate", p({"--temperature", "hot"}), {"--temperature", "hot"});
   refuses("generate", p({"--top-p", "0"}), {"top_p is 0"});
   refuses("generate", p({"--seed", "-1"}), {"--seed", "-1"});
+  refuses("generate", p({"--chat", "polite"}), {"--chat is 'polite'", "plain, llama2, llama3, chatml or vicuna"});
   refuses("generate", p({"--positions", "elsewhere"}), {"--positions is 'elsewhere'", "original, in_cache"});
   refuses("generate", p({"--policy", "roco", "--budget", "12", "--bound", "all"}), {"--bound is 'all'", "prompt, generated or both"});
   refuses("generate", p({"--policy", "snapkv", "--budget", "12", "--bound", "generated"}), {"--bound is 'generated'", "snapkv has no rule for it"});

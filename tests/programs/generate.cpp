@@ -254,4 +254,18 @@ TEST_CASE("--out and --retention-map write whole files; the summary goes to stan
   }
 }
 
+TEST_CASE("a prompt as a turn of a conversation") {
+  tiny_model const model;
+  arguments const a{"--model", model.path(), "--prompt", "hi", "--new-tokens", "3", "--temperature", "0", "--policy", "streaming_llm", "--budget", "40"};
+  auto const began = [&](std::string const& style) {
+    std::string const text = generated(with(a, {"--chat", style}))["text"];
+    return text;
+  };
+  CHECK(began("plain").starts_with("hi"));
+  CHECK(began("llama2").starts_with("[INST] hi [/INST]"));
+  CHECK(began("llama3").starts_with("<|start_header_id|>user<|end_header_id|>\n\nhi<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"));
+  CHECK(began("chatml").starts_with("<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n"));
+  CHECK(began("vicuna").starts_with("USER: hi\n\nASSISTANT: "));
+}
+
 }  // namespace
