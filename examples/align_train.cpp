@@ -9,6 +9,7 @@
 #include <fstream>
 #include <numeric>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <common/align_training.hpp>
@@ -233,8 +234,11 @@ int train(arguments a) {
   auto const rate = [&](std::uint64_t step) { return a.learning_rate * (1 - static_cast<double>(step) / static_cast<double>(steps)); };
   std::uint64_t next = 0, expected = 0;
   while (next < all && expected + steps_of(next) <= values.steps()) expected += steps_of(next++);
-  if (keys.steps() != values.steps() || expected != values.steps() || done.size() < next)
+  // The state of the keys is written first: cut short between the two, only the values have a shard to learn from again.
+  bool keys_are_ahead = next < all && keys.steps() == expected + steps_of(next) && done.size() > next;
+  if ((keys.steps() != expected && !keys_are_ahead) || expected != values.steps() || done.size() < next)
     throw usage_error("--out '" + a.shared.out + "' holds a training of other options; give these, or another folder");
+  double const learned = keys_are_ahead ? done[next].keys : 0;
   done.resize(next);
 
   progress shown("shards", static_cast<long long>(all));
@@ -243,7 +247,7 @@ int train(arguments a) {
     std::size_t const first = next % shards * a.shard;
     both const pairs = collect(a, on, m, tokens, std::span(windows).subspan(first, std::min<std::size_t>(a.shard, a.windows - first)));
     measurement now{next + 1};
-    now.keys = learn(on, keys, pairs.keys, a.batch, a.shared.seed + next, rate);
+    now.keys = std::exchange(keys_are_ahead, false) ? learned : learn(on, keys, pairs.keys, a.batch, a.shared.seed + next, rate);
     now.values = learn(on, values, pairs.values, a.batch, a.shared.seed + next, rate);
     now.held_out_keys = keys.error(on, held_out.keys);
     now.held_out_values = values.error(on, held_out.values);
