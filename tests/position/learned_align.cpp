@@ -183,6 +183,11 @@ TEST_CASE("what a rule that realigns cannot follow is refused") {
                             "written or on pieces; take a policy that acts after attention";
   CHECK(refusal(recent_global(8, 2)) == early);
   CHECK(refusal(strided(8, 3, mean_attention{}, protect{1, 2})) == early);
+  std::string const never = "the position rule realigns slots after each token that goes, and no rule of the policy acts after attention: nothing would go; "
+                            "take a policy that does";
+  CHECK(refusal(keydiff(8)) == never);
+  CHECK(refusal(snapkv(8, 2, 3)) == never);
+  CHECK(refusal(expected_attention(8)) == never);
   CHECK(refusal(full()) == "capacity is 0; a policy without a limit needs the slots to allocate per head");
   kv_tensor cache{shape, streaming_llm(4, 4), {.max_piece = 30}, rule};
   std::vector<float> const x(30 * 12, 1.0f);

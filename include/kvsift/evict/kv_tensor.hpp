@@ -192,6 +192,9 @@ class kv_tensor {
     if (includes(facts.moments, moment::before_append | moment::piece_end | moment::before_piece))
       throw bad_argument("the position rule realigns slots after each token that goes, and a rule of the policy acts before a token is "
                          "written or on pieces; take a policy that acts after attention");
+    if (facts.moments != moment{} && !includes(facts.moments, moment::after_attention))
+      throw bad_argument("the position rule realigns slots after each token that goes, and no rule of the policy acts after attention: nothing would go; "
+                         "take a policy that does");
     std::uint32_t most = 0;
     for (std::uint32_t const limit : slots_.most) most = std::max(most, std::min(limit, slots_.capacity));
     if (facts.moments != moment{}) position_.check(most);
