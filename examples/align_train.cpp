@@ -148,6 +148,7 @@ align_sizes sizes_of(arguments const& a, reference_model::config const& c) {
   s.positions = a.window - a.sinks - 1;
   s.wide = a.units[0];
   s.narrow = a.units[1];
+  s.sinks = a.sinks;
   return s;
 }
 
@@ -174,7 +175,7 @@ int search(arguments const& a, kvsift::parallel_executor const& on, loaded_model
     auto const one_of = [&](std::uint32_t which, std::uint32_t count) { return std::min(count - 1, static_cast<std::uint32_t>(draw.uniform(trial, which) * static_cast<float>(count))); };
     arguments tried = a;
     tried.units = {32u << one_of(0, 4), 32u << one_of(1, 4)};
-    tried.batch = 128u << one_of(2, 5);
+    tried.batch = static_cast<std::uint32_t>(std::min<std::size_t>(128u << one_of(2, 5), pairs.keys.size()));
     tried.learning_rate = 1e-4 * std::pow(100.0, static_cast<double>(draw.uniform(trial, 3)));
     double error[2];
     for (bool const values : {false, true}) {
@@ -202,13 +203,18 @@ int train(arguments a) {
   if (!c.learned_positions) throw usage_error("--model has a rotation for its positions, which --positions in_cache undoes exactly; give a model with learned positions");
   if (a.units.size() != 2) throw usage_error("--units is " + std::to_string(a.units.size()) + " numbers; give two, such as 128,128");
   if (a.window == 0) a.window = std::min(256u, c.max_positions);
-  if (a.window > c.max_positions || a.window < a.sinks + 2)
-    throw usage_error("--window is " + std::to_string(a.window) + "; give " + std::to_string(a.sinks + 2) + " to " + std::to_string(c.max_positions) + " tokens");
+  std::uint64_t const least = std::uint64_t{a.sinks} + 2, most = std::min(c.max_positions, 65536u);
+  if (a.window > most || a.window < least) {
+    if (least > most) throw usage_error("--sinks is " + std::to_string(a.sinks) + "; a window has at most " + std::to_string(most) + " tokens, give fewer");
+    throw usage_error("--window is " + std::to_string(a.window) + "; give " + std::to_string(least) + " to " + std::to_string(most) + " tokens");
+  }
   for (auto const& [name, value] : {std::pair{"--windows", a.windows}, {"--held-out", a.held_out}, {"--shard", a.shard}, {"--epochs", a.epochs}, {"--batch", a.batch}, {"--stride", a.stride}})
     if (value == 0) throw usage_error(std::string(name) + " is 0; give at least 1");
   std::uint64_t const pairs_a_window = std::uint64_t{c.layers} * c.kv_heads * (a.window - a.sinks - 1);
   a.shard = std::min(a.shard, a.windows);
-  if (a.batch > pairs_a_window * a.shard) throw usage_error("--batch is " + std::to_string(a.batch) + "; a shard has " + std::to_string(pairs_a_window * a.shard) + " pairs, give fewer");
+  std::uint32_t const over = a.windows % a.shard, smallest = over != 0 ? over : a.shard;  // windows of the last shard
+  if (a.batch > pairs_a_window * smallest)
+    throw usage_error("--batch is " + std::to_string(a.batch) + "; the smallest shard has " + std::to_string(pairs_a_window * smallest) + " pairs, give fewer, or other --windows or --shard");
   if (!(a.learning_rate > 0) || a.learning_rate > 1) throw usage_error("--learning-rate is " + std::to_string(a.learning_rate) + "; give a number above 0 and up to 1");
 
   std::vector<std::uint32_t> const tokens = m.text->encode(words);

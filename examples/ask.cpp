@@ -79,14 +79,7 @@ int build(build_arguments const& a) {
   position_plan const plan = plan_positions(a.shared, choice, m, n + a.room, n);
   if (plan.stand != standing::original && plan.stand != standing::in_cache)
     throw usage_error(std::string("--positions is ") + name_of(plan.stand) + "; a cache on disk has original or in_cache, give one of them");
-  session run(m.model, choice,
-              {.capacity = static_cast<std::uint32_t>(choice.needed(plan.first_piece, n)),
-               .longest_piece = plan.first_piece,
-               .stand = plan.stand,
-               .align = plan.align,
-               .in_pages = plan.in_pages,
-               .executor = a.shared.executor,
-               .text = m.text.get()});
+  session run(m.model, choice, session_of(plan, choice, m, a.shared.executor, n));
   auto const begin = std::chrono::steady_clock::now();
   feed_prompt(run, document, plan);
   double const seconds = seconds_since(begin);

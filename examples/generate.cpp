@@ -136,11 +136,7 @@ int generate(arguments const& a) {
   if (!a.record.empty()) record_file.emplace("--record", a.record);
   trace_recorder recorder(a.record_layer, c);
   retention_record retention(static_cast<int>(c.layers), static_cast<int>(c.kv_heads));
-  session run(m.model, choice,
-              {.capacity = static_cast<std::uint32_t>(choice.needed(plan.first_piece, positions)), .longest_piece = plan.first_piece, .stand = plan.stand,
-               .align = plan.align, .in_pages = plan.in_pages,
-               .executor = a.shared.executor, .text = m.text.get()},
-              record_file ? &recorder : nullptr);
+  session run(m.model, choice, session_of(plan, choice, m, a.shared.executor, positions), record_file ? &recorder : nullptr);
   for (std::string const& line : explained_budgets(a.shared, base))
     if (!a.text_only && !a.as_json) std::fprintf(stderr, "%s\n", line.c_str());
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -58,14 +57,7 @@ void measure(loaded_model const& m, arguments const& a, std::vector<std::vector<
   for (std::size_t p = 0; p < prompts.size(); ++p) {
     position_plan const& plan = o.plans[p];
     std::uint64_t const positions = prompts[p].size() + a.tokens - 1;
-    session run(m.model, o.choice,
-                {.capacity = static_cast<std::uint32_t>(o.choice.needed(plan.first_piece, positions)),
-                 .longest_piece = plan.first_piece,
-                 .stand = plan.stand,
-                 .align = plan.align,
-                 .in_pages = plan.in_pages,
-                 .executor = a.shared.executor,
-                 .text = m.text.get()});
+    session run(m.model, o.choice, session_of(plan, o.choice, m, a.shared.executor, positions));
     o.cache_bytes = std::max(o.cache_bytes, run.memory().cache());
     for (std::uint32_t trial = 0; trial <= a.trials; ++trial) {
       run.clear();
@@ -131,7 +123,8 @@ std::string as_plot(std::vector<outcome> const& all) {
   line_plot plot;
   plot.y_label = "ms a token, median";
   plot.title = "What a token costs";
-  bool const several = std::any_of(all.begin(), all.end(), [&](outcome const& o) { return o.choice.bounded() && o.choice.slots() != all.front().choice.slots() && all.front().choice.bounded(); });
+  auto const first = std::find_if(all.begin(), all.end(), [](outcome const& o) { return o.choice.bounded(); });
+  bool const several = std::any_of(first, all.end(), [&](outcome const& o) { return o.choice.bounded() && o.choice.slots() != first->choice.slots(); });
   plot.x_label = several ? "budget, slots per KV head" : "token";
   plot.log_x = several;
   for (outcome const& o : all) {
@@ -171,13 +164,7 @@ int latency(arguments const& a) {
     o.choice = std::move(choice);
     all.push_back(std::move(o));
   }
-  std::optional<output_file> csv, plot, lines;
-  if (!a.shared.out.empty()) {
-    make_output_folder(a.shared.out);
-    csv.emplace("--out", a.shared.out + "/latency.csv");
-    plot.emplace("--out", a.shared.out + "/latency.svg");
-    lines.emplace("--out", a.shared.out + "/latency.jsonl");
-  }
+  result_files files(a.shared.out, {"latency.csv", "latency.svg", "latency.jsonl"});
   long long done = 0;
   progress shown("runs", static_cast<long long>(all.size() * prompts.size() * (a.trials + 1)));
   for (outcome& o : all) measure(m, a, prompts, o, shown, done);
@@ -186,14 +173,7 @@ int latency(arguments const& a) {
   std::string objects;
   for (outcome const& o : all) objects += as_json(a, o);
   table const results = as_table(all);
-  if (csv) {
-    csv->write(results.csv());
-    plot->write(as_plot(all));
-    lines->write(objects);
-    csv->commit();
-    plot->commit();
-    lines->commit();
-  }
+  if (files) files.commit({results.csv(), as_plot(all), objects});
   print_now(a.as_json ? objects : results.aligned());
   return 0;
 }

@@ -129,13 +129,7 @@ int passkey(arguments const& a) {
     o.choice = std::move(choice);
     all.push_back(std::move(o));
   }
-  std::optional<output_file> csv, picture, lines;
-  if (!a.shared.out.empty()) {
-    make_output_folder(a.shared.out);
-    csv.emplace("--out", a.shared.out + "/passkey.csv");
-    picture.emplace("--out", a.shared.out + "/passkey.svg");
-    lines.emplace("--out", a.shared.out + "/passkey.jsonl");
-  }
+  result_files files(a.shared.out, {"passkey.csv", "passkey.svg", "passkey.jsonl"});
   if (!a.as_json)
     for (std::string const& line : explained_budgets(a.shared, a.length)) std::fprintf(stderr, "%s\n", line.c_str());
 
@@ -147,14 +141,7 @@ int passkey(arguments const& a) {
 
   std::string objects;
   for (outcome const& o : all) objects += as_json(a, o, set);
-  if (csv) {
-    csv->write(as_rows(all, set).csv());
-    picture->write(as_picture(a, all, set));
-    lines->write(objects);
-    csv->commit();
-    picture->commit();
-    lines->commit();
-  }
+  if (files) files.commit({as_rows(all, set).csv(), as_picture(a, all, set), objects});
   print_now(a.as_json ? objects : as_table(all, set).aligned());
   return 0;
 }

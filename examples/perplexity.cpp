@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -146,14 +145,7 @@ int perplexity(arguments const& a) {
     o.choice = std::move(choice);
     all.push_back(std::move(o));
   }
-  std::optional<output_file> csv, plot, rolling, lines;
-  if (!a.shared.out.empty()) {
-    make_output_folder(a.shared.out);
-    csv.emplace("--out", a.shared.out + "/perplexity.csv");
-    plot.emplace("--out", a.shared.out + "/perplexity.svg");
-    rolling.emplace("--out", a.shared.out + "/rolling.svg");
-    lines.emplace("--out", a.shared.out + "/perplexity.jsonl");
-  }
+  result_files files(a.shared.out, {"perplexity.csv", "perplexity.svg", "rolling.svg", "perplexity.jsonl"});
   if (!a.as_json)
     for (std::string const& line : explained_budgets(a.shared, text.longest)) std::fprintf(stderr, "%s\n", line.c_str());
 
@@ -169,16 +161,7 @@ int perplexity(arguments const& a) {
   std::string objects;
   for (outcome const& o : all) objects += as_json(a, text, o);
   table const results = as_table(text, all);
-  if (csv) {
-    csv->write(results.csv());
-    plot->write(as_plot(a, all));
-    lines->write(objects);
-    csv->commit();
-    rolling->write(as_rolling_plot(a, text, all));
-    plot->commit();
-    rolling->commit();
-    lines->commit();
-  }
+  if (files) files.commit({results.csv(), as_plot(a, all), as_rolling_plot(a, text, all), objects});
   print_now(a.as_json ? objects : results.aligned());
   return 0;
 }

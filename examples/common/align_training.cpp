@@ -234,7 +234,7 @@ void align_trainer::write(std::filesystem::path const& path, bool with_state) co
       if (t.columns != 0) shape.push_back(t.columns);
       all.push_back({std::string(before[k]) + t.name, shape, kinds[k]->data() + t.begin});
     }
-  reference_model::write_safetensors(path, all, {{"trained_positions", std::to_string(sizes_.positions)}, {"train_steps", std::to_string(steps_)}});
+  reference_model::write_safetensors(path, all, {{"trained_positions", std::to_string(sizes_.positions)}, {"trained_start_size", std::to_string(sizes_.sinks)}, {"train_steps", std::to_string(steps_)}});
 }
 
 void align_trainer::resume(std::filesystem::path const& path) {

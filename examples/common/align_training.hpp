@@ -29,6 +29,7 @@ struct align_sizes {
   std::uint32_t dim = 0, layers = 0, heads = 0, positions = 0;  // of the model and its windows
   std::uint32_t wide = 128, narrow = 128;                       // units of the two hidden layers
   std::uint32_t of_position = 32, of_layer = 4, of_head = 8;    // widths of the embeddings
+  std::uint32_t sinks = 4;                                      // that stand before the positions
   std::uint32_t inputs() const { return dim + of_position + of_layer + of_head; }
 };
 

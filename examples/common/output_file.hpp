@@ -8,9 +8,11 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include <common/errors.hpp>
 
@@ -84,6 +86,26 @@ inline void make_output_folder(std::string const& path) {
                       "); give a folder you may write to");
   }
 }
+
+// The files that the folder of --out gets, each proven before any work; none without --out.
+class result_files {
+ public:
+  result_files(std::string const& folder, std::initializer_list<char const*> names) {
+    if (folder.empty()) return;
+    make_output_folder(folder);
+    for (char const* const name : names) files_.emplace_back("--out", folder + "/" + name);
+  }
+  explicit operator bool() const { return !files_.empty(); }
+  // In the order of the names; all are written, then all take their places.
+  void commit(std::initializer_list<std::string> contents) {
+    auto content = contents.begin();
+    for (output_file& file : files_) file.write(*content++);
+    for (output_file& file : files_) file.commit();
+  }
+
+ private:
+  std::vector<output_file> files_;
+};
 
 // Standard output: every write is flushed at once, so that a reader at the other end of a pipe sees each token.
 inline void print_now(std::string_view text) {

@@ -58,14 +58,7 @@ passkey_answers find_passkeys(loaded_model const& m, policy_choice const& choice
                               std::function<void()> const& progress) {
   passkey_answers found;
   auto const begin = std::chrono::steady_clock::now();
-  session run(m.model, choice,
-              {.capacity = static_cast<std::uint32_t>(choice.needed(plan.first_piece, set.tokens())),
-               .longest_piece = plan.first_piece,
-               .stand = plan.stand,
-               .align = plan.align,
-               .in_pages = plan.in_pages,
-               .executor = executor,
-               .text = m.text.get()});
+  session run(m.model, choice, session_of(plan, choice, m, executor, set.tokens()));
   found.memory = run.memory();
   for (passkey_prompt const& prompt : set.prompts) {
     found.answers.push_back(answer(m, run, prompt, plan));

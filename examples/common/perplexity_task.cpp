@@ -42,15 +42,9 @@ prediction predict(loaded_model const& m, policy_choice const& choice, position_
   std::uint32_t const vocab = m.config().vocab;
   prediction p;
   auto const begin = std::chrono::steady_clock::now();
-  session run(m.model, choice,
-              {.capacity = static_cast<std::uint32_t>(choice.needed(plan.first_piece, text.longest - 1)),
-               .longest_piece = plan.first_piece,
-               .stand = plan.stand,
-               .align = plan.align,
-               .in_pages = plan.in_pages,
-               .every_logits = true,
-               .executor = executor,
-               .text = m.text.get()});
+  session_options options = session_of(plan, choice, m, executor, text.longest - 1);
+  options.every_logits = true;
+  session run(m.model, choice, options);
   p.memory = run.memory();
   p.nll.assign(text.tokens.size() - 1, std::numeric_limits<double>::quiet_NaN());
   double sum = 0;

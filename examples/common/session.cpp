@@ -102,6 +102,11 @@ session::session(reference_model::model const& model, policy_choice const& choic
       stand_(options.stand) {
   bool const counted = stand_ == standing::recompute || (renumbers() && model.config.learned_positions);
   if (counted && choice.bounded()) together_ = choice.slots() + 1;
+  whole_first_ = stand_ == standing::in_cache && kvsift::includes(choice.made.value.facts().moments, kvsift::moment::prompt_end);
+  if (stand_ == standing::recompute) {
+    window_.reserve(together_);
+    held_.reserve(together_);
+  }
   if (counted && options.every_logits) logits_.resize(std::size_t{longest_} * model.config.vocab);
   if (options.text != nullptr && choice.made.value.columns().get<kvsift::token_class>().width() != 0) {
     kinds_of_ = reference_model::token_kinds(*options.text);
@@ -122,7 +127,7 @@ float const* session::feed(std::span<std::uint32_t const> tokens) {
       logits = feed_again(tokens[t]);
     } else {
       auto const there = static_cast<std::uint32_t>(held(0, 0).size());
-      part = std::min(n - t, std::max(1u, there < together_ ? together_ - there : 1));
+      part = there == 0 && whole_first_ ? n : std::min(n - t, std::max(1u, there < together_ ? together_ - there : 1));
       logits = feed_piece(tokens.data() + t, part);
     }
     if (!logits_.empty()) std::copy_n(logits, std::size_t{part} * config_->vocab, logits_.data() + std::size_t{t} * config_->vocab);
@@ -156,11 +161,12 @@ void session::clear() {
   seen_ = 0;
 }
 
-session::state session::save() const { return {engine_->cache().image(), seen_}; }
+session::state session::save() const { return {engine_->cache().image(), seen_, window_}; }
 
 void session::restore(state const& saved) {
   engine_->cache().restore(saved.cache);
   seen_ = saved.seen;
+  window_ = saved.window;
 }
 
 void session::make_room(std::uint32_t tokens) { engine_->make_room(tokens); }

@@ -93,6 +93,7 @@ class session {
   struct state {
     kvsift::cache_image cache;
     std::uint32_t seen = 0;
+    std::vector<std::uint32_t> window{};  // of recompute
   };
   state save() const;
   void restore(state const& saved);  // throws bad_argument for the state of another cache
@@ -123,6 +124,7 @@ class session {
   std::uint32_t seen_ = 0;
   standing stand_ = standing::original;
   std::uint32_t together_ = 0;           // tokens that can be held before one goes, where that bounds a piece; else 0
+  bool whole_first_ = false;             // but not the first, which a rule of the policy cuts when it has attended
   std::vector<std::uint32_t> window_;    // of recompute
   std::vector<float> logits_;            // [longest_piece, vocab], where a piece is taken token by token
   mutable std::vector<std::uint32_t> held_;

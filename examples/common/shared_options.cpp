@@ -223,7 +223,7 @@ position_plan plan_positions(shared_options const& o, policy_choice const& choic
   bool const bounded = choice.bounded() && needed + above_mean(choice, c, first_piece) <= limit;
   if (!fits && asked == standing::original) {
     throw usage_error("the run has " + std::to_string(tokens) + " positions; the model has " + std::to_string(limit) +
-                      ", use --positions in_cache with a bounded policy, or fewer tokens");
+                      ", use --positions " + (c.learned_positions ? "learned_align or recompute" : "in_cache") + " with a bounded policy, or fewer tokens");
   }
   if (!fits && !bounded) {
     throw usage_error("the run has " + std::to_string(tokens) + " positions; the model has " + std::to_string(limit) +
@@ -241,7 +241,11 @@ position_plan plan_positions(shared_options const& o, policy_choice const& choic
     if (!m.networks) throw usage_error("positions are learned_align; give its networks, --align FOLDER");
     if (!c.learned_positions)
       throw usage_error("positions are learned_align; the model's are a rotation, which --positions in_cache undoes exactly");
-    plan.align = kvsift::learned_align{m.networks->keys.view(), m.networks->values.view(), choice.made.value.rules.first.guards.sinks};
+    std::uint32_t const kept = choice.made.value.rules.first.guards.sinks, sinks = m.networks->sinks;
+    if (kept < sinks)
+      throw usage_error("sinks is " + std::to_string(kept) + " of " + choice.name + "; the networks of --align were trained beside " + std::to_string(sinks) +
+                        ", give --set sinks=" + std::to_string(sinks) + " or a policy that keeps as many");
+    plan.align = kvsift::learned_align{m.networks->keys.view(), m.networks->values.view(), sinks};
   }
   static bool warned = false;  // once, however many budgets are planned
   if (plan.stand == standing::in_cache && c.learned_positions && tokens > choice.slots() && choice.bounded() && !std::exchange(warned, true))
@@ -251,6 +255,16 @@ position_plan plan_positions(shared_options const& o, policy_choice const& choic
   plan.first_piece = static_cast<std::uint32_t>(first_piece);
   plan.piece = static_cast<std::uint32_t>(piece);
   return plan;
+}
+
+session_options session_of(position_plan const& plan, policy_choice const& choice, loaded_model const& m, std::string const& executor, std::uint64_t tokens) {
+  return {.capacity = static_cast<std::uint32_t>(choice.needed(plan.first_piece, tokens)),
+          .longest_piece = std::max(plan.first_piece, plan.piece),
+          .stand = plan.stand,
+          .align = plan.align,
+          .in_pages = plan.in_pages,
+          .executor = executor,
+          .text = m.text.get()};
 }
 
 }  // namespace programs

@@ -82,6 +82,9 @@ bool in_pages(shared_options const& o);
 position_plan plan_positions(shared_options const& o, policy_choice const& choice, loaded_model const& m,
                              std::uint64_t tokens, std::uint64_t prompt);
 
+// A session of `tokens` tokens, planned so.
+session_options session_of(position_plan const& plan, policy_choice const& choice, loaded_model const& m, std::string const& executor, std::uint64_t tokens);
+
 // Feeds the prompt as planned and calls `after()` behind every piece; the logits of its last token.
 template <class After>
 float const* feed_prompt(session& run, std::vector<std::uint32_t> const& prompt, position_plan const& plan, After after) {

@@ -22,7 +22,7 @@ def convert(path, out, trained):
     missing = [name for name in TENSORS if name not in held]
     if missing:
         raise ValueError(f"has no tensor {missing[0]}, but {', '.join(map(str, held))}; is it a network of KV-Align?")
-    header, data = {"__metadata__": {"trained_positions": str(trained)}}, b""
+    header, data = {"__metadata__": {"trained_positions": str(trained), "trained_start_size": "4"}}, b""
     for name in TENSORS:
         array = held[name].float().contiguous().numpy().astype("<f4")
         header[name] = {"dtype": "F32", "shape": list(array.shape), "data_offsets": [len(data), len(data) + array.nbytes]}

@@ -188,6 +188,13 @@ TEST_CASE("what a rule that realigns cannot follow is refused") {
   CHECK(refusal(keydiff(8)) == never);
   CHECK(refusal(snapkv(8, 2, 3)) == never);
   CHECK(refusal(expected_attention(8)) == never);
+  CHECK(refusal(hybrid(recipe_list{}.add({0, 0.3, 0.3}).add({0, 0, 0, true}))) ==
+        "the position rule takes a prompt token by token, and the budget is measured when one ends; take a budget that is not");
+  using aligned = kv_tensor<decltype(streaming_llm(4, 10)), fp32_payload, learned_align>;
+  CHECK_THROWS_AS(aligned::plan(shape, streaming_llm(4, 11), {}, rule), bad_argument);
+  memory_plan const planned = aligned::plan(shape, streaming_llm(4, 10), {}, rule);
+  aligned const made(shape, streaming_llm(4, 10), {}, rule);
+  CHECK(planned.workspace == made.workspace_bytes());
   CHECK(refusal(full()) == "capacity is 0; a policy without a limit needs the slots to allocate per head");
   kv_tensor cache{shape, streaming_llm(4, 4), {.max_piece = 30}, rule};
   std::vector<float> const x(30 * 12, 1.0f);

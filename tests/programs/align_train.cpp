@@ -70,7 +70,11 @@ struct workshop {
   arguments training(std::string const& out, arguments more = {}) const {
     arguments a{"--model", model.path(), "--text", text, "--out", out, "--windows", "24", "--held-out", "3", "--shard", "8", "--epochs", "2", "--batch", "128",
                 "--units", "16,16", "--learning-rate", "0.003"};
-    a.insert(a.end(), more.begin(), more.end());
+    for (std::size_t i = 0; i + 1 < more.size(); i += 2) {
+      auto const given = std::find(a.begin(), a.end(), more[i]);
+      if (given != a.end()) *(given + 1) = more[i + 1];
+      else a.insert(a.end(), {more[i], more[i + 1]});
+    }
     return a;
   }
 };
@@ -198,6 +202,19 @@ TEST_CASE("kv, sw and ar on a model with learned positions") {
   CHECK(nlohmann::json::parse(text.out)["positions"] == "learned_align");
 }
 
+TEST_CASE("a prompt that a policy cuts at its end is taken whole by a model with learned positions, too") {
+  workshop const w;
+  for (char const* policy : {"snapkv", "keydiff", "heavy_hitter", "streaming_llm"}) {
+    CAPTURE(policy);
+    arguments a{"--model", w.model.path(), "--positions", "in_cache", "--policy", policy, "--budget", "12", "--prompt", "A prompt of some thirty bytes.", "--tokens", "45", "--never-eos", "--json"};
+    if (policy == std::string("snapkv")) a.insert(a.end(), {"--set", "window=4"});
+    if (policy == std::string("heavy_hitter")) a.insert(a.end(), {"--set", "recent=4"});
+    finished const f = run_program("generate", a);
+    INFO(f.err);
+    CHECK(f.status == 0);
+  }
+}
+
 TEST_CASE("what the modes and the training cannot do is refused in one line") {
   workshop const w;
   tiny_model const llama;
@@ -221,6 +238,12 @@ TEST_CASE("what the modes and the training cannot do is refused in one line") {
   says("perplexity", with({"--positions", "recompute"}, w.model.path()), {"recompute", "--budget"});
   says("perplexity", with({"--positions", "learned_align", "--policy", "streaming_llm", "--budget", "12", "--align", w.folder.string()}, w.model.path()),
        {"keys_network.safetensors"});
+  std::string const nets = (w.folder / "nets").string();
+  REQUIRE(run_program("align_train", w.training(nets)).status == 0);
+  says("perplexity", with({"--positions", "learned_align", "--policy", "roco", "--budget", "12", "--align", nets}, w.model.path()), {"sinks is 0 of roco", "trained beside 4"});
+  says("perplexity", with({"--positions", "learned_align", "--policy", "snapkv", "--set", "window=4", "--budget", "12", "--align", nets}, w.model.path()), {"sinks"});
+  says("align_train", w.training((w.folder / "x").string(), {"--windows", "9", "--batch", "600"}), {"--batch is 600", "smallest shard"});
+  says("align_train", w.training((w.folder / "x").string(), {"--sinks", "4294967295"}), {"--sinks is 4294967295"});
   says("align_train", {"--model", llama.path(), "--text", w.text, "--out", (w.folder / "x").string()}, {"rotation", "in_cache"});
   says("align_train", w.training((w.folder / "x").string(), {"--windows", "100000"}), {"--windows"});
   says("align_train", w.training((w.folder / "x").string(), {"--window", "41"}), {"--window is 41", "40"});

@@ -65,20 +65,19 @@ KVSIFT_HOST_DEVICE KVSIFT_INLINE void product_block(float const* packed, float c
 template <cooperative_group G>
 KVSIFT_HOST_DEVICE void products_of(G const& g, float const* packed, std::size_t count, std::size_t dim, float const* keys,
                                        std::size_t stride, std::size_t n, float* out, std::size_t pitch, std::size_t step = 1) {
+  std::size_t const blocks = (count + product_rows - 1) / product_rows, lines = (dim + 15) / 16 * detail::product_keys;
   for (std::size_t first = detail::product_keys * g.thread_rank(); first < n; first += detail::product_keys * g.num_threads()) {
-    bool const full = n - first >= detail::product_keys;
-    for (std::size_t j = first; j < (full ? first + 1 : n); ++j)  // where fewer are left, each is taken for all
-      for (std::size_t i = 0; i < count; i += product_rows) {
+    std::size_t const left = n - first, together = left >= detail::product_keys ? detail::product_keys : 1;
+    for (std::size_t j = first; j < first + detail::product_keys && j < n; j += together)  // of fewer than four each is taken four times
+      for (std::size_t block = 0; block < blocks; ++block) {
+        std::size_t const i = block * product_rows;
         // The keys of a later round are asked for bit by bit, a share before each block.
-        std::size_t const rows = (count + product_rows - 1) / product_rows, block = i / product_rows;
-        std::size_t const lines = (dim + 15) / 16 * detail::product_keys;
-        for (std::size_t line = lines * block / rows; line < lines * (block + 1) / rows; ++line) {
+        for (std::size_t line = lines * block / blocks; line < lines * (block + 1) / blocks; ++line) {
           std::size_t const key = first + detail::keys_ahead + line % detail::product_keys;
           if (key < n) KVSIFT_PREFETCH(keys + key * stride + line / detail::product_keys * 16);
         }
-        detail::product_block(packed + i * dim, keys + j * stride, full ? stride : 0, dim,
-                              count - i < product_rows ? count - i : product_rows, full ? detail::product_keys : 1,
-                              out + i * pitch + j * step, pitch, step);
+        detail::product_block(packed + i * dim, keys + j * stride, together == 1 ? 0 : stride, dim,
+                              count - i < product_rows ? count - i : product_rows, together, out + i * pitch + j * step, pitch, step);
       }
   }
 }

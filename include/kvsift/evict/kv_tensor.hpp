@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
+#include <kvsift/budget/concepts.hpp>
 #include <kvsift/cache/memory.hpp>
 #include <kvsift/cache/storage.hpp>
 #include <kvsift/evict/disposal.hpp>
@@ -54,9 +56,7 @@ class kv_tensor {
     std::size_t total = 0;
     std::size_t const vector_bytes = Payload::bytes(shape.head_dim);
     policy_facts const facts = policy_.facts();
-    if constexpr (realigned) check_realigned(facts);
-    if (facts.prompt_queries && Position::keys != kvsift::keys_are::encoded)
-      throw bad_argument("a score of the policy reads encoded queries and keys, and the position rule has them unrotated; take original_positions");
+    check_position(policy_, position_, slots_);
     lay_out<Placement>(nullptr, shape, vector_bytes, carried, slots_.extent, Position::ranked, options.order, bytes_, total);
     bytes_.tables = plane_bytes(asked.table_floats(shape.head_dim) * sizeof(float));
     std::size_t const scratch = workspace_view<columns>::carve(nullptr, shape, asked, facts, slots_.longest, options).bytes;
@@ -72,8 +72,7 @@ class kv_tensor {
     table_ = position.table(shape, static_cast<std::uint32_t>(bound_.work.slots));
     bound_.rotary = table_.view();
     if constexpr (realigned) {
-      std::size_t const falls = plane_bytes(shape.rows() * sizeof(std::uint32_t));
-      realigning_ = host_memory(falls + shape.rows() * position_.block_bytes(shape));
+      realigning_ = host_memory(realigning_bytes(shape, position_));
       bound_.planes.fell = reinterpret_cast<std::uint32_t*>(realigning_.data());
     }
     held_.resize(shape.layers);
@@ -81,17 +80,19 @@ class kv_tensor {
     clear();
   }
 
-  /// What such a cache would take: arithmetic only. Throws bad_argument as the constructor does.
-  static memory_plan plan(cache_shape const& shape, Policy const& policy, cache_options const& options = {}) {
+  /// What such a cache would take: arithmetic only. Throws bad_argument as the constructor does. Beside it stands the table of a
+  /// rotation that is applied on reading, 4 bytes a slot of the longest row and component.
+  static memory_plan plan(cache_shape const& shape, Policy const& policy, cache_options const& options = {}, Position const& position = {}) {
     memory_plan needed;
     auto const asked = policy.columns(), carried = policy.carried();
     slot_plan const slots = plan_slots(shape, policy, options, Placement::grain);
+    check_position(policy, position, slots);
     needed.capacity = slots.capacity;
     std::size_t total = 0;
     lay_out<Placement>(nullptr, shape, Payload::bytes(shape.head_dim), carried, slots.extent, Position::ranked, options.order,
                        needed.cache, total);
     needed.cache.tables = plane_bytes(asked.table_floats(shape.head_dim) * sizeof(float));
-    needed.workspace = workspace_view<columns>::carve(nullptr, shape, asked, policy.facts(), slots.longest, options).bytes;
+    needed.workspace = workspace_view<columns>::carve(nullptr, shape, asked, policy.facts(), slots.longest, options).bytes + realigning_bytes(shape, position);
     return needed;
   }
 
@@ -185,19 +186,32 @@ class kv_tensor {
   }
 
  private:
-  /// Refuses what a rule that realigns cannot follow.
-  void check_realigned(policy_facts const& facts) const {
-    static_assert(!realigned || std::is_same_v<Payload, fp32_payload>,
-                  "kvsift: vectors that are realigned again and again are stored in fp32; give fp32_payload");
-    if (includes(facts.moments, moment::before_append | moment::piece_end | moment::before_piece))
-      throw bad_argument("the position rule realigns slots after each token that goes, and a rule of the policy acts before a token is "
-                         "written or on pieces; take a policy that acts after attention");
-    if (facts.moments != moment{} && !includes(facts.moments, moment::after_attention))
-      throw bad_argument("the position rule realigns slots after each token that goes, and no rule of the policy acts after attention: nothing would go; "
-                         "take a policy that does");
-    std::uint32_t most = 0;
-    for (std::uint32_t const limit : slots_.most) most = std::max(most, std::min(limit, slots_.capacity));
-    if (facts.moments != moment{}) position_.check(most);
+  /// Refuses policies that the position rule cannot follow.
+  static void check_position(Policy const& policy, Position const& position, slot_plan const& slots) {
+    policy_facts const facts = policy.facts();
+    if (facts.prompt_queries && Position::keys != kvsift::keys_are::encoded)
+      throw bad_argument("a score of the policy reads encoded queries and keys, and the position rule has them unrotated; take original_positions");
+    if constexpr (realigned) {
+      static_assert(std::is_same_v<Payload, fp32_payload>,
+                    "kvsift: vectors that are realigned again and again are stored in fp32; give fp32_payload");
+      if (includes(facts.moments, moment::before_append | moment::piece_end | moment::before_piece))
+        throw bad_argument("the position rule realigns slots after each token that goes, and a rule of the policy acts before a token is "
+                           "written or on pieces; take a policy that acts after attention");
+      if (facts.moments != moment{} && !includes(facts.moments, moment::after_attention))
+        throw bad_argument("the position rule realigns slots after each token that goes, and no rule of the policy acts after attention: nothing would go; "
+                           "take a policy that does");
+      detail::with_measured(policy.budget, [](auto const&) {
+        throw bad_argument("the position rule takes a prompt token by token, and the budget is measured when one ends; take a budget that is not");
+      });
+      std::uint32_t most = 0;
+      for (std::uint32_t const limit : slots.most) most = std::max(most, std::min(limit, slots.capacity));
+      if (facts.moments != moment{}) position.check(most);
+    }
+  }
+  /// What a position rule that realigns works in: cache_view::fell, then its blocks.
+  static std::size_t realigning_bytes(cache_shape const& shape, Position const& position) {
+    if constexpr (realigned) return plane_bytes(shape.rows() * sizeof(std::uint32_t)) + shape.rows() * position.block_bytes(shape);
+    else return 0;
   }
 
   Policy policy_;
@@ -208,7 +222,7 @@ class kv_tensor {
   cache_bytes bytes_;
   host_memory memory_;
   host_memory workspace_;
-  host_memory realigning_;  ///< see cache_view::fell; then what the position rule's blocks work in
+  host_memory realigning_;  ///< see realigning_bytes
   rotary_table table_;
   std::vector<std::uint32_t> held_;
   std::vector<std::uint32_t> least_held_;

@@ -90,7 +90,7 @@ struct mass_times_value {
 /// The first `sinks` tokens count neither as queries nor as keys, and go last. `encoding` is the model's. Legal at prompt_end
 /// only, over keys and queries that are encoded (original_positions), and with the prompt's queries at hand: compress is given
 /// them as masses.queries. Per query head: tokens x D^2 multiplications for S, as many for its products with the keys (without
-/// `covariance` neither); queries are read twice, keys once. Sums in a fixed order: the same bits for any number of threads.
+/// `covariance` neither); queries are read twice, keys twice, a tile of 64 at a time. Sums in a fixed order: the same bits for any number of threads.
 struct expected_mass {
   rotary_encoding encoding{};
   std::uint32_t future = 512;
