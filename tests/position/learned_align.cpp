@@ -168,9 +168,9 @@ TEST_CASE("what a rule that realigns cannot follow is refused") {
   cache_shape const shape{1, 2, 1, 6, 1};
   both const net(d, 6, 1, 2, 10);
   learned_align const rule{net.fast.view(), net.fast.view(), 4};
-  auto const refusal = [&](auto const& chosen) -> std::string {
+  auto const refusal = [&](auto const& chosen, std::uint32_t capacity = 0) -> std::string {
     try {
-      kv_tensor cache{shape, chosen, {.max_piece = 30}, rule};
+      kv_tensor cache{shape, chosen, {.capacity = capacity, .max_piece = 30}, rule};
     } catch (bad_argument const& error) {
       return error.what();
     }
@@ -188,7 +188,7 @@ TEST_CASE("what a rule that realigns cannot follow is refused") {
   CHECK(refusal(keydiff(8)) == never);
   CHECK(refusal(snapkv(8, 2, 3)) == never);
   CHECK(refusal(expected_attention(8)) == never);
-  CHECK(refusal(hybrid(recipe_list{}.add({0, 0.3, 0.3}).add({0, 0, 0, true}))) ==
+  CHECK(refusal(hybrid(recipe_list{}.add({0, 0.3, 0.3}).add({0, 0, 0, true})), 30) ==
         "the position rule takes a prompt token by token, and the budget is measured when one ends; take a budget that is not");
   using aligned = kv_tensor<decltype(streaming_llm(4, 10)), fp32_payload, learned_align>;
   CHECK_THROWS_AS(aligned::plan(shape, streaming_llm(4, 11), {}, rule), bad_argument);
