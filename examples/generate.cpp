@@ -113,7 +113,7 @@ int generate(arguments const& a) {
 
   std::uint64_t const base = positions_to_run(a, prompt.size(), false, c.max_positions);
   policy_choice const choice = choose_one(a.shared, base, prompt.size());
-  bool const streams = choice.bounded() && !choice.made.grows() && choice.slots() < c.max_positions && a.shared.positions != "original";
+  bool const streams = choice.bounded() && !choice.made.grows() && choice.slots() < c.max_positions && choice.positions != "original";
   std::uint64_t const positions = positions_to_run(a, prompt.size(), streams, c.max_positions);
   position_plan const plan = plan_positions(a.shared, choice, m, positions, prompt.size());
   if (!a.record.empty() && plan.stand != standing::original)

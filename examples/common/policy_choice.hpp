@@ -29,7 +29,7 @@ struct policy_choice {
   std::string storage = "fp32";  // how K and V are stored: see storage.hpp
   kvsift::catalogue_policy made{};  // every head alike
   allocator_request allocator{};    // how a session divides it
-  std::string positions{};          // what the mode asked for says of --positions; "": nothing
+  std::string positions{};          // one of --positions, or what the mode asked for says of it; "": nothing
 
   bool bounded() const { return made.bounded && allocator.name != "duo_attention"; }
   std::uint32_t slots() const { return made.slots; }  // per KV head; 0 if not bounded

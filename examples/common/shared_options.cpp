@@ -66,7 +66,8 @@ void add_shared_options(command_line& line, shared_options& o, bool many) {
     policy.separated_by_commas();
     budget.separated_by_commas();
   }
-  line.add("--positions", o.positions, "Where survivors stand: original (while the model has positions for it), in_cache, learned_align (with --align) or recompute");
+  option const positions = line.add("--positions", o.positions, "Where survivors stand: original, in_cache, learned_align (with --align) or recompute (original while the model has positions for it)" + several);
+  if (many) positions.separated_by_commas();
   line.add("--align", o.align, "Folder of KV-Align's networks: keys_network.safetensors and values_network.safetensors");
   line.add("--layout", o.layout, "rows: a head's slots lie together; pages: they are handed out, and given back, 32 at a time").shows_default();
   line.add("--executor", o.executor, "serial, parallel or parallel:N threads").shows_default();
@@ -161,9 +162,13 @@ std::vector<policy_choice> choose_all(shared_options const& o, std::uint64_t bas
   for (std::string const& policy : policies) {
     for (std::string const& budget : budgets) {
       if (!o.budgets.empty()) slots_of(budget, base);  // a budget that is none is refused for every policy
-      policy_choice choice = choose_policy({policy, o.sets, budget, o.pin, o.seed, base, o.bound, prompt});
-      bool const first = &budget == &budgets.front();
-      if (choice.bounded() || first) all.push_back(std::move(choice));
+      policy_choice const choice = choose_policy({policy, o.sets, budget, o.pin, o.seed, base, o.bound, prompt});
+      if (!choice.bounded() && &budget != &budgets.front()) continue;
+      for (std::string const& positions : o.positions.empty() ? std::vector<std::string>{""} : o.positions) {
+        all.push_back(choice);
+        all.back().positions = positions;
+        if (o.positions.size() > 1) all.back().name += ", " + positions;
+      }
     }
   }
   bool const bounded = std::any_of(all.begin(), all.end(), [](policy_choice const& choice) { return choice.bounded(); });
@@ -176,6 +181,7 @@ policy_choice choose_one(shared_options const& o, std::uint64_t base, std::uint6
   if (o.modes.size() > 1) throw usage_error("--mode is given twice, " + o.modes[0] + " and " + o.modes[1] + "; give one");
   if (o.policies.size() > 1) throw usage_error("--policy is given twice, " + o.policies[0] + " and " + o.policies[1] + "; give one");
   if (o.budgets.size() > 1) throw usage_error("--budget is given twice, " + o.budgets[0] + " and " + o.budgets[1] + "; give one");
+  if (o.positions.size() > 1) throw usage_error("--positions is given twice, " + o.positions[0] + " and " + o.positions[1] + "; give one");
   return std::move(choose_all(o, base, prompt).front());
 }
 
@@ -197,7 +203,7 @@ bool in_pages(shared_options const& o) {
 position_plan plan_positions(shared_options const& o, policy_choice const& choice, loaded_model const& m,
                                     std::uint64_t tokens, std::uint64_t prompt) {
   reference_model::config const& c = m.config();
-  std::string const& positions = choice.positions.empty() ? o.positions : choice.positions;
+  std::string const& positions = choice.positions;
   std::optional<standing> asked;
   for (standing const s : {standing::original, standing::in_cache, standing::learned_align, standing::recompute})
     if (positions == name_of(s)) asked = s;
@@ -207,7 +213,7 @@ position_plan plan_positions(shared_options const& o, policy_choice const& choic
   if (tokens > most) throw usage_error("the run has " + std::to_string(tokens) + " positions; give fewer tokens, at most " + std::to_string(most));
   std::uint64_t const limit = c.max_positions;
   bool const fits = tokens <= limit;
-  std::uint64_t first_piece = prompt <= limit ? prompt : choice.slots(), piece = 1;
+  std::uint64_t first_piece = prompt <= limit || !choice.bounded() ? prompt : choice.slots(), piece = 1;
   if (o.prefill == "fit") {
     if (choice.bounded()) first_piece = std::min<std::uint64_t>(prompt, choice.slots());
   } else if (o.prefill.rfind("chunk:", 0) == 0) {
@@ -221,11 +227,12 @@ position_plan plan_positions(shared_options const& o, policy_choice const& choic
   }
   std::uint64_t const needed = choice.needed(first_piece, tokens);
   bool const bounded = choice.bounded() && needed + above_mean(choice, c, first_piece) <= limit;
-  if (!fits && asked == standing::original) {
+  bool const beyond = !fits && asked == standing::original && !c.learned_positions;  // numbers that the model has never seen
+  if (!fits && asked == standing::original && c.learned_positions) {
     throw usage_error("the run has " + std::to_string(tokens) + " positions; the model has " + std::to_string(limit) +
-                      ", use --positions " + (c.learned_positions ? "learned_align or recompute" : "in_cache") + " with a bounded policy, or fewer tokens");
+                      ", use --positions learned_align or recompute with a bounded policy, or fewer tokens");
   }
-  if (!fits && !bounded) {
+  if (!fits && !bounded && !beyond) {
     throw usage_error("the run has " + std::to_string(tokens) + " positions; the model has " + std::to_string(limit) +
                       ", and " + choice.name + (!choice.bounded()       ? " has no budget"
                                                 : choice.made.grows() ? " grows to " + std::to_string(needed) + " slots"
@@ -247,10 +254,13 @@ position_plan plan_positions(shared_options const& o, policy_choice const& choic
                         ", give --set sinks=" + std::to_string(sinks) + " or a policy that keeps as many");
     plan.align = kvsift::learned_align{m.networks->keys.view(), m.networks->values.view(), sinks};
   }
+  bool const worn_out = plan.stand == standing::in_cache && c.learned_positions && tokens > choice.slots() && choice.bounded();
   static bool warned = false;  // once, however many budgets are planned
-  if (plan.stand == standing::in_cache && c.learned_positions && tokens > choice.slots() && choice.bounded() && !std::exchange(warned, true))
-    std::fprintf(stderr, "%s: the model's positions are learned: once something goes, every token comes with the same one, and what follows is"
-                         " predicted badly; --positions learned_align or recompute help\n", choice.name.c_str());
+  if ((worn_out || beyond) && !std::exchange(warned, true))
+    std::fprintf(stderr, beyond ? "%s: the run has more positions than the model was trained for; what attends that far is predicted worse and worse,"
+                                  " which --positions in_cache with a budget avoids\n"
+                                : "%s: the model's positions are learned: once something goes, every token comes with the same one, and what follows is"
+                                  " predicted badly; --positions learned_align or recompute help\n", choice.name.c_str());
   plan.in_pages = in_pages(o);
   plan.first_piece = static_cast<std::uint32_t>(first_piece);
   plan.piece = static_cast<std::uint32_t>(piece);

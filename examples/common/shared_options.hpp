@@ -19,9 +19,9 @@ namespace programs {
 struct shared_options {
   std::string model, tokenizer;
   std::vector<std::string> policies, budgets, sets;
-  std::string positions;  // "" chooses: original, or in_cache where original would leave the model's positions
-  std::string align;      // folder of KV-Align's networks
-  std::vector<std::string> modes;  // kv, sw or ar: positions and policy in one word
+  std::vector<std::string> positions;  // none: original, or in_cache where original would leave the model's positions
+  std::string align;                   // folder of KV-Align's networks
+  std::vector<std::string> modes;      // kv, sw or ar: positions and policy in one word
   std::string executor = "serial", pin, out, bound = "both", layout = "rows";
   std::string prefill = "whole";    // whole, fit or chunk:N
   bool decode_first_token = false;  // the last token of the prompt is fed alone
@@ -55,11 +55,11 @@ struct loaded_model {
 // The model of --model, or the shipped checkpoint ($KVSIFT_CHECKPOINT names another). Throws usage_error or bad_file.
 loaded_model load(shared_options const& o);
 
-// The policies and budgets of a run, each with each. `base`: the tokens that P% refers to; `prompt`: those that --bound
+// The policies, budgets and positions of a run, each with each. `base`: the tokens that P% refers to; `prompt`: those that --bound
 // generated keeps. An unbounded policy stands once.
 std::vector<policy_choice> choose_all(shared_options const& o, std::uint64_t base, std::uint64_t prompt);
 
-// The only policy of a run. Throws usage_error when --policy or --budget is given twice.
+// The only policy of a run. Throws usage_error when --policy, --budget or --positions is given twice.
 policy_choice choose_one(shared_options const& o, std::uint64_t base, std::uint64_t prompt);
 
 // "budget 25% of 1000 tokens = 250 slots per KV head", one for each budget given in percent.
@@ -77,8 +77,8 @@ struct position_plan {
 // Whether --layout says pages. Throws usage_error unless it says rows or pages.
 bool in_pages(shared_options const& o);
 
-// `tokens` will be fed, the first `prompt` of them known at once. Refuses what the model has no positions for, and a cache
-// that the machine's memory cannot hold.
+// `tokens` will be fed, the first `prompt` of them known at once. Refuses what the model has no positions for, unless they are a
+// rotation and are asked for as original, and a cache that the machine's memory cannot hold.
 position_plan plan_positions(shared_options const& o, policy_choice const& choice, loaded_model const& m,
                              std::uint64_t tokens, std::uint64_t prompt);
 

@@ -140,7 +140,7 @@ TEST_CASE("prompts and texts that are none") {
   std::string const long_prompt(100, 'x');
   refuses("generate", p({"--prompt", long_prompt}), {"positions", "the model has 64", "full has no budget", "budget"});
   refuses("generate", p({"--prompt", long_prompt, "--policy", "roco", "--budget", "200"}), {"the model has 64", "keeps 200 slots", "budget below 64"});
-  refuses("generate", p({"--prompt", long_prompt, "--policy", "roco", "--budget", "20", "--positions", "original"}), {"the model has 64", "in_cache"});
+  refuses("generate", p({"--prompt", "a", "--positions", "original", "--positions", "in_cache"}), {"--positions is given twice, original and in_cache"});
   refuses("generate", p({"--prompt", "a", "--layout", "columns"}), {"--layout is 'columns'", "rows or pages"});
   refuses("passkey", p({"--length", "20"}), {"--length is 20", "give more"});
   refuses("passkey", p({"--length", "300"}), {"the model has 64"});

@@ -191,6 +191,18 @@ TEST_CASE("in-cache positions are original ones until something goes") {
   CHECK(generated(a)["text"] == generated(with(a, {"--positions", "in_cache"}))["text"]);
 }
 
+TEST_CASE("a rotation goes on beyond the model's positions if it is asked to; without sinks only distances count") {
+  tiny_model const model;
+  arguments const a{"--model", model.path(), "--temperature", "0", "--tokens", "150", "--ignore-eos", "--policy", "streaming_llm",
+                    "--set", "sinks=0", "--budget", "30"};
+  finished const beyond = run_program("generate", with(a, {"--positions", "original", "--json"}));
+  REQUIRE(beyond.status == 0);
+  CHECK(beyond.err.find("more positions than the model was trained for") != std::string::npos);
+  CHECK(json::parse(beyond.out)["positions"] == "original");
+  CHECK(json::parse(beyond.out)["text"] == generated(with(a, {"--positions", "in_cache"}))["text"]);
+  CHECK(generated(a)["positions"] == "in_cache");
+}
+
 TEST_CASE("half precision halves K and V, and a policy file may ask for it") {
   tiny_model const model;
   temporary_folder const folder;

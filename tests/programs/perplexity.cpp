@@ -32,6 +32,23 @@ std::vector<json> objects(std::string const& program, arguments a) {
   return all;
 }
 
+TEST_CASE("several positions are compared in one run; a full cache may leave the model's, too") {
+  tiny_model const model;
+  temporary_folder const folder;
+  std::string const text = (folder / "text.txt").string();
+  for (std::ofstream out(text); auto const word : {"one ", "two ", "three ", "four ", "five ", "six ", "seven ", "eight "}) out << word << word << word;
+  arguments const a{"--model", model.path(), "--text", text, "--tokens", "100", "--window", "100"};
+  auto const with = [&](arguments more) { return more.insert(more.begin(), a.begin(), a.end()), more; };
+  auto const both = objects("perplexity", with({"--policy", "streaming_llm", "--budget", "20", "--positions", "in_cache,original"}));
+  REQUIRE(both.size() == 2);
+  CHECK(both[0]["policy"] == "streaming_llm, in_cache");
+  CHECK(both[1]["policy"] == "streaming_llm, original");
+  CHECK(both[0]["nll"].size() == 99);
+  CHECK(both[0]["nll"][10] == doctest::Approx(both[1]["nll"][10].get<double>()));
+  CHECK(both[0]["nll"][98] != doctest::Approx(both[1]["nll"][98].get<double>()));
+  CHECK(objects("perplexity", with({"--positions", "original", "--prefill", "whole"})).at(0)["nll"].size() == 99);
+}
+
 TEST_CASE("passages of llama2.c: tokens exactly, negative log-likelihoods within 1e-4, whatever is fed at once") {
   NEEDS_SHARED(shared_file("data/stories260K/golden.json"));
   json const golden = json::parse(std::ifstream(shared_file("data/stories260K/golden.json")));
