@@ -17,5 +17,7 @@
 #include <kvsift/position/in_cache.hpp>
 #include <kvsift/position/learned_align.hpp>
 #include <kvsift/position/original.hpp>
+#include <kvsift/position/rerotated.hpp>
+#include <kvsift/position/two_queries.hpp>
 #include <kvsift/score/value_weighted.hpp>
 #include <kvsift/version.hpp>

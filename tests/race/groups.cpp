@@ -29,6 +29,10 @@ struct course {
   kvsift::layout order = kvsift::layout::slots;
 };
 
+struct published_biases : kvsift::original_positions {
+  published_biases() : original_positions{{8}} {}
+};
+
 template <class Position = kvsift::original_positions, class Policy>
 result run(u32 threads, Policy const& policy, course const& c) {
   support::thread_group_executor const on{threads};
@@ -97,6 +101,13 @@ TEST_CASE("the codes of a key and of queries are computed together, and compared
 
 TEST_CASE("heads decide together, ranks come down, keys are turned on reading") {
   agrees_on_every_size<kvsift::in_cache_positions>(kvsift::tova(5, true, 1), {.shape = {1, 2, 1, 10, 1}});
+}
+
+TEST_CASE("keys are turned when another goes, or a query for the sinks, or nothing but biases tells places apart") {
+  course const tokens{.shape = {1, 2, 2, 18, 1}, .prompt = 1, .tokens = 9};
+  agrees_on_every_size<kvsift::rerotated_positions>(kvsift::streaming_llm(1, 3), tokens);
+  agrees_on_every_size<kvsift::two_query_positions>(kvsift::streaming_llm(2, 3), tokens);
+  agrees_on_every_size<published_biases>(kvsift::tova(5, true, 1), {.shape = {1, 2, 1, 10, 1}});
 }
 
 TEST_CASE("heads compete for the slots of their layer, and their rows are laid out anew") {

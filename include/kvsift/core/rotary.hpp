@@ -6,6 +6,7 @@
 
 #include <kvsift/core/check.hpp>
 #include <kvsift/core/config.hpp>
+#include <kvsift/core/lanes.hpp>
 
 namespace kvsift {
 
@@ -97,19 +98,45 @@ struct rotary_view {
   /// to[d] = component d of x turned to `position`. x(d) gives the component; `to` is not x's memory.
   template <class X>
   KVSIFT_HOST_DEVICE void rotate(X const& x, std::uint32_t dim, std::uint32_t position, float* to) const {
-    std::uint32_t const half = rotary_dim / 2;
-    float const* const c = cosines + std::size_t{position} * half;
-    float const* const s = sines + std::size_t{position} * half;
-    std::uint32_t const step = pairs == pairing::half_split ? 1 : 2;
-    std::uint32_t const apart = pairs == pairing::half_split ? half : 1;
-    for (std::uint32_t i = 0; i < half; ++i) {
-      float const first = x(i * step);
-      float const second = x(i * step + apart);
-      to[i * step] = first * c[i] - second * s[i];
-      to[i * step + apart] = second * c[i] + first * s[i];
-    }
-    for (std::uint32_t d = rotary_dim; d < dim; ++d) to[d] = x(d);
+    for (std::uint32_t d = 0; d < dim; ++d) to[d] = x(d);
+    turn(to, position, 1);
   }
+  /// x, in place, by row `row` of the table; direction 1 or, back, -1.
+  KVSIFT_HOST_DEVICE KVSIFT_INLINE void turn(float* x, std::uint32_t row, float direction) const {
+    std::uint32_t const half = rotary_dim / 2;
+    float const* const c = cosines + std::size_t{row} * half;
+    float const* const s = sines + std::size_t{row} * half;
+    std::uint32_t const step = pairs == pairing::half_split ? 1 : 2, apart = pairs == pairing::half_split ? half : 1;
+    std::uint32_t i = 0;
+    for (; step == 1 && i + lane_count <= half; i += lane_count) {
+      lanes first, second, cosine, sine, turned;
+      first.load(x + i);
+      second.load(x + half + i);
+      cosine.load(c + i);
+      sine.load(s + i);
+      sine.scale(direction);
+      turned.fill(0);
+      turned.add_product(second, cosine);
+      turned.add_product(first, sine);
+      turned.store(x + half + i);
+      sine.scale(-1);
+      turned.fill(0);
+      turned.add_product(first, cosine);
+      turned.add_product(second, sine);
+      turned.store(x + i);
+    }
+    for (; i < half; ++i) {
+      float const first = x[i * step], second = x[i * step + apart], sine = direction * s[i];
+      x[i * step] = first * c[i] - second * sine;
+      x[i * step + apart] = second * c[i] + first * sine;
+    }
+  }
+  /// x, in place, back by `places`, through a table made by rotary_table::of_digits.
+  KVSIFT_HOST_DEVICE void turn_back(float* x, std::uint32_t places) const {
+    for (std::uint32_t digit = 0; places != 0; ++digit, places /= digit_values)
+      if (places % digit_values != 0) turn(x, digit * digit_values + places % digit_values, -1);
+  }
+  static constexpr std::uint32_t digit_values = 256;
 };
 
 /// Cosines and sines of an encoding's positions, angles in double precision. Owns them; host memory.
@@ -122,21 +149,32 @@ class rotary_table {
     check(e, head_dim);
     std::vector<double> frequency(rotary_dim_ / 2);
     frequencies(e, head_dim, positions, frequency.data());
-    std::size_t const half = frequency.size();
-    cosines_.resize(positions * half);
-    sines_.resize(cosines_.size());
-    for (std::uint32_t p = 0; p < positions; ++p) {
-      for (std::size_t i = 0; i < half; ++i) {
-        cosines_[p * half + i] = static_cast<float>(e.amplitude * std::cos(p * frequency[i]));
-        sines_[p * half + i] = static_cast<float>(e.amplitude * std::sin(p * frequency[i]));
-      }
-    }
+    for (std::uint32_t p = 0; p < positions; ++p) add(frequency, p, e.amplitude);
+  }
+  /// By how much `places` turn a vector that is encoded already, for any number of them: turns of a number's digits in base 256, of
+  /// no amplitude. Throws bad_argument as check does, and if frequencies depend on how long the text is.
+  static rotary_table of_digits(rotary_encoding const& e, std::uint32_t head_dim) {
+    if (e.scaling == rotary_scaling::dynamic_ntk)
+      throw bad_argument("scaling is dynamic_ntk; keys that are encoded cannot be turned on, for frequencies change with the text: take in_cache_positions");
+    rotary_table t(e, head_dim, 0);
+    std::vector<double> frequency(t.rotary_dim_ / 2);
+    frequencies(e, head_dim, 0, frequency.data());
+    for (double unit = 1; unit < 4294967296.0; unit *= rotary_view::digit_values)
+      for (std::uint32_t digit = 0; digit < rotary_view::digit_values; ++digit) t.add(frequency, digit * unit, 1);
+    return t;
   }
   rotary_view view() const {
     return cosines_.empty() ? rotary_view{} : rotary_view{cosines_.data(), sines_.data(), rotary_dim_, pairs_};
   }
 
  private:
+  void add(std::vector<double> const& frequency, double position, double amplitude) {
+    for (double const f : frequency) {
+      cosines_.push_back(static_cast<float>(amplitude * std::cos(position * f)));
+      sines_.push_back(static_cast<float>(amplitude * std::sin(position * f)));
+    }
+  }
+
   std::vector<float> cosines_;
   std::vector<float> sines_;
   std::uint32_t rotary_dim_ = 0;

@@ -9,8 +9,8 @@
 #include <kvsift/collective/attention.hpp>
 #include <kvsift/collective/softmax.hpp>
 #include <kvsift/core/exact.hpp>
+#include <kvsift/core/key_reading.hpp>
 #include <kvsift/core/recipe.hpp>
-#include <kvsift/core/rotary.hpp>
 #include <kvsift/evict/feed_columns.hpp>
 #include <kvsift/evict/scratch.hpp>
 #include <kvsift/payload/plain.hpp>
@@ -24,11 +24,6 @@ struct float_components {
   float factor;
   KVSIFT_HOST_DEVICE float operator()(std::uint32_t d) const { return x[d] * factor; }
 };
-template <class Payload>
-struct stored_components {
-  std::byte const* x;
-  KVSIFT_HOST_DEVICE float operator()(std::uint32_t d) const { return Payload::load(x, d); }
-};
 
 inline constexpr std::uint32_t largest_rotated_dim = 1024;
 
@@ -39,9 +34,49 @@ KVSIFT_HOST_DEVICE void rotated_logits(G const& g, float const* q, std::uint32_t
                                        float* logits, std::size_t pitch) {
   for (std::uint32_t slot = g.thread_rank(); slot < n; slot += g.num_threads()) {
     alignas(64) float turned[largest_rotated_dim];
-    rotary.rotate(stored_components<Payload>{keys.at(slot)}, dim, ranks == nullptr ? slot : ranks[slot], turned);
+    std::byte const* const stored = keys.at(slot);
+    std::uint32_t d = 0;
+    for (lanes eight; d + lane_count <= dim; d += lane_count) {
+      Payload::load(stored, d, eight);
+      eight.store(turned + d);
+    }
+    for (; d < dim; ++d) turned[d] = Payload::load(stored, d);
+    rotary.turn(turned, ranks == nullptr ? slot : ranks[slot], 1);
     std::byte const* const key = reinterpret_cast<std::byte const*>(turned);
     for (std::uint32_t h = 0; h < heads; ++h) logits[h * pitch + slot] = dot<plain<float>>(q + h * dim, key, dim);
+  }
+}
+
+/// Logits [heads, n] of the queries whose keys count where they stand: slope x places between them goes off. The queries stand at
+/// first_place, first_place + 1, ...
+template <cooperative_group G, class Row>
+KVSIFT_HOST_DEVICE void add_bias(G const& g, cache_shape const& shape, Row const& row, key_reading const& reading, std::uint32_t heads, std::uint32_t n,
+                                 std::uint32_t first_place, row_scratch const& scratch) {
+  for (std::uint32_t h = 0; h < heads; ++h) {
+    float const slope = reading.bias.slope(row.head * shape.group + h % shape.group, shape.query_heads());
+    std::uint32_t const query = first_place + h / shape.group;
+    for (std::uint32_t slot = g.thread_rank(); slot < n; slot += g.num_threads()) {
+      std::uint32_t const key = !reading.ranked ? row.positions[slot] : row.ranks == nullptr ? slot : row.ranks[slot];
+      scratch.logits[h * scratch.pitch + slot] -= slope * static_cast<float>(static_cast<std::int32_t>(query - key));
+    }
+  }
+}
+
+/// Logits of the sinks against queries that stand at their rank: those in scratch.queries, which were turned to their positions,
+/// turned back by the places between. Works in scratch.partial.
+template <class Payload, cooperative_group G, class Row>
+KVSIFT_HOST_DEVICE void sink_logits(G const& g, std::uint32_t dim, Row const& row, key_reading const& reading, std::uint32_t heads, std::uint32_t n,
+                                    std::uint32_t apart, row_scratch const& scratch) {
+  for (std::uint32_t h = g.thread_rank(); h < heads; h += g.num_threads()) {
+    float* const q = scratch.partial + h * dim;
+    for (std::uint32_t d = 0; d < dim; ++d) q[d] = scratch.queries[h * dim + d];
+    reading.table.turn_back(q, apart);
+  }
+  g.sync();
+  for (std::uint32_t slot = g.thread_rank(); slot < n; slot += g.num_threads()) {
+    if (row.positions[slot] >= reading.sinks) continue;
+    for (std::uint32_t h = 0; h < heads; ++h)
+      scratch.logits[h * scratch.pitch + slot] = dot<Payload>(scratch.partial + h * dim, row.keys.at(slot), dim);
   }
 }
 
@@ -51,40 +86,48 @@ KVSIFT_HOST_DEVICE void rotated_logits(G const& g, float const* q, std::uint32_t
 /// first_n + i slots of the row, the last of which is its own.
 ///   q, out [count, .. group of .., head_dim], token_stride floats from query to query; count at most queries_at_once
 ///   out = softmax(q . k / sqrt(head_dim)) v, probabilities left in scratch.logits [count x group, pitch].
-/// With a rotary encoding each query is turned to the rank of its slot and each key to its own. Reads K and V once.
-template <class Payload, cooperative_group G, class Places>
-KVSIFT_HOST_DEVICE void attend_rows(G const& g, cache_shape const& shape, placed_vectors<Places> keys, placed_vectors<Places> values,
-                                    slot_values<std::uint32_t, Places> ranks, rotary_view const& rotary, std::uint32_t first_n,
-                                    std::uint32_t count, float const* q, float* out, std::size_t token_stride,
-                                    row_scratch const& scratch) {
+/// Keys are read as `reading` says; first_position is that of the first query. Reads K and V once.
+template <class Payload, cooperative_group G, class Columns, class Placement>
+KVSIFT_HOST_DEVICE void attend_rows(G const& g, cache_shape const& shape, row_view<Columns, Placement> const& row, key_reading const& reading,
+                                    std::uint32_t first_n, std::uint32_t first_position, std::uint32_t count, float const* q, float* out,
+                                    std::size_t token_stride, row_scratch const& scratch) {
   std::uint32_t const dim = shape.head_dim;
   std::uint32_t const heads = count * shape.group;
   std::uint32_t const last_n = first_n + count - 1;
   float const scale = 1.0f / std::sqrt(static_cast<float>(dim));
+  bool const by_rank = reading.how == key_reading::way::by_rank;
   for (std::uint32_t h = g.thread_rank(); h < heads; h += g.num_threads()) {
     std::uint32_t const query = h / shape.group;
     detail::float_components const given{q + query * token_stride + (h % shape.group) * dim, scale};
-    if (rotary.cosines != nullptr)
-      rotary.rotate(given, dim, first_n + query - 1, scratch.queries + h * dim);
+    if (by_rank)
+      reading.table.rotate(given, dim, first_n + query - 1, scratch.queries + h * dim);
     else
       for (std::uint32_t d = 0; d < dim; ++d) scratch.queries[h * dim + d] = given(d);
     for (std::uint32_t d = 0; d < dim; ++d) scratch.sums[h * dim + d] = 0;
   }
   g.sync();
-  if (rotary.cosines == nullptr)
-    logits_of<Payload>(g, scratch.queries, heads, dim, keys, last_n, scratch.logits, scratch.pitch);
-  else
-    detail::rotated_logits<Payload>(g, scratch.queries, heads, dim, keys, ranks, rotary, last_n, scratch.logits,
+  if (by_rank)
+    detail::rotated_logits<Payload>(g, scratch.queries, heads, dim, row.keys, row.ranks, reading.table, last_n, scratch.logits,
                                     scratch.pitch);
+  else
+    logits_of<Payload>(g, scratch.queries, heads, dim, row.keys, last_n, scratch.logits, scratch.pitch);
   g.sync();
+  if (std::uint32_t const apart = first_position - (first_n - 1); reading.how == key_reading::way::two_queries && apart != 0) {
+    detail::sink_logits<Payload>(g, dim, row, reading, heads, last_n, apart, scratch);
+    g.sync();
+  }
+  if (!reading.bias.none()) {
+    detail::add_bias(g, shape, row, reading, heads, last_n, reading.ranked ? first_n - 1 : first_position, scratch);
+    g.sync();
+  }
   for (std::uint32_t h = 0; h < heads; ++h)
     softmax(g, scratch.logits + h * scratch.pitch, first_n + h / shape.group, scratch.lane_sums, scratch.group_words);
   // Blocks that all queries see whole are walked once for all, the rest for each.
   std::uint32_t const shared = count > 1 ? first_n / block_slots * block_slots : 0;
-  add_weighted_sums<Payload>(g, scratch.logits, scratch.pitch, heads, values, 0, shared, dim, scratch.partial, scratch.sums);
+  add_weighted_sums<Payload>(g, scratch.logits, scratch.pitch, heads, row.values, 0, shared, dim, scratch.partial, scratch.sums);
   for (std::uint32_t i = 0; i < count; ++i) {
     std::size_t const first = std::size_t{i} * shape.group;
-    add_weighted_sums<Payload>(g, scratch.logits + first * scratch.pitch, scratch.pitch, shape.group, values, shared,
+    add_weighted_sums<Payload>(g, scratch.logits + first * scratch.pitch, scratch.pitch, shape.group, row.values, shared,
                                first_n + i, dim, scratch.partial, scratch.sums + first * dim);
     for (std::uint32_t d = g.thread_rank(); d < shape.group * dim; d += g.num_threads())
       out[i * token_stride + d] = scratch.sums[first * dim + d];
@@ -126,16 +169,16 @@ KVSIFT_HOST_DEVICE void reduce_group(G const& g, group_reduction how, std::uint3
 /// columns if `feeds` says so.
 template <class Payload, cooperative_group G, class Columns, class Placement>
 KVSIFT_HOST_DEVICE void attend_piece(G const& g, cache_shape const& shape, Columns const& stored,
-                                     row_view<Columns, Placement> const& row, rotary_view const& rotary, std::uint32_t before,
+                                     row_view<Columns, Placement> const& row, key_reading const& reading, std::uint32_t before,
                                      std::uint32_t tokens, float const* queries, float* out, head_context const& about,
                                      row_scratch const& scratch, bool feeds = true) {
   std::size_t const token_stride = std::size_t{shape.query_heads()} * shape.head_dim;
-  std::uint32_t const all = before + tokens;
+  std::uint32_t const all = before + tokens, first_position = row.state->next - tokens;
   asked_evidence const asked = stored.asked();
   std::uint32_t const young = asked.young > 0 ? slots_of_part(asked.young, tokens) : 0;
   bool const by_head = asked.window != 0 && asked.window_reduction != group_reduction::mean;  // scratch.window is there
   if (tokens == 1) {
-    attend_rows<Payload>(g, shape, row.keys, row.values, row.ranks, rotary, all, 1, queries, out, token_stride, scratch);
+    attend_rows<Payload>(g, shape, row, reading, all, first_position, 1, queries, out, token_stride, scratch);
     if constexpr (Columns::feeds_on_attention) {
       if (!feeds) return;
       float const* a = scratch.logits;
@@ -155,7 +198,7 @@ KVSIFT_HOST_DEVICE void attend_piece(G const& g, cache_shape const& shape, Colum
   std::uint32_t const at_once = queries_at_once(shape);
   for (std::uint32_t first = 0; first < tokens; first += at_once) {
     std::uint32_t const count = tokens - first < at_once ? tokens - first : at_once;
-    attend_rows<Payload>(g, shape, row.keys, row.values, row.ranks, rotary, before + first + 1, count,
+    attend_rows<Payload>(g, shape, row, reading, before + first + 1, first_position + first, count,
                          queries + first * token_stride, out + first * token_stride, token_stride, scratch);
     if constexpr (Columns::feeds_on_attention) {
       if (!feeds) continue;

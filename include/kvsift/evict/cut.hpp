@@ -131,6 +131,16 @@ struct deciding_rows {
   }
 };
 
+namespace detail {
+
+template <class Payload>
+struct stored_components {
+  std::byte const* x;
+  KVSIFT_HOST_DEVICE float operator()(std::uint32_t d) const { return Payload::load(x, d); }
+};
+
+}  // namespace detail
+
 /// Hands a token over to the disposal before its slot is used again. Payload: how `from` stores vectors.
 template <class Payload, cooperative_group G, class Disposal, class Columns, class Placement>
 KVSIFT_HOST_DEVICE void dispose(G const& g, Disposal const& disposal, row_view<Columns, Placement> const& from, std::uint32_t slot,

@@ -70,7 +70,8 @@ class kv_tensor {
     bound_.planes.stored.keep_only(carried);
     bound_.disposal = what_becomes;
     table_ = position.table(shape, static_cast<std::uint32_t>(bound_.work.slots));
-    bound_.rotary = table_.view();
+    bound_.reading = position.reading(table_.view());
+    bound_.reading.sinks = facts.sinks;
     if constexpr (realigned) {
       realigning_ = host_memory(realigning_bytes(shape, position_));
       bound_.planes.fell = reinterpret_cast<std::uint32_t*>(realigning_.data());
@@ -191,6 +192,10 @@ class kv_tensor {
     policy_facts const facts = policy.facts();
     if (facts.prompt_queries && Position::keys != kvsift::keys_are::encoded)
       throw bad_argument("a score of the policy reads encoded queries and keys, and the position rule has them unrotated; take original_positions");
+    if constexpr (windowed_rule<Position>) {
+      if (!facts.window)
+        throw bad_argument("the position rule needs what stays to be sinks and the newest tokens, and the policy chooses otherwise; take in_cache_positions");
+    }
     if constexpr (realigned) {
       static_assert(std::is_same_v<Payload, fp32_payload>,
                     "kvsift: vectors that are realigned again and again are stored in fp32; give fp32_payload");

@@ -101,7 +101,7 @@ struct stage_task {
     }
     std::size_t const queries = std::size_t{shape.query_heads()} * shape.head_dim;
     std::size_t const begin = staging.piece.first(row.sequence) * queries + std::size_t{row.head} * shape.group * shape.head_dim;
-    attend_piece<plain<float>>(g, shape, stored, row, cache.rotary, 0, tokens, staging.piece.queries + begin, out + begin, about,
+    attend_piece<plain<float>>(g, shape, stored, row, cache.reading, 0, tokens, staging.piece.queries + begin, out + begin, about,
                                cache.scratch(block));
   }
 };

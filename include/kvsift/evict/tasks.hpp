@@ -74,7 +74,7 @@ struct step_task {
     head_context const about = row.context(held < row.state->limit ? held : row.state->limit);
     std::size_t const queries = std::size_t{shape.query_heads()} * shape.head_dim;
     std::size_t const begin = piece.first(row.sequence) * queries + std::size_t{row.head} * shape.group * shape.head_dim;
-    attend_piece<Payload>(g, shape, cache.planes.stored, row, cache.rotary, held - tokens, tokens, piece.queries + begin,
+    attend_piece<Payload>(g, shape, cache.planes.stored, row, cache.reading, held - tokens, tokens, piece.queries + begin,
                           out + begin, about, scratch, feeds);
   }
 };

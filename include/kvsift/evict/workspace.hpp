@@ -6,7 +6,7 @@
 
 #include <kvsift/cache/storage.hpp>
 #include <kvsift/core/carver.hpp>
-#include <kvsift/core/rotary.hpp>
+#include <kvsift/core/key_reading.hpp>
 #include <kvsift/evict/disposal.hpp>
 #include <kvsift/evict/plan.hpp>
 #include <kvsift/evict/scratch.hpp>
@@ -68,7 +68,7 @@ struct bound_cache {
 
   cache_view<Columns, Placement> planes;
   workspace_view<Columns> work;
-  rotary_view rotary;  ///< applied on reading; empty if keys are stored encoded
+  key_reading reading;
   Disposal disposal;
 
   /// The scratch of a block, by its number within the layer.

@@ -40,6 +40,8 @@ struct policy_facts {
   std::uint32_t stride = 0;        ///< tokens of the pieces that a long prompt is taken in; 0: it is taken whole
   bool silent = false;             ///< see rule
   bool whole_and_pieces = false;   ///< rules ask for both: not legal
+  bool window = true;              ///< what the rules leave are the first `sinks` positions and the newest
+  std::uint32_t sinks = 0;
   bool draws = false;              ///< some rule's score takes draws that may be supplied
   bool summed = false;             ///< some rule's values are written to an array before a decision
   arriving looks_at{};             ///< the most that some rule's score looks at of an arriving token
@@ -56,6 +58,11 @@ namespace detail {
 constexpr void gather(rule_list<> const&, policy_facts&) {}
 template <class First, class... Rest>
 constexpr void gather(rule_list<First, Rest...> const& rules, policy_facts& facts) {
+  if (rules.first.when != moment{}) {
+    bool const others_sinks = facts.moments != moment{} && facts.sinks != rules.first.guards.sinks;
+    facts.window = facts.window && leaves_a_window(rules.first) && !others_sinks;
+    facts.sinks = rules.first.guards.sinks;
+  }
   facts.moments = facts.moments | rules.first.when;
   facts.summed = facts.summed || values_are_summed<First>;
   if (arriving const seen = looks_at(rules.first.score); rules.first.when != moment{} && seen != arriving::nothing) {

@@ -73,6 +73,13 @@ struct ask_for_words {
     return {};
   }
 };
+struct ask_for_a_window {
+  template <class Score>
+  constexpr bool operator()(Score const&) const {
+    if constexpr (requires { Score::leaves_a_window; }) return Score::leaves_a_window;
+    return false;
+  }
+};
 struct ask_for_draws {
   template <class Score>
   constexpr bool operator()(Score const&) const {
@@ -106,6 +113,15 @@ template <class Score>
 constexpr bool reads_prompt_queries(Score const& score) {
   if constexpr (chosen_at_run_time<Score>) return score.visit(detail::ask_for_queries{});
   else return detail::ask_for_queries{}(score);
+}
+
+/// Whether what a rule leaves are the first `sinks` positions and the newest, one behind another.
+template <class Rule>
+constexpr bool leaves_a_window(Rule const& rule) {
+  bool ordered = false;
+  if constexpr (chosen_at_run_time<decltype(rule.score)>) ordered = rule.score.visit(detail::ask_for_a_window{});
+  else ordered = detail::ask_for_a_window{}(rule.score);
+  return ordered && rule.guards.pinned == 0 && rule.scope.excluded() == 0;
 }
 
 /// Words that a prepared score works in, beside 2 x num_threads.

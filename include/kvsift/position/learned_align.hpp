@@ -210,6 +210,7 @@ struct learned_align {
 
   static constexpr std::uint32_t next(std::uint32_t /*seen*/, std::uint32_t held) { return held; }
   rotary_table table(cache_shape const&, std::uint32_t /*slots*/) const { return {}; }
+  static constexpr key_reading reading(rotary_view const&) { return {}; }
 
   /// Throws bad_argument unless the networks are trained for every position that slots of a head can come to.
   void check(std::uint32_t slots) const {

@@ -8,6 +8,7 @@ namespace kvsift {
 /// All slots are worth the same: ties decide, and among equals the lowest position goes. The oldest slot that is not
 /// guarded: StreamingLLM (arXiv 2309.17453), recency, recent_global.
 struct oldest_first {
+  static constexpr bool leaves_a_window = true;
   static constexpr auto columns() { return column_set<>{}; }
   KVSIFT_HOST_DEVICE float operator()(auto const&, std::uint32_t) const { return 0.0f; }
   friend constexpr bool operator==(oldest_first const&, oldest_first const&) = default;
