@@ -8,6 +8,10 @@
 #include <ctime>
 #include <vector>
 
+#if defined(__SSE__)
+#include <immintrin.h>
+#endif
+
 #include <kvsift/cache/memory.hpp>
 #include <kvsift/core/lanes.hpp>
 #include <kvsift/exec/executor.hpp>
@@ -67,6 +71,24 @@ struct copy_task {
 
   void operator()(auto const&, std::uint32_t block) const {
     std::memcpy(to + block * block_bytes, from + block * block_bytes, block_bytes);
+  }
+};
+
+// Copies blocks of bytes past the caches: nothing is read but what is copied. 64-byte boundaries.
+struct streaming_copy_task {
+  std::byte* to;
+  std::byte const* from;
+  std::size_t block_bytes;  // a multiple of 64
+
+  void operator()(auto const&, std::uint32_t block) const {
+#if defined(__SSE__)
+    float* const target = reinterpret_cast<float*>(to + block * block_bytes);
+    float const* const source = reinterpret_cast<float const*>(from + block * block_bytes);
+    for (std::size_t i = 0; i < block_bytes / sizeof(float); i += 4) _mm_stream_ps(target + i, _mm_loadu_ps(source + i));
+    _mm_sfence();
+#else
+    std::memcpy(to + block * block_bytes, from + block * block_bytes, block_bytes);
+#endif
   }
 };
 

@@ -37,10 +37,10 @@ inline std::uint32_t layers_of(std::size_t layer_bytes, std::size_t bytes = std:
   return static_cast<std::uint32_t>((bytes + layer_bytes - 1) / layer_bytes);
 }
 
-template <class Policy, class Payload, class Placement = kvsift::in_rows>
+template <class Policy, class Payload, class Placement = kvsift::in_rows, class Position = kvsift::original_positions>
 class running_cache {
  public:
-  using cache_type = kvsift::kv_tensor<Policy, Payload, kvsift::original_positions, kvsift::dropped, Placement>;
+  using cache_type = kvsift::kv_tensor<Policy, Payload, Position, kvsift::dropped, Placement>;
 
   // Every head holds `budget` slots, one less than there is room for if the policy evicts after attention.
   running_cache(Policy const& policy, kvsift::cache_shape const& shape, std::uint32_t budget)

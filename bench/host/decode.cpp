@@ -15,6 +15,9 @@
 #include <bench/common/running_cache.hpp>
 #include <kvsift/exec/parallel_executor.hpp>
 #include <kvsift/policy/named.hpp>
+#include <kvsift/position/in_cache.hpp>
+#include <kvsift/position/rerotated.hpp>
+#include <kvsift/position/two_queries.hpp>
 
 namespace {
 
@@ -42,7 +45,7 @@ Cache& running(Policy const& policy, kvsift::cache_shape const& shape, std::uint
   return *static_cast<Cache*>(current.get());
 }
 
-template <class Payload>
+template <class Payload, class Position>
 void decode(benchmark::State& state, part what, auto const& policy_of, std::string const& name) {
   auto const argument = [&](std::size_t i) { return static_cast<std::uint32_t>(state.range(i)); };
   std::uint32_t const budget = argument(1);
@@ -50,7 +53,7 @@ void decode(benchmark::State& state, part what, auto const& policy_of, std::stri
   kvsift::cache_shape shape{.kv_heads = 32, .group = argument(2), .head_dim = argument(0)};
   shape.layers = bench::layers_of(std::size_t{shape.kv_heads} * budget * 2 * Payload::bytes(shape.head_dim));
   auto const policy = policy_of(budget);
-  using cache_type = bench::running_cache<std::remove_cvref_t<decltype(policy)>, Payload>;
+  using cache_type = bench::running_cache<std::remove_cvref_t<decltype(policy)>, Payload, kvsift::in_rows, Position>;
   std::string const key = name + std::to_string(budget) + "/" + std::to_string(shape.head_dim) + "/" + std::to_string(shape.group);
   cache_type& cache = running<cache_type>(policy, shape, budget, key);
   kvsift::parallel_executor const on(threads);
@@ -73,10 +76,10 @@ void decode(benchmark::State& state, part what, auto const& policy_of, std::stri
 
 template <class Payload>
 void declare(char const* payload) {
-  auto const one = [&](char const* title, part what, auto const& policy_of) {
+  auto const at_positions = [&]<class Position>(char const* title, part what, auto const& policy_of, Position) {
     std::string const name = std::string(title) + "/" + payload;
     auto* const b = benchmark::RegisterBenchmark(
-        name.c_str(), [=](benchmark::State& state) { decode<Payload>(state, what, policy_of, name); });
+        name.c_str(), [=](benchmark::State& state) { decode<Payload, Position>(state, what, policy_of, name); });
     b->ArgNames({"head_dim", "budget", "group", "threads"})->UseRealTime()->MinTime(0.2)->Unit(benchmark::kMillisecond);
     for (std::int64_t const dim : {128, 64})
       for (std::int64_t const budget : {512, 2048, 8192})
@@ -85,6 +88,9 @@ void declare(char const* payload) {
           if (what != part::policy && budget == 2048) b->Args({dim, budget, 4, threads});
         }
   };
+  auto const one = [&](char const* title, part what, auto const& policy_of) {
+    at_positions(title, what, policy_of, kvsift::original_positions{});
+  };
   auto const third = [](std::uint32_t b) { return b * 3 / 10; };
   auto const sum = [=](std::uint32_t b) { return kvsift::accumulated_attention_policy(b, third(b)); };
   auto const roco = [=](std::uint32_t b) { return kvsift::roco(b, third(b) - 9); };
@@ -92,6 +98,11 @@ void declare(char const* payload) {
   one("step/accumulated_attention", part::step, sum);
   one("step/roco", part::step, roco);
   if constexpr (std::is_same_v<Payload, kvsift::fp32_payload>) {
+    auto const window = [](std::uint32_t b) { return kvsift::streaming_llm(4, b - 4); };
+    at_positions("step/streaming_llm", part::step, window, kvsift::original_positions{});
+    at_positions("step/streaming_llm/two_queries", part::step, window, kvsift::two_query_positions{});
+    at_positions("step/streaming_llm/in_cache", part::step, window, kvsift::in_cache_positions{});
+    at_positions("step/streaming_llm/rerotated", part::step, window, kvsift::rerotated_positions{});
     one("policy/accumulated_attention", part::policy, sum);
     one("policy/roco", part::policy, roco);
     one("policy/key_norm", part::policy, [](std::uint32_t b) { return kvsift::key_norm(b, 4, 10); });

@@ -34,6 +34,7 @@ struct goal {
 constexpr goal roco_to_floor{"C1", "roco step / reading K and V", 1.35, 1.20};
 constexpr goal roco_to_attention{"C2", "roco step / attention alone", 1.08, 1.05};
 constexpr goal sum_to_attention{"C2", "accumulated_attention step / attention alone", 1.08, 1.05};
+constexpr goal turn_to_copy{"C8", "keys turned by a position / copied", 1.2, 1.1};
 constexpr goal bf16_to_fp32{"C9", "roco step in bf16 / in fp32", 0.65, 0.55};
 constexpr goal allocations{"C11", "allocations in a step", 0, 0};
 
@@ -54,6 +55,19 @@ row judge(goal const& g, std::uint32_t budget, std::uint32_t threads, std::vecto
   return {g, budget, threads, ratios[n / 4], ratios[n / 2], ratios[n - 1 - n / 4], bench::median(times) / layers * 1e3};
 }
 
+// Turns the keys of a row in place, as rerotated_positions does when a token goes.
+struct turn_task {
+  kvsift::rotary_view table;
+  std::byte* keys;
+  std::size_t row_bytes;
+  std::uint32_t head_dim;
+
+  void operator()(auto const&, std::uint32_t row) const {
+    auto* const first = reinterpret_cast<float*>(keys + row * row_bytes);
+    for (std::size_t i = 0; i < row_bytes / sizeof(float); i += head_dim) table.turn(first + i, 1, -1);
+  }
+};
+
 void measure(settings const& ask, std::uint32_t budget, std::vector<row>& rows) {
   using namespace kvsift;
   cache_shape shape{.kv_heads = 32, .head_dim = ask.head_dim};
@@ -71,10 +85,12 @@ void measure(settings const& ask, std::uint32_t budget, std::vector<row>& rows) 
   std::size_t const block_bytes = planes.capacity * fp32_payload::bytes(shape.head_dim) / 512 * 512;
   std::vector<float> read(2 * shape.rows());
   double const layers = shape.layers;
+  rotary_table const turns = rotary_table::of_digits({}, shape.head_dim);
+  host_memory const copied(shape.rows() * block_bytes);
   auto const time = [&](auto const& body) { return ask.processor_time ? bench::processor_seconds(body) : bench::seconds(body); };
   for (std::uint32_t const threads : ask.threads) {
     parallel_executor const on(threads);
-    std::vector<double> floor_times, attention_times, sum_times, roco_times, half_times;
+    std::vector<double> floor_times, attention_times, sum_times, roco_times, half_times, turn_times, copy_times;
     std::size_t taken = 0;
     for (std::uint32_t round = 0; round <= ask.rounds; ++round) {
       double const floor = time(
@@ -85,16 +101,21 @@ void measure(settings const& ask, std::uint32_t budget, std::vector<row>& rows) 
       double const attention = time([&] { plain.attend(on); });
       double const sum_step = time([&] { sums.step(on); });
       double const half_step = time([&] { half.step(on); });
+      double const turn = time([&] { on.launch(shape.rows(), turn_task{turns.view(), planes.keys, block_bytes, shape.head_dim}); });
+      double const copy = time([&] { on.launch(shape.rows(), bench::streaming_copy_task{copied.data(), planes.keys, block_bytes}); });
       if (round == 0) continue;  // pages are touched now, threads awake
       floor_times.push_back(floor);
       attention_times.push_back(attention);
       roco_times.push_back(roco_step);
       sum_times.push_back(sum_step);
       half_times.push_back(half_step);
+      turn_times.push_back(turn);
+      copy_times.push_back(copy);
     }
     rows.push_back(judge(roco_to_floor, budget, threads, roco_times, floor_times, layers));
     rows.push_back(judge(roco_to_attention, budget, threads, roco_times, attention_times, layers));
     rows.push_back(judge(sum_to_attention, budget, threads, sum_times, attention_times, layers));
+    rows.push_back(judge(turn_to_copy, budget, threads, turn_times, copy_times, layers));
     rows.push_back(judge(bf16_to_fp32, budget, threads, half_times, roco_times, layers));
     double const each = static_cast<double>(taken) / (ask.rounds + 1);
     rows.push_back({allocations, budget, threads, each, each, each, bench::median(roco_times) / layers * 1e3});
@@ -145,7 +166,7 @@ int main(int argc, char** argv) {
     line.add("--benchmark_list_tests{true}", names, "Name the goals and measure nothing");
     if (auto const done = line.parse(argc, argv)) return *done;
     if (names) {
-      for (goal const& g : {roco_to_floor, roco_to_attention, sum_to_attention, bf16_to_fp32, allocations})
+      for (goal const& g : {roco_to_floor, roco_to_attention, sum_to_attention, turn_to_copy, bf16_to_fp32, allocations})
         std::printf("%s: %s\n", g.name, g.what);
       return 0;
     }

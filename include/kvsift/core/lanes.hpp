@@ -86,6 +86,7 @@ struct lanes {
   KVSIFT_INLINE void scale_and_add(float x, float y) { v = (floats)((words)(v * x) & 0x7fffffffu) + y; }
   KVSIFT_INLINE void store(float* p) const { __builtin_memcpy(p, &v, sizeof v); }
   KVSIFT_INLINE void add_product(lanes const& a, lanes const& b) { v += a.v * b.v; }
+  KVSIFT_INLINE void subtract_product(lanes const& a, lanes const& b) { v -= a.v * b.v; }
   KVSIFT_INLINE void add(lanes const& a) { v += a.v; }
   KVSIFT_INLINE void scale(float x) { v *= x; }
   KVSIFT_INLINE void raise_to(lanes const& a) { v = a.v > v ? a.v : v; }
@@ -132,6 +133,9 @@ struct lanes {
   }
   KVSIFT_HOST_DEVICE void add_product(lanes const& a, lanes const& b) {
     for (unsigned l = 0; l < lane_count; ++l) v[l] += a.v[l] * b.v[l];
+  }
+  KVSIFT_HOST_DEVICE void subtract_product(lanes const& a, lanes const& b) {
+    for (unsigned l = 0; l < lane_count; ++l) v[l] -= a.v[l] * b.v[l];
   }
   KVSIFT_HOST_DEVICE void add(lanes const& a) {
     for (unsigned l = 0; l < lane_count; ++l) v[l] += a.v[l];

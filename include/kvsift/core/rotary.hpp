@@ -119,10 +119,9 @@ struct rotary_view {
       turned.add_product(second, cosine);
       turned.add_product(first, sine);
       turned.store(x + half + i);
-      sine.scale(-1);
       turned.fill(0);
       turned.add_product(first, cosine);
-      turned.add_product(second, sine);
+      turned.subtract_product(second, sine);
       turned.store(x + i);
     }
     for (; i < half; ++i) {

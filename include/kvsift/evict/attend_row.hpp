@@ -8,12 +8,12 @@
 #include <kvsift/cache/storage.hpp>
 #include <kvsift/collective/attention.hpp>
 #include <kvsift/collective/softmax.hpp>
+#include <kvsift/collective/turned_attention.hpp>
 #include <kvsift/core/exact.hpp>
 #include <kvsift/core/key_reading.hpp>
 #include <kvsift/core/recipe.hpp>
 #include <kvsift/evict/feed_columns.hpp>
 #include <kvsift/evict/scratch.hpp>
-#include <kvsift/payload/plain.hpp>
 
 namespace kvsift {
 
@@ -25,27 +25,12 @@ struct float_components {
   KVSIFT_HOST_DEVICE float operator()(std::uint32_t d) const { return x[d] * factor; }
 };
 
-inline constexpr std::uint32_t largest_rotated_dim = 1024;
-
-/// Logits against keys that are turned to their rank as they are read.
-template <class Payload, cooperative_group G, class Places>
-KVSIFT_HOST_DEVICE void rotated_logits(G const& g, float const* q, std::uint32_t heads, std::uint32_t dim, placed_vectors<Places> keys,
-                                       slot_values<std::uint32_t, Places> ranks, rotary_view const& rotary, std::uint32_t n,
-                                       float* logits, std::size_t pitch) {
-  for (std::uint32_t slot = g.thread_rank(); slot < n; slot += g.num_threads()) {
-    alignas(64) float turned[largest_rotated_dim];
-    std::byte const* const stored = keys.at(slot);
-    std::uint32_t d = 0;
-    for (lanes eight; d + lane_count <= dim; d += lane_count) {
-      Payload::load(stored, d, eight);
-      eight.store(turned + d);
-    }
-    for (; d < dim; ++d) turned[d] = Payload::load(stored, d);
-    rotary.turn(turned, ranks == nullptr ? slot : ranks[slot], 1);
-    std::byte const* const key = reinterpret_cast<std::byte const*>(turned);
-    for (std::uint32_t h = 0; h < heads; ++h) logits[h * pitch + slot] = dot<plain<float>>(q + h * dim, key, dim);
-  }
-}
+/// Where a slot stands in a cache that renumbers: slots of a prompt in flight are in order.
+template <class Row>
+struct rank_of_slot {
+  Row const& row;
+  KVSIFT_HOST_DEVICE std::uint32_t operator()(std::uint32_t slot) const { return row.ranks == nullptr ? slot : row.ranks[slot]; }
+};
 
 /// Logits [heads, n] of the queries whose keys count where they stand: slope x places between them goes off. The queries stand at
 /// first_place, first_place + 1, ...
@@ -56,7 +41,7 @@ KVSIFT_HOST_DEVICE void add_bias(G const& g, cache_shape const& shape, Row const
     float const slope = reading.bias.slope(row.head * shape.group + h % shape.group, shape.query_heads());
     std::uint32_t const query = first_place + h / shape.group;
     for (std::uint32_t slot = g.thread_rank(); slot < n; slot += g.num_threads()) {
-      std::uint32_t const key = !reading.ranked ? row.positions[slot] : row.ranks == nullptr ? slot : row.ranks[slot];
+      std::uint32_t const key = reading.ranked ? rank_of_slot<Row>{row}(slot) : row.positions[slot];
       scratch.logits[h * scratch.pitch + slot] -= slope * static_cast<float>(static_cast<std::int32_t>(query - key));
     }
   }
@@ -107,8 +92,7 @@ KVSIFT_HOST_DEVICE void attend_rows(G const& g, cache_shape const& shape, row_vi
   }
   g.sync();
   if (by_rank)
-    detail::rotated_logits<Payload>(g, scratch.queries, heads, dim, row.keys, row.ranks, reading.table, last_n, scratch.logits,
-                                    scratch.pitch);
+    turned_logits<Payload>(g, scratch.queries, heads, dim, row.keys, detail::rank_of_slot<row_view<Columns, Placement>>{row}, reading.table, last_n, scratch.logits, scratch.pitch);
   else
     logits_of<Payload>(g, scratch.queries, heads, dim, row.keys, last_n, scratch.logits, scratch.pitch);
   g.sync();
