@@ -211,7 +211,7 @@ std::uint64_t fingerprint(reference_model::model const& m) {
                                 static_cast<std::uint32_t>(r.pairs), r.rotary_dim, static_cast<std::uint32_t>(r.scaling), r.trained, c.tied ? 1u : 0u, c.bos, c.learned_positions ? 1u : 0u,
                                 static_cast<std::uint32_t>(c.norm), static_cast<std::uint32_t>(c.between)})
     d.add_word(n);
-  for (double const x : {r.theta, r.factor, r.slow, r.fast, r.amplitude, c.norm_eps}) d.add(&x, sizeof x);
+  for (double const x : {r.theta, r.factor, r.slow, r.fast, r.amplitude, c.norm_eps, c.bias.steepness}) d.add(&x, sizeof x);
   auto const add = [&](reference_model::floats const& x) { d.add(x.data(), x.size() * sizeof(float)); };
   add(m.embedding);
   add(m.position_embedding);

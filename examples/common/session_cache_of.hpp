@@ -72,7 +72,7 @@ std::unique_ptr<session_cache> make_session_cache_in(reference_model::config con
   with_storage(choice.storage, [&]<class Payload>(Payload) {
     if (o.stand == standing::in_cache) {
       using by_rank = kvsift::in_cache_positions;
-      made = std::make_unique<session_cache_of<Payload, by_rank, Placement>>(shape, choice, o, c.rotation, by_rank{c.rotation});
+      made = std::make_unique<session_cache_of<Payload, by_rank, Placement>>(shape, choice, o, c.rotation, by_rank{c.rotation, c.bias});
     } else if (o.stand == standing::learned_align) {
       if constexpr (std::is_same_v<Payload, kvsift::fp32_payload>)
         made = std::make_unique<session_cache_of<Payload, kvsift::learned_align, Placement>>(shape, choice, o, c.rotation, *o.align);
@@ -80,7 +80,7 @@ std::unique_ptr<session_cache> make_session_cache_in(reference_model::config con
         throw usage_error("storage is " + choice.storage + "; vectors that are realigned again and again are stored in fp32");
     } else {
       using original = kvsift::original_positions;
-      made = std::make_unique<session_cache_of<Payload, original, Placement>>(shape, choice, o, c.rotation, original{});
+      made = std::make_unique<session_cache_of<Payload, original, Placement>>(shape, choice, o, c.rotation, original{c.bias});
     }
   });
   return made;

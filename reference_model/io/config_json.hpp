@@ -16,7 +16,7 @@ namespace reference_model {
 
 namespace detail {
 
-/// What a model_type adds to Llama, whose layout the tensors of all but gpt2 have.
+/// What a model_type adds to Llama, whose layout the tensors of all but gpt2 and mpt have.
 struct family {
   char const* model_type;
   char const* architecture;
@@ -27,12 +27,13 @@ struct family {
   std::uint32_t window;    ///< tokens that attention looks back where the file does not say; 0: all
 };
 
-inline constexpr std::array<family, 5> families{{
+inline constexpr std::array<family, 6> families{{
     {"llama", "LlamaForCausalLM", true, false, false, 0, 0},
     {"mistral", "MistralForCausalLM", false, false, false, 0, 4096},
     {"qwen2", "Qwen2ForCausalLM", false, true, false, 0, 0},
     {"qwen3", "Qwen3ForCausalLM", true, false, true, 128, 0},
     {"gpt2", "GPT2LMHeadModel", false, false, false, 0, 0},
+    {"mpt", "MptForCausalLM", false, false, false, 0, 0},
 }};
 
 /// The family that model_type names; where it is missing, the one that architectures names.
@@ -171,6 +172,50 @@ inline config gpt2_config(config_fields const& fields) {
   return c;
 }
 
+/// MPT: linear biases in place of positions, no biases else.
+inline config mpt_config(config_fields const& fields) {
+  fields.only("no_bias", true);
+  fields.only("logit_scale", nullptr);
+  fields.only("embedding_fraction", 1.0);
+  fields.only("expansion_ratio", 4);  // this and alibi_bias_max: transformers computes with these, whatever is stated
+  json const attention_object = fields.given("attn_config") ? fields["attn_config"] : json::object();
+  if (!attention_object.is_object()) fields.refuse("attn_config", "an object is expected");
+  config_fields const attention(fields.file(), attention_object);
+  attention.only("attn_type", "multihead_attention");
+  attention.only("alibi", true);
+  attention.only("clip_qkv", nullptr);
+  attention.only("softmax_scale", nullptr);
+  for (char const* const field : {"qk_ln", "prefix_lm", "attn_uses_sequence_id"}) attention.only(field, false);
+  config c;
+  c.rotation.theta = 0;
+  c.norm = normalisation::layer;
+  c.between = activation::exact_gelu;
+  c.dim = fields.whole("d_model");
+  c.layers = fields.whole("n_layers");
+  c.heads = c.kv_heads = fields.whole("n_heads");
+  c.vocab = fields.whole("vocab_size");
+  c.max_positions = fields.whole("max_seq_len");
+  c.head_dim = divided(fields, "n_heads", c, "d_model, " + std::to_string(c.dim));
+  config_names names;
+  names.layers = "n_layers";
+  names.dim = "d_model";
+  names.heads = names.kv_heads = "n_heads";
+  names.hidden = "4 x d_model";
+  names.vocab = "vocab_size";
+  names.max_positions = "max_seq_len";
+  names.norm_eps = "layer_norm_epsilon";
+  c.hidden = c.dim > 0x3fffffff ? c.dim : 4 * c.dim;
+  c.norm_eps = fields.number("layer_norm_epsilon", 1e-5);
+  attention.only("alibi_bias_max", 8);
+  c.bias.steepness = 8;
+  c.tied = fields.truth("tie_word_embeddings", true);
+  c.bos = 0;
+  c.ends = {0};
+  read_tokens(fields, c);
+  check(c, fields.file(), names);
+  return c;
+}
+
 }  // namespace detail
 
 /// The fields of a config.json, of the families above. Whatever would change the computation and is not implemented
@@ -182,8 +227,8 @@ inline config hugging_face_config(std::string const& file, std::string_view text
   if (!fields.given("model_type") && !fields.given("architectures"))
     throw bad_file(file, "model_type is missing; \"llama\" or another is expected; is it the model's config.json?");
   detail::family const& f = detail::family_of(fields);
-  bool const gpt2 = std::string_view(f.model_type) == "gpt2";
-  config const c = gpt2 ? detail::gpt2_config(fields) : detail::llama_config(fields, f);
+  std::string_view const type = f.model_type;
+  config const c = type == "gpt2" ? detail::gpt2_config(fields) : type == "mpt" ? detail::mpt_config(fields) : detail::llama_config(fields, f);
   detail::refuse_unknown_computations(fields, c);
   return c;
 }

@@ -120,12 +120,38 @@ inline model take_gpt2(config const& c, weight_files& files) {
   return m;
 }
 
+/// MPT: query, key and value are rows of one matrix, and nothing has a bias.
+inline model take_mpt(config const& c, weight_files& files) {
+  std::uint64_t const dim = c.dim, hidden = c.hidden;
+  std::string const front = files.holds("transformer.wte.weight") ? "transformer." : "";
+  model m;
+  m.config = c;
+  m.embedding = files.take(front + "wte.weight", {c.vocab, dim});
+  for (std::uint32_t l = 0; l < c.layers; ++l) {
+    std::string const layer = front + "blocks." + std::to_string(l) + ".";
+    layer_weights w;
+    w.attention_norm = files.take(layer + "norm_1.weight", {dim});
+    floats const joined = files.take(layer + "attn.Wqkv.weight", {3 * dim, dim});
+    w.query = part(joined, 0, dim * dim);
+    w.key = part(joined, dim * dim, dim * dim);
+    w.value = part(joined, 2 * dim * dim, dim * dim);
+    w.output = files.take(layer + "attn.out_proj.weight", {dim, dim});
+    w.feed_norm = files.take(layer + "norm_2.weight", {dim});
+    w.up = files.take(layer + "ffn.up_proj.weight", {hidden, dim});
+    w.down = files.take(layer + "ffn.down_proj.weight", {dim, hidden});
+    m.layers.push_back(std::move(w));
+  }
+  m.final_norm = files.take(front + "norm_f.weight", {dim});
+  m.unembedding = take_unembedding(c, files);
+  return m;
+}
+
 }  // namespace detail
 
 /// The weights of a model in Hugging Face's layout. Every shape is checked against the configuration, and no tensor may
 /// be left over. Throws bad_file.
 inline model take_weights(config const& c, weight_files& files) {
-  model m = c.learned_positions ? detail::take_gpt2(c, files) : detail::take_llama(c, files);
+  model m = c.learned_positions ? detail::take_gpt2(c, files) : c.bias.none() ? detail::take_llama(c, files) : detail::take_mpt(c, files);
   files.refuse_rest();
   return m;
 }

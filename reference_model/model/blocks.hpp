@@ -25,7 +25,7 @@ inline void rms_norm(float const* x, float const* scale, std::uint32_t dim, doub
   for (std::uint32_t i = 0; i < dim; ++i) out[i] = scale[i] * (factor * x[i]);
 }
 
-/// out [dim] = (x [dim] - its mean) / its standard deviation, times scale [dim], plus bias [dim]. Summed in double.
+/// out [dim] = (x [dim] - its mean) / its standard deviation, times scale [dim], plus bias [dim] if there is one. Summed in double.
 inline void layer_norm(float const* x, float const* scale, float const* bias, std::uint32_t dim, double eps, float* out) {
   double sum = 0, squares = 0;
   for (std::uint32_t i = 0; i < dim; ++i) sum += static_cast<double>(x[i]);
@@ -36,7 +36,7 @@ inline void layer_norm(float const* x, float const* scale, float const* bias, st
   }
   double const factor = 1.0 / std::sqrt(squares / dim + eps);
   for (std::uint32_t i = 0; i < dim; ++i)
-    out[i] = scale[i] * static_cast<float>(factor * (static_cast<double>(x[i]) - mean)) + bias[i];
+    out[i] = scale[i] * static_cast<float>(factor * (static_cast<double>(x[i]) - mean)) + (bias != nullptr ? bias[i] : 0.0f);
 }
 
 /// Cosines and sines [pairs] of the angles position x frequency, computed in double, times `amplitude`. frequencies [pairs].
@@ -84,6 +84,11 @@ inline void gelu(float* up, std::uint32_t hidden) {
     float const x = up[i];
     up[i] = x * sigmoid(twice * (x + 0.044715f * x * x * x));
   }
+}
+
+/// up [hidden] = GELU of up: x times the share of a normal distribution below x.
+inline void exact_gelu(float* up, std::uint32_t hidden) {
+  for (std::uint32_t i = 0; i < hidden; ++i) up[i] *= 0.5f * (1 + std::erf(up[i] * 0.70710678f));
 }
 
 /// x [size] += y [size].

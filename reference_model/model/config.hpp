@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include <kvsift/core/linear_bias.hpp>
 #include <kvsift/core/rotary.hpp>
 #include <reference_model/io/bad_file.hpp>
 
@@ -13,10 +14,10 @@ namespace reference_model {
 /// How a vector of the residual stream is normalised: by its root mean square, or by mean and deviation.
 enum class normalisation : std::uint32_t { root_mean_square, layer };
 
-/// What happens between the matrices of the feed-forward: up x SiLU of a gate, or GELU (its tanh form) and no gate.
-enum class activation : std::uint32_t { gated_silu, gelu };
+/// What happens between the matrices of the feed-forward: up x SiLU of a gate, or no gate and GELU, in its tanh form or exactly.
+enum class activation : std::uint32_t { gated_silu, gelu, exact_gelu };
 
-/// What fixes a model of the Llama and GPT-2 families. The defaults are Llama's.
+/// What fixes a model of the Llama, GPT-2 and MPT families. The defaults are Llama's.
 struct config {
   std::uint32_t layers = 0;
   std::uint32_t dim = 0;       ///< of the residual stream
@@ -28,6 +29,7 @@ struct config {
   std::uint32_t max_positions = 0;  ///< what the model was trained for; beyond it forward refuses learned positions only
   bool learned_positions = false;    ///< a vector for each position, added to the embedding; rotation.theta is 0 then
   kvsift::rotary_encoding rotation;  ///< of queries and keys; llama2.c: interleaved
+  kvsift::linear_bias bias;          ///< of attention, in place of a rotation: MPT
   normalisation norm = normalisation::root_mean_square;
   double norm_eps = 1e-5;
   activation between = activation::gated_silu;
@@ -76,7 +78,7 @@ inline void check(config const& c, std::string_view file, config_names const& na
   if (c.heads % c.kv_heads != 0)
     refuse(names.kv_heads, std::to_string(c.kv_heads),
            "it must divide the number of query heads, " + std::to_string(c.heads));
-  if (!c.learned_positions && (!(c.rotation.theta > 0) || c.rotation.theta > 1e30))
+  if (!c.learned_positions && c.bias.none() && (!(c.rotation.theta > 0) || c.rotation.theta > 1e30))
     refuse("rope_theta", std::to_string(c.rotation.theta), "a positive number up to 1e30 is expected");
   if (c.rotation.turning(c.head_dim) % 2 != 0)
     refuse(names.head_dim, std::to_string(c.head_dim), "it must be even, for components rotate in pairs");

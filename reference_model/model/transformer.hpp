@@ -21,7 +21,7 @@ namespace reference_model {
 /// Of which tokens of a piece the logits are computed.
 enum class logits_of { last_token, every_token };
 
-/// A decoder of the Llama and GPT-2 families, in the order of its execution. n: tokens of a piece, Hq / Hkv: query and KV heads,
+/// A decoder of the Llama, GPT-2 and MPT families, in the order of its execution. n: tokens of a piece, Hq / Hkv: query and KV heads,
 /// D: head_dim. All memory is taken by the constructor: forward allocates nothing.
 class transformer {
  public:
@@ -135,7 +135,10 @@ class transformer {
       } else {
         linear(on, normed, n, c.dim, std::array{product{w.up.data(), c.hidden, up}});
         add_bias(on, up, w.up_bias, n);
-        on.launch(n, [&](auto const&, std::uint32_t t) { gelu(up + std::size_t{t} * c.hidden, c.hidden); });
+        on.launch(n, [&](auto const&, std::uint32_t t) {
+          float* const row = up + std::size_t{t} * c.hidden;
+          c.between == activation::gelu ? gelu(row, c.hidden) : exact_gelu(row, c.hidden);
+        });
       }
       linear(on, up, n, c.hidden, std::array{product{w.down.data(), c.dim, delta}});
       add_bias(on, delta, w.down_bias, n);
@@ -161,7 +164,7 @@ class transformer {
       if (c.norm == normalisation::root_mean_square)
         rms_norm(from, scale.data(), c.dim, c.norm_eps, to);
       else
-        layer_norm(from, scale.data(), bias.data(), c.dim, c.norm_eps, to);
+        layer_norm(from, scale.data(), bias.empty() ? nullptr : bias.data(), c.dim, c.norm_eps, to);
     });
   }
 

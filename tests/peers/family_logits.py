@@ -23,7 +23,7 @@ import numpy
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import (DynamicCache, GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, MistralConfig,
-                          MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM)
+                          MistralForCausalLM, MptConfig, MptForCausalLM, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM)
 from transformers.utils import logging
 
 logging.set_verbosity_error()
@@ -35,12 +35,15 @@ TOKENS = 70
 LLAMA = dict(hidden_size=64, intermediate_size=96, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2,
              vocab_size=131, max_position_embeddings=256, bos_token_id=1, eos_token_id=2)
 GPT2 = dict(n_embd=60, n_layer=3, n_head=4, vocab_size=131, n_positions=80, bos_token_id=130, eos_token_id=130)
+MPT = dict(d_model=60, n_heads=4, n_layers=3, vocab_size=131, max_seq_len=80, bos_token_id=0, eos_token_id=0)
+USUAL = {"gpt2": GPT2, "mpt": MPT}  # of the others LLAMA
 CLASSES = {  # the fields that differ from LLAMA or GPT2 in every model of the family
     "llama": (LlamaConfig, LlamaForCausalLM, {}),
     "mistral": (MistralConfig, MistralForCausalLM, dict(sliding_window=None)),
     "qwen2": (Qwen2Config, Qwen2ForCausalLM, dict(use_sliding_window=False)),
     "qwen3": (Qwen3Config, Qwen3ForCausalLM, dict(head_dim=24)),
     "gpt2": (GPT2Config, GPT2LMHeadModel, {}),
+    "mpt": (MptConfig, MptForCausalLM, {}),
 }
 
 
@@ -98,13 +101,16 @@ MODELS = [
     ("gpt2", "names without a front", dict(front=False)),
     ("gpt2", "F16", dict(stored=torch.float16)),
     ("gpt2", "BF16, shards", dict(stored=torch.bfloat16, shards="40KB")),
+    ("mpt", "MPT", {}),
+    ("mpt", "6 heads, untied", dict(n_heads=6, tie_word_embeddings=False)),
+    ("mpt", "BF16, shards, 5 heads", dict(n_heads=5, stored=torch.bfloat16, shards="40KB")),
 ]
 
 
 def build(family, changes):
     """A model of transformers with the family's usual sizes, changed."""
     config_class, model_class, more = CLASSES[family]
-    fields = {**(GPT2 if family == "gpt2" else LLAMA), **more, **changes, "initializer_range": 0.15}
+    fields = {**USUAL.get(family, LLAMA), **more, **changes, "initializer_range": 0.15}
     return model_class(config_class(**fields)).eval()
 
 
@@ -176,6 +182,7 @@ def compare(program, seed, family, changes):
 SMALL_LLAMA = dict(hidden_size=24, intermediate_size=20, num_hidden_layers=2, num_attention_heads=4,
                    num_key_value_heads=2, vocab_size=40, max_position_embeddings=64)
 SMALL_GPT2 = dict(n_embd=24, n_layer=2, n_head=4, vocab_size=40, n_positions=32, bos_token_id=39, eos_token_id=39)
+SMALL_MPT = dict(d_model=24, n_heads=3, n_layers=2, vocab_size=40, max_seq_len=32, bos_token_id=0, eos_token_id=0)
 SMALL_LLAMA3 = rope("llama3", theta=1000.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
                     original_max_position_embeddings=16)
 SMALL_YARN = rope("yarn", theta=1000.0, factor=4.0, original_max_position_embeddings=16)
@@ -188,6 +195,7 @@ FIXTURES = [
     ("qwen2", "yarn", SMALL_YARN),
     ("qwen3", "head_dim apart", dict(head_dim=10)),
     ("gpt2", "tied", {}),
+    ("mpt", "three heads", {}),
 ]
 FIXTURE_TOKENS = 20
 
@@ -206,7 +214,7 @@ def formula(name, shape):
 
 
 def fixture(family, special, changes):
-    usual = SMALL_GPT2 if family == "gpt2" else SMALL_LLAMA
+    usual = {"gpt2": SMALL_GPT2, "mpt": SMALL_MPT}.get(family, SMALL_LLAMA)
     model = build(family, {**usual, **changes})
     tokens = [(7 * t * t + 3 * t + 1) % 40 for t in range(FIXTURE_TOKENS)]
     with tempfile.TemporaryDirectory() as folder:

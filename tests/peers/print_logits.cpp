@@ -30,7 +30,7 @@ int main(int argc, char** argv) try {
   options.capacity = length;
   options.max_piece = piece;
   auto const policy = kvsift::full();
-  kvsift::kv_tensor<decltype(policy)> cache({c.layers, c.kv_heads, c.group(), c.head_dim, 1}, policy, options);
+  kvsift::kv_tensor<decltype(policy)> cache({c.layers, c.kv_heads, c.group(), c.head_dim, 1}, policy, options, kvsift::original_positions{c.bias});
   reference_model::transformer decoder(m, piece, reference_model::logits_of::every_token);
   for (std::uint32_t at = 0; at < length; at += piece) {
     std::uint32_t const n = std::min(piece, length - at);

@@ -321,8 +321,38 @@ TEST_CASE("config.json: GPT-2's fields and their defaults") {
   refuse("n_inner", 2147483647, {"n_inner is 2147483647"});
 }
 
+TEST_CASE("config.json: MPT's fields") {
+  json const good = json::parse(R"({"model_type": "mpt", "d_model": 24, "n_heads": 3, "n_layers": 2, "vocab_size": 40, "max_seq_len": 32, "no_bias": true,
+                                    "attn_config": {"alibi": true, "alibi_bias_max": 8, "clip_qkv": null}})");
+  config const c = read(good.dump());
+  CHECK(c.bias.steepness == 8);
+  CHECK(c.rotation.theta == 0);
+  CHECK_FALSE(c.learned_positions);
+  CHECK(c.norm == reference_model::normalisation::layer);
+  CHECK(c.between == reference_model::activation::exact_gelu);
+  CHECK(c.hidden == 96);
+  CHECK(c.head_dim == 8);
+  CHECK(c.tied);
+  auto const refuse = [&](char const* field, json const& value, std::initializer_list<char const*> words) {
+    json changed = good;
+    changed[field] = value;
+    refused(changed.dump(), words);
+  };
+  refuse("n_heads", 5, {"n_heads is 5", "divide d_model, 24"});
+  refuse("d_model", 2147483646, {"d_model is 2147483646"});
+  refuse("no_bias", false, {"no_bias is false"});
+  refuse("logit_scale", 0.5, {"logit_scale is 0.5"});
+  refuse("expansion_ratio", 2, {"expansion_ratio is 2"});
+  refuse("attn_config", 3, {"attn_config is 3"});
+  refuse("attn_config", {{"alibi", false}}, {"alibi is false"});
+  refuse("attn_config", {{"clip_qkv", 6}}, {"clip_qkv is 6"});
+  refuse("attn_config", {{"attn_type", "multiquery_attention"}}, {"attn_type is \"multiquery_attention\""});
+  refuse("attn_config", {{"alibi_bias_max", 4}}, {"alibi_bias_max is 4"});
+  for (char const* field : {"d_model", "n_layers", "n_heads", "vocab_size", "max_seq_len"}) refuse(field, nullptr, {field, "is missing"});
+}
+
 TEST_CASE("config.json: what would compute something else") {
-  refused(with("model_type", "gemma"), {"model_type is \"gemma\"", "llama, mistral, qwen2, qwen3, gpt2", "another checkpoint"});
+  refused(with("model_type", "gemma"), {"model_type is \"gemma\"", "llama, mistral, qwen2, qwen3, gpt2, mpt", "another checkpoint"});
   refused(with("model_type", "mistral"), {"architectures is [\"LlamaForCausalLM\"]", "of mistral [\"MistralForCausalLM\"]"});
   refused(with("model_type", 3), {"model_type is 3"});
   refused(with("architectures", json::array({"LlamaForSequenceClassification"})),

@@ -55,6 +55,7 @@ TEST_CASE("another field that computes gives another fingerprint") {
       {"norm_eps", [](config& c) { c.norm_eps = 1e-6; }},
       {"activation", [](config& c) { c.between = activation::gelu; }},
       {"learned positions", [](config& c) { c.learned_positions = true; }},
+      {"biases", [](config& c) { c.bias.steepness = 8; }},
       {"theta", [](config& c) { c.rotation.theta = 500; }},
       {"pairs", [](config& c) { c.rotation.pairs = kvsift::pairing::interleaved; }},
       {"rotary_dim", [](config& c) { c.rotation.rotary_dim = 2; }},

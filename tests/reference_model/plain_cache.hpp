@@ -68,6 +68,8 @@ void step(Executor const&, layer& kept, kvsift::arrivals const& p, float* out) {
         std::vector<float> const k = turned(kept.keys.data() + s * row + kv * D, s);
         for (std::size_t d = 0; d < D; ++d) weight[s] += static_cast<double>(q[d]) * static_cast<double>(k[d]);
         weight[s] /= std::sqrt(static_cast<double>(D));
+        if (!c.bias.none())
+          weight[s] -= static_cast<double>(c.bias.slope(static_cast<std::uint32_t>(h), c.heads)) * static_cast<double>(visible - 1 - s);
         highest = std::fmax(highest, weight[s]);
       }
       for (double& w : weight) sum += w = std::exp(w - highest);
