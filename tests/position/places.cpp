@@ -205,6 +205,8 @@ TEST_CASE("what a rule cannot follow is refused") {
   CHECK(refusal(streaming_llm(4, 10), two_query_positions{dynamic}) == changing);
   CHECK(refusal(streaming_llm(4, 10), rerotated_positions{dynamic}) == changing);
   CHECK(refusal(keydiff(10), rerotated_positions{}).find("no rule of the policy acts after attention") != std::string::npos);
+  CHECK(refusal(expected_attention(10), original_positions{{8}}) ==
+        "a score of the policy expects attention from queries and keys alone, and the position rule adds linear biases; take another policy");
   CHECK(refusal(streaming_llm(4, 10), original_positions{{-1}}) ==
         "steepness is -1.000000; give a number up to 1000, such as the published 8, or 0 for no bias");
 }

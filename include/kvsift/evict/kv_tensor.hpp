@@ -192,6 +192,8 @@ class kv_tensor {
     policy_facts const facts = policy.facts();
     if (facts.prompt_queries && Position::keys != kvsift::keys_are::encoded)
       throw bad_argument("a score of the policy reads encoded queries and keys, and the position rule has them unrotated; take original_positions");
+    if (facts.prompt_queries && !position.reading(rotary_view{}).bias.none())
+      throw bad_argument("a score of the policy expects attention from queries and keys alone, and the position rule adds linear biases; take another policy");
     if constexpr (windowed_rule<Position>) {
       if (!facts.window)
         throw bad_argument("the position rule needs what stays to be sinks and the newest tokens, and the policy chooses otherwise; take in_cache_positions");

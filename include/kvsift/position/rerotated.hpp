@@ -31,8 +31,8 @@ struct rerotate_task {
 
 /// Ranks as positions, as in_cache_positions has them, with keys that are stored rotated to their rank: when a token goes, those behind
 /// it are turned by one position. For attention that takes rotated keys alone, over any policy that acts after attention.
-/// Reads and writes every such key once a token: in_cache_positions, which turns keys as they are read, writes none, and does not
-/// add up roundings; so vectors are stored in fp32 here (10,000 turns: 1e-4 of a key). One launch more in `evict`, capturable.
+/// Reads and writes every such key once a token; in_cache_positions, which turns keys as they are read, writes none. A key is turned once
+/// for each place that it comes down, and roundings add up: vectors are stored in fp32. One launch more in `evict`, capturable.
 struct rerotated_positions {
   rotary_encoding encoding{};
 
