@@ -139,12 +139,19 @@ std::optional<std::vector<double>> shapley_estimate::shapley(double all_less_non
 shapley_estimate estimate(sample_set const& samples, std::size_t players, samples_of run) {
   shapley_estimate e{players, {}};
   for (auto const& [key, value] : samples) {  // by slice
+    if (2 * std::size_t{key.slice} > players) break;
     if (e.slices.empty() || e.slices.back().size() != key.slice) e.slices.emplace_back(players, key.slice);
     bool const odd = key.draw % 2 == 1;
     if (run != samples_of::both_runs && odd != (run == samples_of::odd_draws)) continue;
     e.slices.back().add(draw_coalition(players, key.slice, key.seed, key.draw), value.difference());
   }
   return e;
+}
+
+std::optional<sample_value> everyone_and_nobody(sample_set const& samples, std::size_t players) {
+  for (auto const& [key, value] : samples)
+    if (key.slice == players) return value;
+  return std::nullopt;
 }
 
 agreement compare(std::vector<double> const& one, std::vector<double> const& other) {

@@ -19,7 +19,8 @@
 
 namespace programs {
 
-// What was drawn: draw `draw` of coalitions of `slice` players under `seed`, see draw_coalition.
+// What was drawn: draw `draw` of coalitions of `slice` players under `seed`, see draw_coalition. The draw of all players is no
+// slice, but tells what everyone and nobody is worth.
 struct sample_key {
   std::uint32_t slice = 0;
   std::uint64_t seed = 0, draw = 0;
@@ -92,7 +93,11 @@ struct shapley_estimate {
 
 // Which samples count: of every seed those with even or odd draws are a run of their own, independent of the other.
 enum class samples_of { both_runs, even_draws, odd_draws };
+// Of the sizes up to n / 2.
 shapley_estimate estimate(sample_set const& samples, std::size_t players, samples_of run = samples_of::both_runs);
+
+// What everyone and nobody is worth, if that was drawn.
+std::optional<sample_value> everyone_and_nobody(sample_set const& samples, std::size_t players);
 
 // How far two runs are apart.
 struct agreement {

@@ -116,6 +116,20 @@ TEST_CASE("estimates lie within their error bars, which shrink as the root of th
   CHECK(few / many == doctest::Approx(4).epsilon(0.1));
 }
 
+TEST_CASE("the two runs share no draw, and together are all") {
+  exact::game const g = exact::random_game(6, 3);
+  sample_set const all = drawn(g, 3, 0, 101);
+  sample_set even, odd;
+  for (auto const& [key, value] : all) (key.draw % 2 == 0 ? even : odd).add(key, value);
+  CHECK(same(programs::estimate(all, 6, programs::samples_of::even_draws), programs::estimate(even, 6)));
+  CHECK(same(programs::estimate(all, 6, programs::samples_of::odd_draws), programs::estimate(odd, 6)));
+  CHECK(programs::two_runs(all, 6).mean_absolute_difference ==
+        programs::compare(programs::estimate(even, 6).values(), programs::estimate(odd, 6).values()).mean_absolute_difference);
+  programs::agreement const ranked = programs::compare({1, 2, 3, 3}, {10, 30, 20, 20});  // ranks 0 1 2.5 2.5 and 0 3 1.5 1.5
+  CHECK(ranked.mean_absolute_difference == 17.75);
+  CHECK(ranked.rank_correlation == doctest::Approx(1.0 / 3));
+}
+
 TEST_CASE("merging is union: any order, any grouping, any number of times give the same bits") {
   support::for_each_seed(10, [](std::uint64_t seed) {
     exact::game const g = exact::random_game(6, seed);
