@@ -17,6 +17,7 @@
 #include <common/sample_file.hpp>
 #include <common/shapley_report.hpp>
 #include <common/shared_options.hpp>
+#include <common/table.hpp>
 
 namespace {
 
@@ -53,6 +54,7 @@ void add_options(command_line& line, arguments& a) {
                "  shapley --out scores --part 3/8        (eight processes, on any machines that share the folder)\n"
                "  shapley merge scores other --out all\n"
                "  generate --policy cokv --set allocator.scores=scores/shapley.npy --set allocator.border=4 --budget 25%\n"
+               "  shapley judge --help                   (what policies, budgets from scores among them, are worth at a task)\n"
                "It goes on from what the folder holds. --out gets shapley.npy (CoKV's arrays), scores.json, shapley.json, shapley.svg.");
 }
 
@@ -226,6 +228,41 @@ int merge(merge_arguments const& a) {
   return 0;
 }
 
+// ---- shapley judge ----
+
+struct judge_arguments {
+  shared_options shared;
+  task_options task;
+  bool as_json = false;
+};
+
+void add_options(command_line& line, judge_arguments& a) {
+  add_shared_options(line, a.shared, true);
+  add_task_options(line, a.task);
+  line.add("--json", a.as_json, "Print one JSON object a policy and budget, in place of the table");
+  line.example("shapley judge --task pairs.jsonl --metric exact --policy snapkv,by_scores.json --budget 12%,25% --bound prompt\n"
+               "What ordinary policies are worth at a task, budgets from head scores among them. P% is of the longest prompt.");
+}
+
+int judge(judge_arguments const& a) {
+  threads_of(a.shared.executor);
+  loaded_model const m = load(a.shared);
+  head_task const task = make_head_task(m, a.shared, a.task);
+  std::vector<policy_choice> const policies = task.policies(a.shared);
+  progress shown("policies", static_cast<long long>(policies.size()));
+  table t({"policy", "budget", "value"});
+  std::string objects;
+  for (policy_choice const& choice : policies) {
+    double const value = task.value(choice);
+    shown.at(static_cast<long long>(&choice - policies.data()) + 1, choice.name);
+    t.add({choice.name, choice.bounded() ? std::to_string(choice.slots()) : "-", fixed(value, 4)});
+    objects += json_line({{"policy", choice.name}, {"budget", choice.bounded() ? json_value(choice.slots()) : nullptr}, {"value", value}});
+  }
+  shown.clear();
+  print_now(a.as_json ? objects : t.aligned());
+  return 0;
+}
+
 template <class Arguments, class Body>
 int command(char const* what, int argc, char** argv, Body body) {
   command_line line(what);
@@ -241,6 +278,8 @@ int main(int argc, char** argv) {
   return run_main("shapley", [&] {
     if (argc > 1 && std::string(argv[1]) == "merge")
       return command<merge_arguments>("Merges partial results of shapley.", argc - 1, argv + 1, merge);
+    if (argc > 1 && std::string(argv[1]) == "judge")
+      return command<judge_arguments>("What policies are worth at a task that heads are measured by.", argc - 1, argv + 1, judge);
     return command<arguments>("How important each KV head is to a task: Sliced Shapley values, estimated by many processes or one.", argc, argv,
                               estimate_values);
   });
