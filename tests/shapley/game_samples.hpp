@@ -5,7 +5,7 @@
 
 #include <common/sliced_shapley.hpp>
 
-#include "exact.hpp"
+#include <shapley/exact.hpp>
 
 inline exact::members bits(programs::coalition const& c) {
   exact::members set = 0;
