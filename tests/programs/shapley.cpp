@@ -130,6 +130,22 @@ TEST_CASE("shapley: three partial runs merged are one run of their union, and me
   CHECK_FALSE(std::filesystem::exists(b.path("none")));
 }
 
+TEST_CASE("the Slurm script of the guide: tasks of an array share a folder, and what is sent again changes nothing") {
+  bench const b;
+  REQUIRE(b.shapley("whole", {"--max-samples", "30"}).status == 0);
+  auto const task = [&](int index) {
+    std::string const set = "PATH=" KVSIFT_PROGRAM_DIR ":$PATH SLURM_ARRAY_TASK_COUNT=2 SLURM_ARRAY_TASK_ID=" + std::to_string(index);
+    arguments a{"-c", set + " exec sh \"$0\" \"$@\"", KVSIFT_SOURCE_DIR "/docs/guide/shapley.sbatch", b.model.path(), b.path("array"), "--task", "text", "--text", b.text,
+                "--window", "48", "--from", "32", "--recent", "4", "--until", "1/999999999", "--max-samples", "30"};
+    finished const f = run_program("../../../../../../../../../../../../bin/sh", a);
+    INFO(f.err);
+    CHECK(f.status == 0);
+  };
+  for (int const index : {2, 1, 2}) task(index);
+  CHECK(b.file("array/shapley.npy") == b.file("whole/shapley.npy"));
+  CHECK(b.file("array/shapley.json") == b.file("whole/shapley.json"));
+}
+
 TEST_CASE("shapley: what it estimates is what every coalition is worth, and it stops by its rule") {
   bench const b;
   finished const f = b.shapley("many", {"--max-samples", "400", "--slices", "all", "--json"});
