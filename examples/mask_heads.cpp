@@ -36,10 +36,15 @@ struct arguments {
 
 void add_options(command_line& line, arguments& a) {
   line.help_column(26);
-  line.add("--model", a.shared.model, "Model folder, .safetensors file or llama2.c checkpoint (the shipped checkpoint)");
-  line.add("--tokenizer", a.shared.tokenizer, "Folder, tokenizer.json, vocab.json, llama2.c tokenizer.bin, or 'bytes' (the model's own)");
-  line.add("--scores", a.scores, "Head scores by KV head (shapley) or query head (needle_heads); several by commas").separated_by_commas().required();
-  line.add("--count", a.counts, {1, 1000000}, "Heads masked at once, by commas (1, 1/8, 1/4, 3/8 and 1/2 of the heads)");
+  line.add("--model", a.shared.model,
+           "Model folder, .safetensors file or llama2.c checkpoint (the shipped checkpoint)");
+  line.add("--tokenizer", a.shared.tokenizer,
+           "Folder, tokenizer.json, vocab.json, llama2.c tokenizer.bin, or 'bytes' (the model's own)");
+  line.add("--scores", a.scores, "Head scores by KV head (shapley) or query head (needle_heads); several by commas")
+      .separated_by_commas()
+      .required();
+  line.add("--count", a.counts, {1, 1000000},
+           "Heads masked at once, by commas (1, 1/8, 1/4, 3/8 and 1/2 of the heads)");
   line.add("--draws", a.draws, "Random sets of heads for each count").shows_default();
   add_task_options(line, a.task);
   line.add("--sinks", a.window.sinks, "First tokens of the prompt that a masked head keeps").shows_default();
@@ -48,8 +53,10 @@ void add_options(command_line& line, arguments& a) {
   line.add("--executor", a.shared.executor, "serial, parallel or parallel:N threads").shows_default();
   line.add("--out", a.shared.out, "Folder for mask_heads.csv and mask_heads.svg; made when missing");
   line.add("--json", a.as_json, "Print one JSON object a mask, in place of the table");
-  line.example("mask_heads --scores scores/scores.json,heads/needle_heads.json --count 1,2,4,8 --metric exact --out masks\n"
-               "Masking the least important should hurt little, the most important much: how far the two are apart tells how good scores are.");
+  line.example(
+      "mask_heads --scores scores/scores.json,heads/needle_heads.json --count 1,2,4,8 --metric exact --out masks\n"
+      "Masking the least important should hurt little, the most important much: how far the two are apart tells how "
+      "good scores are.");
 }
 
 struct mask {
@@ -64,8 +71,9 @@ std::vector<std::size_t> ranked(std::string const& file, reference_model::config
   head_table const t = load_head_table(file);
   std::size_t const players = players_of(c), queries = std::size_t{c.layers} * c.heads, there = t.values.size();
   if (there != players && there != queries)
-    throw reference_model::bad_file(file, "has " + std::to_string(there) + " heads; the model has " + std::to_string(players) + " KV heads and " +
-                                              std::to_string(queries) + " query heads");
+    throw reference_model::bad_file(file, "has " + std::to_string(there) + " heads; the model has " +
+                                              std::to_string(players) + " KV heads and " + std::to_string(queries) +
+                                              " query heads");
   std::vector<double> scores(players, 0.0);
   for (std::size_t i = 0; i < there; ++i) scores[i / (there / players)] += t.values[i];
   std::vector<std::size_t> order(players);
@@ -84,15 +92,18 @@ coalition without(std::vector<std::size_t> const& order, std::uint32_t count, bo
 std::vector<std::uint32_t> counts_of(arguments const& a, std::size_t players) {
   std::vector<std::uint32_t> counts = a.counts;
   if (counts.empty())
-    for (std::size_t const n : {std::size_t{1}, players / 8, players / 4, 3 * players / 8, players / 2}) counts.push_back(static_cast<std::uint32_t>(std::max<std::size_t>(1, n)));
+    for (std::size_t const n : {std::size_t{1}, players / 8, players / 4, 3 * players / 8, players / 2})
+      counts.push_back(static_cast<std::uint32_t>(std::max<std::size_t>(1, n)));
   std::sort(counts.begin(), counts.end());
   counts.erase(std::unique(counts.begin(), counts.end()), counts.end());
   if (counts.back() > players)
-    throw usage_error("--count is " + std::to_string(counts.back()) + "; the model has " + std::to_string(players) + " KV heads, give at most as many");
+    throw usage_error("--count is " + std::to_string(counts.back()) + "; the model has " + std::to_string(players) +
+                      " KV heads, give at most as many");
   return counts;
 }
 
-std::vector<mask> measure(arguments const& a, loaded_model const& m, head_game& game, std::vector<std::uint32_t> const& counts) {
+std::vector<mask> measure(arguments const& a, loaded_model const& m, head_game& game,
+                          std::vector<std::uint32_t> const& counts) {
   std::size_t const players = players_of(m.config());
   std::vector<std::vector<std::size_t>> orders;
   for (std::string const& file : a.scores) orders.push_back(ranked(file, m.config()));
@@ -113,7 +124,10 @@ std::vector<mask> measure(arguments const& a, loaded_model const& m, head_game& 
       squares += value * value;
       shown.at(++done);
     }
-    if (a.draws > 0) all.push_back({"", "random", count, sum / n, a.draws > 1 ? std::sqrt(std::max(0.0, squares - sum * sum / n) / (n - 1)) : std::numeric_limits<double>::quiet_NaN()});
+    if (a.draws > 0)
+      all.push_back({"", "random", count, sum / n,
+                     a.draws > 1 ? std::sqrt(std::max(0.0, squares - sum * sum / n) / (n - 1))
+                                 : std::numeric_limits<double>::quiet_NaN()});
   }
   return all;
 }
@@ -153,11 +167,17 @@ int mask_heads(arguments const& a) {
 
   table t({"scores", "masked", "heads", "value", "deviation"});
   t.add({"-", "none", "0", fixed(full, 4), "-"});
-  for (mask const& k : all) t.add({k.scores.empty() ? "-" : k.scores, k.which, std::to_string(k.count), fixed(k.value, 4), fixed(k.deviation, 4)});
+  for (mask const& k : all)
+    t.add({k.scores.empty() ? "-" : k.scores, k.which, std::to_string(k.count), fixed(k.value, 4),
+           fixed(k.deviation, 4)});
   if (files) files.commit({t.csv(), as_picture(a, all, full)});
   std::string objects = json_line({{"masked", "none"}, {"heads", 0u}, {"value", full}});
   for (mask const& k : all)
-    objects += json_line({{"scores", k.scores}, {"masked", k.which}, {"heads", k.count}, {"value", k.value}, {"deviation", k.deviation}});
+    objects += json_line({{"scores", k.scores},
+                          {"masked", k.which},
+                          {"heads", k.count},
+                          {"value", k.value},
+                          {"deviation", k.deviation}});
   print_now(a.as_json ? objects : t.aligned());
   return 0;
 }

@@ -31,25 +31,34 @@ struct arguments {
 
 void add_options(command_line& line, arguments& a) {
   line.help_column(26);
-  line.add("--model", a.shared.model, "Model folder, .safetensors file or llama2.c checkpoint (the shipped checkpoint)");
-  line.add("--tokenizer", a.shared.tokenizer, "Folder, tokenizer.json, vocab.json, llama2.c tokenizer.bin, or 'bytes' (the model's own)");
-  line.add("--task", a.task.task, "passkey, or a file of {\"prompt\": ..., \"answer\": ...} a line whose prompts hold their answers").shows_default();
+  line.add("--model", a.shared.model,
+           "Model folder, .safetensors file or llama2.c checkpoint (the shipped checkpoint)");
+  line.add("--tokenizer", a.shared.tokenizer,
+           "Folder, tokenizer.json, vocab.json, llama2.c tokenizer.bin, or 'bytes' (the model's own)");
+  line.add("--task", a.task.task,
+           "passkey, or a file of {\"prompt\": ..., \"answer\": ...} a line whose prompts hold their answers")
+      .shows_default();
   line.add("--prompts", a.task.prompts, "passkey: prompts").shows_default();
   line.add("--length", a.task.length, "passkey: tokens of a prompt and its answer, at most").shows_default();
   line.add("--depths", a.task.depths, "passkey: places of the key in the prompt").shows_default();
   line.add("--task-seed", a.task.seed, "passkey: seed of the prompts").shows_default();
-  line.add("--kind", a.kind, "reasoning: attention to the answer; retrieval: how often the answer's token is the most attended").shows_default();
+  line.add("--kind", a.kind,
+           "reasoning: attention to the answer; retrieval: how often the answer's token is the most attended")
+      .shows_default();
   line.add("--executor", a.shared.executor, "serial, parallel or parallel:N threads").shows_default();
-  line.add("--out", a.shared.out, "Folder for needle_heads.json, a list of samples a query head, and needle_heads.svg; made when missing");
+  line.add("--out", a.shared.out,
+           "Folder for needle_heads.json, a list of samples a query head, and needle_heads.svg; made when missing");
   line.add("--json", a.as_json, "Print the samples, in place of the table");
-  line.example("needle_heads --prompts 50 --out heads\n"
-               "  generate --policy headkv --set allocator.scores=heads/needle_heads.json --budget 25%\n"
-               "A prompt counts if more than half of its answer is written.");
+  line.example(
+      "needle_heads --prompts 50 --out heads\n"
+      "  generate --policy headkv --set allocator.scores=heads/needle_heads.json --budget 25%\n"
+      "A prompt counts if more than half of its answer is written.");
 }
 
 // Scores of all query heads [layers x Hq] for one prompt; empty if the model does not write the answer.
-std::vector<double> scores_of(loaded_model const& m, kvsift::parallel_executor const& on, reference_model::transformer& decoder,
-                              std::vector<std::uint32_t> const& prompt, std::vector<std::uint32_t> const& answer, needle_kind kind) {
+std::vector<double> scores_of(loaded_model const& m, kvsift::parallel_executor const& on,
+                              reference_model::transformer& decoder, std::vector<std::uint32_t> const& prompt,
+                              std::vector<std::uint32_t> const& answer, needle_kind kind) {
   reference_model::config const& c = m.config();
   std::vector<bool> const span = answer_span(prompt, answer);
   std::vector<double> scores(std::size_t{c.layers} * c.heads, 0.0);
@@ -67,7 +76,8 @@ std::vector<double> scores_of(loaded_model const& m, kvsift::parallel_executor c
     right += token == answer[t] ? 1u : 0u;
     for (std::uint32_t l = 0; l < c.layers; ++l)
       for (std::uint32_t h = 0; h < c.heads; ++h)
-        scores[std::size_t{l} * c.heads + h] += needle_score(kind, cache.attention(l, h), span, prompt, token, answer.size());
+        scores[std::size_t{l} * c.heads + h] +=
+            needle_score(kind, cache.attention(l, h), span, prompt, token, answer.size());
   }
   return 2 * right > answer.size() ? scores : std::vector<double>{};
 }
@@ -88,27 +98,31 @@ std::string as_picture(reference_model::config const& c, std::vector<double> con
 }
 
 int needle_heads(arguments const& a) {
-  if (a.kind != "reasoning" && a.kind != "retrieval") throw usage_error("--kind is '" + a.kind + "'; give reasoning or retrieval");
+  if (a.kind != "reasoning" && a.kind != "retrieval")
+    throw usage_error("--kind is '" + a.kind + "'; give reasoning or retrieval");
   kvsift::parallel_executor const on(threads_of(a.shared.executor));
   loaded_model const m = load(a.shared);
   reference_model::config const& c = m.config();
   recall_set const recall = recall_prompts(m, a.task);
   if (recall.set.tokens() - 1 > c.max_positions)
-    throw usage_error("a prompt and its answer have " + std::to_string(recall.set.tokens() - 1) + " tokens; the model has " +
-                      std::to_string(c.max_positions) + " positions, give shorter ones");
+    throw usage_error("a prompt and its answer have " + std::to_string(recall.set.tokens() - 1) +
+                      " tokens; the model has " + std::to_string(c.max_positions) + " positions, give shorter ones");
   result_files files(a.shared.out, {"needle_heads.json", "needle_heads.svg"});
-  reference_model::transformer decoder(m.model, static_cast<std::uint32_t>(std::max<std::size_t>(2, recall.set.longest) - 1));
+  reference_model::transformer decoder(m.model,
+                                       static_cast<std::uint32_t>(std::max<std::size_t>(2, recall.set.longest) - 1));
   std::vector<std::vector<double>> samples(std::size_t{c.layers} * c.heads);
   progress shown("prompts", static_cast<long long>(recall.answers.size()));
   for (std::size_t i = 0; i < recall.answers.size(); ++i) {
     std::vector<double> const scores =
-        scores_of(m, on, decoder, recall.set.prompts[i].tokens, recall.answers[i], a.kind == "retrieval" ? needle_kind::retrieval : needle_kind::reasoning);
+        scores_of(m, on, decoder, recall.set.prompts[i].tokens, recall.answers[i],
+                  a.kind == "retrieval" ? needle_kind::retrieval : needle_kind::reasoning);
     for (std::size_t h = 0; h < scores.size(); ++h) samples[h].push_back(scores[h]);
     shown.at(static_cast<long long>(i + 1));
   }
   shown.clear();
   if (samples[0].empty())
-    throw usage_error("of no prompt more than half of the answer was written; give a task that the model can do, or shorter prompts");
+    throw usage_error(
+        "of no prompt more than half of the answer was written; give a task that the model can do, or shorter prompts");
 
   nlohmann::ordered_json by_head;
   std::vector<double> means;

@@ -37,25 +37,33 @@ struct arguments {
 
 void add_options(command_line& line, arguments& a) {
   line.help_column(26);
-  line.add("--model", a.shared.model, "Model folder, .safetensors file or llama2.c checkpoint (the shipped checkpoint)");
-  line.add("--tokenizer", a.shared.tokenizer, "Folder, tokenizer.json, vocab.json, llama2.c tokenizer.bin, or 'bytes' (the model's own)");
+  line.add("--model", a.shared.model,
+           "Model folder, .safetensors file or llama2.c checkpoint (the shipped checkpoint)");
+  line.add("--tokenizer", a.shared.tokenizer,
+           "Folder, tokenizer.json, vocab.json, llama2.c tokenizer.bin, or 'bytes' (the model's own)");
   add_task_options(line, a.task);
-  line.add("--sinks", a.window.sinks, "First tokens of the prompt that a head keeps which is no member").shows_default();
+  line.add("--sinks", a.window.sinks, "First tokens of the prompt that a head keeps which is no member")
+      .shows_default();
   line.add("--recent", a.window.recent, "Newest tokens of the prompt that it keeps").shows_default();
-  line.add("--slices", a.slices, "Sizes of coalitions, by commas, or all of 1 to half the heads (1/8, 1/4, 3/8 and 1/2 of the heads)").separated_by_commas();
+  line.add("--slices", a.slices,
+           "Sizes of coalitions, by commas, or all of 1 to half the heads (1/8, 1/4, 3/8 and 1/2 of the heads)")
+      .separated_by_commas();
   line.add("--until", a.until, "Stop when two runs differ by less on average, as 1/N or a number (1/heads)");
   line.add("--max-samples", a.max_samples, "Draws of each slice, at most").shows_default();
   line.add("--seed", a.shared.seed, "Seed of the draws").shows_default();
-  line.add("--part", a.part, "I/N: of the draws every Nth, beginning with the Ith; for N processes and one --out").shows_default();
+  line.add("--part", a.part, "I/N: of the draws every Nth, beginning with the Ith; for N processes and one --out")
+      .shows_default();
   line.add("--executor", a.shared.executor, "serial, parallel or parallel:N threads").shows_default();
   line.add("--out", a.shared.out, "Folder of samples and results, shared by all processes").required();
   line.add("--json", a.as_json, "Print one JSON object, in place of the table");
-  line.example("shapley --task passkey --until 1/256 --out scores\n"
-               "  shapley --out scores --part 3/8        (eight processes, on any machines that share the folder)\n"
-               "  shapley merge scores other --out all\n"
-               "  generate --policy cokv --set allocator.scores=scores/shapley.npy --set allocator.border=4 --budget 25%\n"
-               "  shapley judge --help                   (what policies, budgets from scores among them, are worth at a task)\n"
-               "It goes on from what the folder holds. --out gets shapley.npy (CoKV's arrays), scores.json, shapley.json, shapley.svg.");
+  line.example(
+      "shapley --task passkey --until 1/256 --out scores\n"
+      "  shapley --out scores --part 3/8        (eight processes, on any machines that share the folder)\n"
+      "  shapley merge scores other --out all\n"
+      "  generate --policy cokv --set allocator.scores=scores/shapley.npy --set allocator.border=4 --budget 25%\n"
+      "  shapley judge --help                   (what policies, budgets from scores among them, are worth at a task)\n"
+      "It goes on from what the folder holds. --out gets shapley.npy (CoKV's arrays), scores.json, shapley.json, "
+      "shapley.svg.");
 }
 
 // A number from 1 to `most` in digits.
@@ -72,7 +80,8 @@ double parse_until(std::string const& text) {
     if (auto const n = counted(text.substr(2), 999999999)) return 1 / static_cast<double>(*n);
   char* end = nullptr;
   double const value = std::strtod(text.c_str(), &end);
-  if (*end != '\0' || !(value > 0 && value <= 1)) throw usage_error("--until is '" + text + "'; give 1/N, or a number above 0 and at most 1");
+  if (*end != '\0' || !(value > 0 && value <= 1))
+    throw usage_error("--until is '" + text + "'; give 1/N, or a number above 0 and at most 1");
   return value;
 }
 
@@ -91,14 +100,16 @@ std::vector<std::uint32_t> parse_slices(std::vector<std::string> const& asked, s
   std::set<std::uint32_t> sizes;
   std::size_t const most = players / 2;
   if (asked.empty())
-    for (std::size_t eighths = 1; eighths <= 4; ++eighths) sizes.insert(static_cast<std::uint32_t>(std::max<std::size_t>(1, eighths * players / 8)));
+    for (std::size_t eighths = 1; eighths <= 4; ++eighths)
+      sizes.insert(static_cast<std::uint32_t>(std::max<std::size_t>(1, eighths * players / 8)));
   for (std::string const& text : asked) {
     if (text == "all") {
       for (std::size_t s = 1; s <= most; ++s) sizes.insert(static_cast<std::uint32_t>(s));
     } else if (auto const size = counted(text, most)) {
       sizes.insert(static_cast<std::uint32_t>(*size));
     } else {
-      throw usage_error("--slices is '" + text + "'; give sizes from 1 to half the heads, " + std::to_string(most) + ", or all");
+      throw usage_error("--slices is '" + text + "'; give sizes from 1 to half the heads, " + std::to_string(most) +
+                        ", or all");
     }
   }
   return {sizes.begin(), sizes.end()};
@@ -123,8 +134,8 @@ void write_results(std::string const& folder, shapley_report const& r) {
 }
 
 // Draws until the stop rule holds over what the folder has, or every draw is there.
-void draw_all(arguments const& a, part const& mine, std::vector<std::uint32_t> const& slices, std::size_t players, double until,
-              head_game& game, sample_file& file, stored_samples& stored) {
+void draw_all(arguments const& a, part const& mine, std::vector<std::uint32_t> const& slices, std::size_t players,
+              double until, head_game& game, sample_file& file, stored_samples& stored) {
   auto const number = static_cast<std::uint32_t>(players);
   std::uint64_t const seed = a.shared.seed;
   auto const learn = [&] {
@@ -153,8 +164,12 @@ void draw_all(arguments const& a, part const& mine, std::vector<std::uint32_t> c
       if (draw % mine.of != mine.index || !sample({slice, seed, draw})) continue;
       first = std::min(first, draw);
       double const share = apart > 0 ? apart / until : 1e9;
-      double const total = std::min(static_cast<double>(a.max_samples), std::max(static_cast<double>(draw + 1), static_cast<double>(draw + 1) * share * share));
-      shown.expect(std::max(++done, static_cast<long long>((total - static_cast<double>(first)) * static_cast<double>(slices.size()) / static_cast<double>(mine.of))));
+      double const total =
+          std::min(static_cast<double>(a.max_samples),
+                   std::max(static_cast<double>(draw + 1), static_cast<double>(draw + 1) * share * share));
+      shown.expect(
+          std::max(++done, static_cast<long long>((total - static_cast<double>(first)) *
+                                                  static_cast<double>(slices.size()) / static_cast<double>(mine.of))));
       shown.at(done, apart > 0 ? "two runs differ by " + std::to_string(apart) : "");
     }
     if ((draw + 1) % block != 0) continue;
@@ -171,7 +186,9 @@ void draw_all(arguments const& a, part const& mine, std::vector<std::uint32_t> c
 int estimate_values(arguments const& a) {
   part const mine = parse_part(a.part);
   double const asked = parse_until(a.until);
-  if (a.max_samples < 2) throw usage_error("--max-samples is " + std::to_string(a.max_samples) + "; give at least 2, one for each of two runs");
+  if (a.max_samples < 2)
+    throw usage_error("--max-samples is " + std::to_string(a.max_samples) +
+                      "; give at least 2, one for each of two runs");
   threads_of(a.shared.executor);
   loaded_model const m = load(a.shared);
   std::size_t const players = players_of(m.config());
@@ -182,7 +199,10 @@ int estimate_values(arguments const& a) {
   std::string const name = game_of(m, task, a.window);
   make_output_folder(a.shared.out);
   read_samples({a.shared.out}, name);  // refuses another game's before anything is written
-  sample_file file(a.shared.out, "samples-" + std::to_string(a.shared.seed) + "-" + std::to_string(mine.index + 1) + "of" + std::to_string(mine.of) + ".jsonl", name);
+  sample_file file(a.shared.out,
+                   "samples-" + std::to_string(a.shared.seed) + "-" + std::to_string(mine.index + 1) + "of" +
+                       std::to_string(mine.of) + ".jsonl",
+                   name);
   stored_samples stored = read_samples({a.shared.out}, name);
   head_game game(task, a.window);
   draw_all(a, mine, slices, players, asked == 0 ? 1 / static_cast<double>(players) : asked, game, file, stored);
@@ -205,17 +225,20 @@ struct merge_arguments {
 void add_options(command_line& line, merge_arguments& a) {
   line.help_column(26);
   line.add("folders", a.folders, "Folders that shapley wrote, of one game").required();
-  line.add("--out", a.out, "Folder for samples.jsonl, which holds all of theirs, and for the results; one of them, or another");
+  line.add("--out", a.out,
+           "Folder for samples.jsonl, which holds all of theirs, and for the results; one of them, or another");
   line.add("--until", a.until, "What two runs are held against, as 1/N or a number (1/heads)");
   line.add("--json", a.as_json, "Print one JSON object, in place of the table");
-  line.example("shapley merge part1 part2 part3 --out all\n"
-               "A sample that several hold counts once. Without --out only the table is printed.");
+  line.example(
+      "shapley merge part1 part2 part3 --out all\n"
+      "A sample that several hold counts once. Without --out only the table is printed.");
 }
 
 int merge(merge_arguments const& a) {
   double const until = parse_until(a.until);
   stored_samples const all = read_samples(a.folders, "");
-  if (all.samples.size() == 0) throw usage_error("'" + a.folders.front() + "' holds no samples; give folders that shapley wrote to --out");
+  if (all.samples.size() == 0)
+    throw usage_error("'" + a.folders.front() + "' holds no samples; give folders that shapley wrote to --out");
   shapley_report const r = report_of(a.folders.front(), all.game, all.samples, until);
   if (!a.out.empty()) {
     make_output_folder(a.out);
@@ -240,8 +263,9 @@ void add_options(command_line& line, judge_arguments& a) {
   add_shared_options(line, a.shared, true);
   add_task_options(line, a.task);
   line.add("--json", a.as_json, "Print one JSON object a policy and budget, in place of the table");
-  line.example("shapley judge --task pairs.jsonl --metric exact --policy snapkv,by_scores.json --budget 12%,25% --bound prompt\n"
-               "What ordinary policies are worth at a task, budgets from head scores among them. P% is of the longest prompt.");
+  line.example(
+      "shapley judge --task pairs.jsonl --metric exact --policy snapkv,by_scores.json --budget 12%,25% --bound prompt\n"
+      "What ordinary policies are worth at a task, budgets from head scores among them. P% is of the longest prompt.");
 }
 
 int judge(judge_arguments const& a) {
@@ -256,7 +280,9 @@ int judge(judge_arguments const& a) {
     double const value = task.value(choice);
     shown.at(static_cast<long long>(&choice - policies.data()) + 1, choice.name);
     t.add({choice.name, choice.bounded() ? std::to_string(choice.slots()) : "-", fixed(value, 4)});
-    objects += json_line({{"policy", choice.name}, {"budget", choice.bounded() ? json_value(choice.slots()) : nullptr}, {"value", value}});
+    objects += json_line({{"policy", choice.name},
+                          {"budget", choice.bounded() ? json_value(choice.slots()) : nullptr},
+                          {"value", value}});
   }
   shown.clear();
   print_now(a.as_json ? objects : t.aligned());
@@ -279,8 +305,10 @@ int main(int argc, char** argv) {
     if (argc > 1 && std::string(argv[1]) == "merge")
       return command<merge_arguments>("Merges partial results of shapley.", argc - 1, argv + 1, merge);
     if (argc > 1 && std::string(argv[1]) == "judge")
-      return command<judge_arguments>("What policies are worth at a task that heads are measured by.", argc - 1, argv + 1, judge);
-    return command<arguments>("How important each KV head is to a task: Sliced Shapley values, estimated by many processes or one.", argc, argv,
-                              estimate_values);
+      return command<judge_arguments>("What policies are worth at a task that heads are measured by.", argc - 1,
+                                      argv + 1, judge);
+    return command<arguments>(
+        "How important each KV head is to a task: Sliced Shapley values, estimated by many processes or one.", argc,
+        argv, estimate_values);
   });
 }

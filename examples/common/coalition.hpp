@@ -18,18 +18,21 @@ inline coalition complement(coalition members) {
   return members;
 }
 
-// Draw `draw` of all coalitions of `size` players, each as likely as another. It depends on nothing but the arguments, so
-// that any process can draw it.
+// Draw `draw` of all coalitions of `size` players, each as likely as another. It depends on nothing but the arguments,
+// so that any process can draw it.
 inline coalition draw_coalition(std::size_t players, std::size_t size, std::uint64_t seed, std::uint64_t draw) {
   kvsift::require(size >= 1 && size <= players, "coalition size", size, "give 1 to the number of players");
   using kvsift::counter_random;
   constexpr std::uint64_t golden = 0x9e3779b97f4a7c15ull;
-  std::uint64_t const stream = counter_random::mix(counter_random::mix(counter_random::mix(seed + golden) + size) + draw);
+  std::uint64_t const stream =
+      counter_random::mix(counter_random::mix(counter_random::mix(seed + golden) + size) + draw);
   std::uint64_t words = 0;
-  auto const below = [&](std::uint64_t bound) {  // the lowest words are drawn again: what is left is a multiple of bound
-    for (;;)
-      if (std::uint64_t const word = counter_random::mix(stream + golden * ++words); word >= (0 - bound) % bound) return word % bound;
-  };
+  auto const below =
+      [&](std::uint64_t bound) {  // the lowest words are drawn again: what is left is a multiple of bound
+        for (;;)
+          if (std::uint64_t const word = counter_random::mix(stream + golden * ++words); word >= (0 - bound) % bound)
+            return word % bound;
+      };
   std::vector<std::size_t> order(players);
   std::iota(order.begin(), order.end(), std::size_t{0});
   coalition members(players, false);

@@ -11,9 +11,10 @@ namespace programs {
 
 policy_choice keep_heads(coalition const& members, head_window const& window) {
   if (window.recent < 1) throw usage_error("--recent is 0; a head that keeps nothing else keeps at least 1 token");
-  policy_choice choice = choose_policy({.policy = "streaming_llm",
-                                        .sets = {"sinks=" + std::to_string(window.sinks), "recent=" + std::to_string(window.recent)},
-                                        .bound = "prompt"});
+  policy_choice choice =
+      choose_policy({.policy = "streaming_llm",
+                     .sets = {"sinks=" + std::to_string(window.sinks), "recent=" + std::to_string(window.recent)},
+                     .bound = "prompt"});
   std::vector<std::uint32_t> slots;
   for (bool const member : members) slots.push_back(member ? kvsift::no_limit : window.sinks + window.recent);
   choice.name = "keep_heads";

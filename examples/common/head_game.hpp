@@ -1,6 +1,6 @@
 #pragma once
-// The game that head importance is measured by: KV heads are the players, and a coalition is worth what a task is worth while
-// its members keep everything and all other heads the window of the prompt and what is generated.
+// The game that head importance is measured by: KV heads are the players, and a coalition is worth what a task is worth
+// while its members keep everything and all other heads the window of the prompt and what is generated.
 #include <cstddef>
 #include <cstdint>
 #include <map>

@@ -16,8 +16,8 @@ namespace programs {
 namespace {
 
 // Mean over the prompts of the geometric mean of the probabilities of the answer's tokens.
-double answer_likelihood(loaded_model const& m, policy_choice const& choice, position_plan const& plan, recall_set const& recall,
-                         std::string const& executor) {
+double answer_likelihood(loaded_model const& m, policy_choice const& choice, position_plan const& plan,
+                         recall_set const& recall, std::string const& executor) {
   session run(m.model, choice, session_of(plan, choice, m, executor, recall.set.tokens()));
   double sum = 0;
   for (std::size_t i = 0; i < recall.answers.size(); ++i) {
@@ -70,14 +70,19 @@ head_task recall_task(loaded_model const& m, shared_options const& shared, task_
 head_task text_task(loaded_model const& m, shared_options const& shared, task_options const& o) {
   if (o.text.empty()) throw usage_error("--task is text; give its --text");
   if (o.metric != "likelihood") throw usage_error("--metric is '" + o.metric + "'; a text has its likelihood alone");
-  auto const text = std::make_shared<windowed_text>(cut_into_windows(m, read_text_file("--text", o.text), o.tokens, o.window, o.from));
+  auto const text = std::make_shared<windowed_text>(
+      cut_into_windows(m, read_text_file("--text", o.text), o.tokens, o.window, o.from));
   fnv1a drawn;
   for (std::uint32_t const t : text->tokens) drawn.add_word(t);
   head_task task;
-  task.description =
-      json_object({{"task", "text"}, {"metric", o.metric}, {"windows", text->windows()}, {"longest", text->longest}, {"from", o.from},
-                   {"decode_first_token", o.decode_first_token}, {"tokens", drawn.hex()}})
-          .text();
+  task.description = json_object({{"task", "text"},
+                                  {"metric", o.metric},
+                                  {"windows", text->windows()},
+                                  {"longest", text->longest},
+                                  {"from", o.from},
+                                  {"decode_first_token", o.decode_first_token},
+                                  {"tokens", drawn.hex()}})
+                         .text();
   shared_options with = shared;
   with.decode_first_token = o.decode_first_token;
   task.value = [&m, text, with, from = o.from](policy_choice const& choice) {
@@ -91,8 +96,11 @@ head_task text_task(loaded_model const& m, shared_options const& shared, task_op
 }  // namespace
 
 void add_task_options(command_line& line, task_options& o) {
-  line.add("--task", o.task, "What heads are worth something by: passkey, text, or a file of {\"prompt\": ..., \"answer\": ...} a line").shows_default();
-  line.add("--metric", o.metric, "likelihood of the answer or text, or exact: the share of answers that are written").shows_default();
+  line.add("--task", o.task,
+           "What heads are worth something by: passkey, text, or a file of {\"prompt\": ..., \"answer\": ...} a line")
+      .shows_default();
+  line.add("--metric", o.metric, "likelihood of the answer or text, or exact: the share of answers that are written")
+      .shows_default();
   line.add("--prompts", o.prompts, "passkey: prompts").shows_default();
   line.add("--length", o.length, "passkey: tokens of a prompt and its answer, at most").shows_default();
   line.add("--depths", o.depths, "passkey: places of the key in the prompt").shows_default();
@@ -101,11 +109,13 @@ void add_task_options(command_line& line, task_options& o) {
   line.add("--tokens", o.tokens, "text: the first N tokens, BOS included; 0 for all").shows_default();
   line.add("--window", o.window, "text: tokens of a window").shows_default();
   line.add("--from", o.from, "text: tokens of a window that are its prompt; what follows counts").shows_default();
-  line.add("--decode-first-token", o.decode_first_token, "Feed the last token of a prompt alone, so that the first that follows depends on what was kept");
+  line.add("--decode-first-token", o.decode_first_token,
+           "Feed the last token of a prompt alone, so that the first that follows depends on what was kept");
 }
 
 head_task make_head_task(loaded_model const& m, shared_options const& shared, task_options const& o) {
-  if (o.metric != "likelihood" && o.metric != "exact") throw usage_error("--metric is '" + o.metric + "'; give likelihood or exact");
+  if (o.metric != "likelihood" && o.metric != "exact")
+    throw usage_error("--metric is '" + o.metric + "'; give likelihood or exact");
   if (o.task == "text") return text_task(m, shared, o);
   return recall_task(m, shared, o);
 }

@@ -13,8 +13,10 @@ namespace {
 
 // The tokens that write an answer behind a text.
 std::vector<std::uint32_t> answer_tokens(loaded_model const& m, std::string const& before, std::string const& answer) {
-  std::vector<std::uint32_t> const first = m.text->encode(before, false), whole = m.text->encode(before + answer, false);
-  if (whole.size() <= first.size() || !std::equal(first.begin(), first.end(), whole.begin())) return m.text->encode(answer, false);
+  std::vector<std::uint32_t> const first = m.text->encode(before, false),
+                                   whole = m.text->encode(before + answer, false);
+  if (whole.size() <= first.size() || !std::equal(first.begin(), first.end(), whole.begin()))
+    return m.text->encode(answer, false);
   return {whole.begin() + static_cast<std::ptrdiff_t>(first.size()), whole.end()};
 }
 
@@ -30,14 +32,18 @@ recall_set read_prompts(loaded_model const& m, std::string const& path) {
   std::istringstream lines(read_text_file("--task", path));
   for (std::string line; std::getline(lines, line);) {
     auto const row = nlohmann::json::parse(line, nullptr, false);
-    auto const is_text = [&](char const* field) { return row.is_object() && row.contains(field) && row[field].is_string() && !row[field].get<std::string>().empty(); };
+    auto const is_text = [&](char const* field) {
+      return row.is_object() && row.contains(field) && row[field].is_string() && !row[field].get<std::string>().empty();
+    };
     std::string const where = "line " + std::to_string(set.prompts.size() + 1);
-    if (!is_text("prompt") || !is_text("answer")) throw reference_model::bad_file(path, where + R"( is no {"prompt": TEXT, "answer": TEXT})");
+    if (!is_text("prompt") || !is_text("answer"))
+      throw reference_model::bad_file(path, where + R"( is no {"prompt": TEXT, "answer": TEXT})");
     std::string const prompt = row["prompt"];
     passkey_prompt p{0.5, m.text->encode(prompt), row["answer"]};
     recall.answers.push_back(answer_tokens(m, prompt, p.target));
     if (recall.answers.back().size() > passkey_answer_tokens)
-      throw reference_model::bad_file(path, where + " has an answer of more than " + std::to_string(passkey_answer_tokens) + " tokens; give shorter ones");
+      throw reference_model::bad_file(path, where + " has an answer of more than " +
+                                                std::to_string(passkey_answer_tokens) + " tokens; give shorter ones");
     set.longest = std::max(set.longest, p.tokens.size());
     set.prompts.push_back(std::move(p));
   }

@@ -31,8 +31,9 @@ constexpr std::string_view head = "{\"shapley_samples\":1,\"game\":";
 std::string check_of(std::string const& game, sample_key const& key, sample_value const& value) {
   fnv1a sum;
   sum.add(game);
-  for (std::uint64_t const word : {std::uint64_t{key.slice}, key.seed, key.draw, std::bit_cast<std::uint64_t>(value.inside),
-                                   std::bit_cast<std::uint64_t>(value.outside)})
+  for (std::uint64_t const word :
+       {std::uint64_t{key.slice}, key.seed, key.draw, std::bit_cast<std::uint64_t>(value.inside),
+        std::bit_cast<std::uint64_t>(value.outside)})
     sum.add_word(word);
   return sum.hex();
 }
@@ -72,15 +73,18 @@ void read_file(std::string const& path, std::string const& text, std::string& ga
         throw bad_file(path, "line 1 does not say of which game its samples are; move the file away");
       std::string const own = line.substr(head.size(), line.size() - head.size() - 1);
       if (game.empty()) game = own;
-      if (own != game) throw bad_file(path, "holds samples of " + own + "; the game is " + game + ", give another --out");
+      if (own != game)
+        throw bad_file(path, "holds samples of " + own + "; the game is " + game + ", give another --out");
       continue;
     }
     json const row = json::parse(line, nullptr, false);
     auto const is_number = [&](char const* field) { return row.contains(field) && row[field].is_number(); };
     auto const is_count = [&](char const* field) { return row.contains(field) && row[field].is_number_unsigned(); };
-    if (!row.is_object() || !is_count("slice") || !is_count("seed") || !is_count("draw") || !is_number("inside") || !is_number("outside"))
+    if (!row.is_object() || !is_count("slice") || !is_count("seed") || !is_count("draw") || !is_number("inside") ||
+        !is_number("outside"))
       throw bad_file(path, where + " is no sample; the file is damaged, move it away");
-    sample_key const key{row["slice"].get<std::uint32_t>(), row["seed"].get<std::uint64_t>(), row["draw"].get<std::uint64_t>()};
+    sample_key const key{row["slice"].get<std::uint32_t>(), row["seed"].get<std::uint64_t>(),
+                         row["draw"].get<std::uint64_t>()};
     sample_value const value{row["inside"].get<double>(), row["outside"].get<double>()};
     if (line + "\n" != line_of(game, key, value))
       throw bad_file(path, where + " does not match its checksum; the file is damaged, move it away");
@@ -99,12 +103,14 @@ stored_samples read_samples(std::vector<std::string> const& folders, std::string
   for (std::string const& folder : folders) {
     std::vector<std::string> paths;
     std::error_code problem;
-    for (auto at = std::filesystem::directory_iterator(folder, problem); !problem && at != std::filesystem::directory_iterator();
-         at.increment(problem)) {
+    for (auto at = std::filesystem::directory_iterator(folder, problem);
+         !problem && at != std::filesystem::directory_iterator(); at.increment(problem)) {
       std::string const name = at->path().filename().string();
       if (name.rfind("samples", 0) == 0 && at->path().extension() == ".jsonl") paths.push_back(at->path().string());
     }
-    if (problem) throw usage_error("'" + folder + "' cannot be read (" + problem.message() + "); give a folder with files samples*.jsonl");
+    if (problem)
+      throw usage_error("'" + folder + "' cannot be read (" + problem.message() +
+                        "); give a folder with files samples*.jsonl");
     std::sort(paths.begin(), paths.end());
     for (std::string const& path : paths) {
       read_file(path, bytes_of(path), all.game, all.samples);
@@ -122,12 +128,17 @@ std::string samples_text(std::string const& game, sample_set const& samples) {
 
 sample_file::sample_file(std::string const& folder, std::string const& name, std::string game)
     : path_(folder + "/" + name), game_(std::move(game)), file_(std::fopen(path_.c_str(), "ab")) {
-  if (!file_) throw usage_error("--out: '" + path_ + "' cannot be written (" + std::strerror(errno) + "); give a folder you may write to");
+  if (!file_)
+    throw usage_error("--out: '" + path_ + "' cannot be written (" + std::strerror(errno) +
+                      "); give a folder you may write to");
   if (::flock(::fileno(file_.get()), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
-    throw usage_error("--out: '" + path_ + "' is being written by another process; give each process a --part or a --seed of its own");
+    throw usage_error("--out: '" + path_ +
+                      "' is being written by another process; give each process a --part or a --seed of its own");
   std::string const there = bytes_of(path_);
-  if (std::size_t const whole = whole_bytes(there); whole != there.size() && ::ftruncate(::fileno(file_.get()), static_cast<::off_t>(whole)) != 0)
-    throw usage_error("--out: '" + path_ + "' cannot be written (" + std::strerror(errno) + "); give a folder you may write to");
+  if (std::size_t const whole = whole_bytes(there);
+      whole != there.size() && ::ftruncate(::fileno(file_.get()), static_cast<::off_t>(whole)) != 0)
+    throw usage_error("--out: '" + path_ + "' cannot be written (" + std::strerror(errno) +
+                      "); give a folder you may write to");
   if (whole_bytes(there) == 0) write(header_line(game_));
 }
 
@@ -139,7 +150,8 @@ void sample_file::add(sample_key const& key, sample_value const& value) {
 
 void sample_file::write(std::string const& line) {
   if (std::fwrite(line.data(), 1, line.size(), file_.get()) != line.size() || std::fflush(file_.get()) != 0)
-    throw usage_error("--out: '" + path_ + "' cannot be written (" + std::strerror(errno) + "); samples so far are in it");
+    throw usage_error("--out: '" + path_ + "' cannot be written (" + std::strerror(errno) +
+                      "); samples so far are in it");
 }
 
 }  // namespace programs

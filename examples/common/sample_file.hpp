@@ -1,6 +1,6 @@
 #pragma once
-// Partial results of Shapley values in a folder that processes and machines share: a file a process, a line a sample, written
-// as they come. A process that is killed loses the sample it was at, and no other.
+// Partial results of Shapley values in a folder that processes and machines share: a file a process, a line a sample,
+// written as they come. A process that is killed loses the sample it was at, and no other.
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -17,8 +17,8 @@ struct stored_samples {
 };
 
 // Reads every file samples*.jsonl of the folders. game: what they must be of; "": of whatever the first one is. What an
-// interruption left of a last line does not count. Throws bad_file, naming the file, for one that is damaged or of another
-// game, and usage_error for a folder that is none.
+// interruption left of a last line does not count. Throws bad_file, naming the file, for one that is damaged or of
+// another game, and usage_error for a folder that is none.
 stored_samples read_samples(std::vector<std::string> const& folders, std::string const& game);
 
 // The text of a file with these samples, in the order of their keys.

@@ -23,10 +23,10 @@ struct shapley_report {
 // until: 0 for 1 / players. Throws bad_file naming `where` for a game without layers and heads.
 shapley_report report_of(std::string const& where, std::string const& game, sample_set const& samples, double until);
 
-std::string as_json(shapley_report const& r);     // one object, one line
-std::string as_table(shapley_report const& r);    // for people
-std::string as_scores(shapley_report const& r);   // {"layer-head": value}, which --set allocator.scores reads
-std::string as_arrays(shapley_report const& r);   // .npy [1, slices, 4, heads of all layers], CoKV's, which it reads too
+std::string as_json(shapley_report const& r);    // one object, one line
+std::string as_table(shapley_report const& r);   // for people
+std::string as_scores(shapley_report const& r);  // {"layer-head": value}, which --set allocator.scores reads
+std::string as_arrays(shapley_report const& r);  // .npy [1, slices, 4, heads of all layers], CoKV's, which it reads too
 std::string as_heat_map(shapley_report const& r);  // SVG
 
 }  // namespace programs

@@ -16,8 +16,8 @@ void require_same(sample_key const& key, sample_value const& there, sample_value
   if (there == value) return;
   std::ostringstream said;
   said.precision(17);
-  said << "sample " << key.draw << " of slice " << key.slice << " and seed " << key.seed << " is worth " << value.inside << " and "
-       << value.outside << "; elsewhere it is worth " << there.inside << " and " << there.outside
+  said << "sample " << key.draw << " of slice " << key.slice << " and seed " << key.seed << " is worth " << value.inside
+       << " and " << value.outside << "; elsewhere it is worth " << there.inside << " and " << there.outside
        << ", do not mix results of different games";
   throw kvsift::bad_argument(said.str());
 }
@@ -66,7 +66,8 @@ void sample_set::merge(sample_set const& other) {
   samples_.insert(other.samples_.begin(), other.samples_.end());
 }
 
-slice_tally::slice_tally(std::size_t players, std::size_t size) : size_(size), left_(players), left_squares_(players), count_(players) {
+slice_tally::slice_tally(std::size_t players, std::size_t size)
+    : size_(size), left_(players), left_squares_(players), count_(players) {
   kvsift::require(size >= 1 && 2 * size <= players, "slice", size, "give a size from 1 to half the players");
 }
 
@@ -155,14 +156,16 @@ std::optional<sample_value> everyone_and_nobody(sample_set const& samples, std::
 }
 
 agreement compare(std::vector<double> const& one, std::vector<double> const& other) {
-  kvsift::require(one.size() == other.size() && !one.empty(), "values of the other run", other.size(), "compare runs over the same players");
+  kvsift::require(one.size() == other.size() && !one.empty(), "values of the other run", other.size(),
+                  "compare runs over the same players");
   double sum = 0;
   for (std::size_t i = 0; i < one.size(); ++i) sum += std::fabs(one[i] - other[i]);
   return {sum / static_cast<double>(one.size()), sum == sum ? correlation(ranks(one), ranks(other)) : none};
 }
 
 agreement two_runs(sample_set const& samples, std::size_t players) {
-  return compare(estimate(samples, players, samples_of::even_draws).values(), estimate(samples, players, samples_of::odd_draws).values());
+  return compare(estimate(samples, players, samples_of::even_draws).values(),
+                 estimate(samples, players, samples_of::odd_draws).values());
 }
 
 }  // namespace programs

@@ -1,13 +1,13 @@
 #pragma once
-// Sliced Shapley values from complementary contributions, as CoKV estimates them (arXiv 2502.17501). n players, u(S) what
-// a coalition is worth:
+// Sliced Shapley values from complementary contributions, as CoKV estimates them (arXiv 2502.17501). n players, u(S)
+// what a coalition is worth:
 //
 //   D(S)      = u(S) - u(complement of S)
 //   phi[i, s] = mean of D over the coalitions of s players with i in them
 //   SSV[i]    = mean of phi[i, s] over the slices, which are some sizes up to n / 2
 //
-// A draw of S tells of its complement as well, D(complement) = -D(S): the mean of -D over the draws without i stands for
-// phi[i, n - s]. So no size above n / 2 is drawn, and at n / 2 every draw counts for every player.
+// A draw of S tells of its complement as well, D(complement) = -D(S): the mean of -D over the draws without i stands
+// for phi[i, n - s]. So no size above n / 2 is drawn, and at n / 2 every draw counts for every player.
 #include <compare>
 #include <cstddef>
 #include <cstdint>
@@ -19,8 +19,8 @@
 
 namespace programs {
 
-// What was drawn: draw `draw` of coalitions of `slice` players under `seed`, see draw_coalition. The draw of all players is no
-// slice, but tells what everyone and nobody is worth.
+// What was drawn: draw `draw` of coalitions of `slice` players under `seed`, see draw_coalition. The draw of all
+// players is no slice, but tells what everyone and nobody is worth.
 struct sample_key {
   std::uint32_t slice = 0;
   std::uint64_t seed = 0, draw = 0;
@@ -33,8 +33,8 @@ struct sample_value {
   friend bool operator==(sample_value const&, sample_value const&) = default;
 };
 
-// A partial result: which samples it holds, and what they are worth. Merging is their union, so that it does not matter in
-// which order partial results come, nor how often.
+// A partial result: which samples it holds, and what they are worth. Merging is their union, so that it does not matter
+// in which order partial results come, nor how often.
 class sample_set {
  public:
   // Throws bad_argument, naming the sample, if it is there already and was worth something else: another game.
@@ -66,8 +66,8 @@ class slice_tally {
   std::vector<double> left_count() const { return count_; }
   std::vector<double> right_count() const;
 
-  double mean() const;               // of D
-  double deviation() const;          // of D, its standard deviation
+  double mean() const;                // of D
+  double deviation() const;           // of D, its standard deviation
   double value(std::size_t i) const;  // phi[i, size]
   double error(std::size_t i) const;  // its standard error
   double upper(std::size_t i) const;  // phi[i, n - size]

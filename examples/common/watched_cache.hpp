@@ -13,10 +13,13 @@ namespace programs {
 
 class watched_cache {
  public:
-  explicit watched_cache(reference_model::config const& c) : config_(c), layers_(c.layers), weights_(std::size_t{c.layers} * c.heads) {}
+  explicit watched_cache(reference_model::config const& c)
+      : config_(c), layers_(c.layers), weights_(std::size_t{c.layers} * c.heads) {}
 
   // Attention of the newest token's query head to every token [tokens seen], summing to 1.
-  std::vector<float> const& attention(std::uint32_t layer, std::uint32_t head) const { return weights_[std::size_t{layer} * config_.heads + head]; }
+  std::vector<float> const& attention(std::uint32_t layer, std::uint32_t head) const {
+    return weights_[std::size_t{layer} * config_.heads + head];
+  }
 
   struct layer_ref {
     watched_cache& all;

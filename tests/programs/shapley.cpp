@@ -1,5 +1,5 @@
-// shapley, needle_heads and mask_heads, as processes: results that do not hang on who drew what and when, and scores that
-// policies read.
+// shapley and mask_heads, as processes: results that do not hang on who drew what and when, and scores
+// that policies read.
 
 #include <fcntl.h>
 #include <signal.h>
@@ -19,10 +19,6 @@
 
 #include <common/head_game.hpp>
 #include <common/head_table.hpp>
-#include <common/needle_scores.hpp>
-#include <common/watched_cache.hpp>
-#include <kvsift/exec/parallel_executor.hpp>
-#include <reference_model/model/transformer.hpp>
 #include <shapley/exact.hpp>
 #include <support/files.hpp>
 
@@ -40,10 +36,14 @@ struct bench {
   temporary_folder folder;
   std::string text = (folder / "text.txt").string();
 
-  bench() { std::ofstream(text) << "once upon a time there was a little bird that could not sing, and a big cat that could, and they met."; }
+  bench() {
+    std::ofstream(text)
+        << "once upon a time there was a little bird that could not sing, and a big cat that could, and they met.";
+  }
   std::string path(std::string const& name) const { return (folder / name).string(); }
   arguments with(arguments a) const {
-    a.insert(a.end(), {"--model", model.path(), "--task", "text", "--text", text, "--window", "48", "--from", "32", "--recent", "4"});
+    a.insert(a.end(), {"--model", model.path(), "--task", "text", "--text", text, "--window", "48", "--from", "32",
+                       "--recent", "4"});
     return a;
   }
   finished shapley(std::string const& out, arguments const& more) const {
@@ -84,7 +84,8 @@ TEST_CASE("shapley: killed again and again it ends with the samples of a run in 
   INFO(last.err);
   REQUIRE(last.status == 0);
   CHECK(last.err.empty());  // no progress into a pipe
-  for (std::string const name : {"samples-1-1of1.jsonl", "shapley.npy", "scores.json", "shapley.json", "shapley.svg"}) CHECK(b.file("killed/" + name) == b.file("whole/" + name));
+  for (std::string const name : {"samples-1-1of1.jsonl", "shapley.npy", "scores.json", "shapley.json", "shapley.svg"})
+    CHECK(b.file("killed/" + name) == b.file("whole/" + name));
   CHECK(b.file("whole/shapley.svg").find("</svg>") != std::string::npos);
   // Cut within its last line, as a full disk leaves it.
   std::string const samples = b.file("whole/samples-1-1of1.jsonl");
@@ -97,7 +98,9 @@ TEST_CASE("shapley: three partial runs merged are one run of their union, and me
   bench const b;
   arguments const draws{"--max-samples", "30"};
   REQUIRE(b.shapley("whole", draws).status == 0);
-  for (int i = 1; i <= 3; ++i) REQUIRE(b.shapley("part" + std::to_string(i), {"--max-samples", "30", "--part", std::to_string(i) + "/3"}).status == 0);
+  for (int i = 1; i <= 3; ++i)
+    REQUIRE(b.shapley("part" + std::to_string(i), {"--max-samples", "30", "--part", std::to_string(i) + "/3"}).status ==
+            0);
   auto const merged = [&](arguments folders, std::string const& out) {
     for (std::string& f : folders) f = b.path(f);
     folders.insert(folders.begin(), "merge");
@@ -114,14 +117,16 @@ TEST_CASE("shapley: three partial runs merged are one run of their union, and me
     if (name != "samples.jsonl") CHECK(b.file("all/" + name) == b.file("whole/" + name));
   }
   // All in one folder, as processes that share it.
-  for (int i = 3; i >= 1; --i) REQUIRE(b.shapley("shared", {"--max-samples", "30", "--part", std::to_string(i) + "/3"}).status == 0);
+  for (int i = 3; i >= 1; --i)
+    REQUIRE(b.shapley("shared", {"--max-samples", "30", "--part", std::to_string(i) + "/3"}).status == 0);
   CHECK(b.file("shared/shapley.npy") == b.file("whole/shapley.npy"));
 
   std::string damaged = b.file("part2/samples-1-2of3.jsonl");
   std::size_t const digit = damaged.find("\"inside\":0.", damaged.size() / 2) + 14;
   damaged[digit] = damaged[digit] == '5' ? '6' : '5';
   std::ofstream(b.path("part2/samples-1-2of3.jsonl"), std::ios::binary) << damaged;
-  for (finished const& f : {merged({"part1", "part2", "part3"}, "none"), b.shapley("part2", {"--max-samples", "30", "--part", "2/3"})}) {
+  for (finished const& f :
+       {merged({"part1", "part2", "part3"}, "none"), b.shapley("part2", {"--max-samples", "30", "--part", "2/3"})}) {
     CHECK(f.status == 2);
     CHECK(f.out.empty());
     CHECK(f.err.find("part2/samples-1-2of3.jsonl: line ") != std::string::npos);
@@ -134,9 +139,27 @@ TEST_CASE("the Slurm script of the guide: tasks of an array share a folder, and 
   bench const b;
   REQUIRE(b.shapley("whole", {"--max-samples", "30"}).status == 0);
   auto const task = [&](int index) {
-    std::string const set = "PATH=" KVSIFT_PROGRAM_DIR ":$PATH SLURM_ARRAY_TASK_COUNT=2 SLURM_ARRAY_TASK_ID=" + std::to_string(index);
-    arguments a{"-c", set + " exec sh \"$0\" \"$@\"", KVSIFT_SOURCE_DIR "/docs/guide/shapley.sbatch", b.model.path(), b.path("array"), "--task", "text", "--text", b.text,
-                "--window", "48", "--from", "32", "--recent", "4", "--until", "1/999999999", "--max-samples", "30"};
+    std::string const set =
+        "PATH=" KVSIFT_PROGRAM_DIR ":$PATH SLURM_ARRAY_TASK_COUNT=2 SLURM_ARRAY_TASK_ID=" + std::to_string(index);
+    arguments a{"-c",
+                set + " exec sh \"$0\" \"$@\"",
+                KVSIFT_SOURCE_DIR "/docs/guide/shapley.sbatch",
+                b.model.path(),
+                b.path("array"),
+                "--task",
+                "text",
+                "--text",
+                b.text,
+                "--window",
+                "48",
+                "--from",
+                "32",
+                "--recent",
+                "4",
+                "--until",
+                "1/999999999",
+                "--max-samples",
+                "30"};
     finished const f = run_program("../../../../../../../../../../../../bin/sh", a);
     INFO(f.err);
     CHECK(f.status == 0);
@@ -164,7 +187,8 @@ TEST_CASE("shapley: what it estimates is what every coalition is worth, and it s
     for (std::size_t i = 0; i < 4; ++i) members[i] = (set >> i & 1) != 0;
     g.worth.push_back(task.value(keep_heads(members, {0, 4})));
   }
-  CHECK(result["everyone"].get<double>() == doctest::Approx(g.worth[15]).epsilon(1e-5));  // other flags, other last digits
+  CHECK(result["everyone"].get<double>() ==
+        doctest::Approx(g.worth[15]).epsilon(1e-5));  // other flags, other last digits
   CHECK(result["nobody"].get<double>() == doctest::Approx(g.worth[0]).epsilon(1e-5));
   CHECK(std::fabs(g.worth[15] / g.worth[0] - 1) > 0.01);
   std::vector<double> const exactly = exact::shapley(g);
@@ -204,8 +228,10 @@ TEST_CASE("members of a coalition hold everything, other heads the window and wh
       auto const held = run.held(static_cast<std::uint32_t>(i / 2), static_cast<std::uint32_t>(i % 2));
       std::vector<std::uint32_t> positions(held.begin(), held.end());
       std::sort(positions.begin(), positions.end());
-      if (i == 0 || i == 3) CHECK(positions.size() == 50);
-      else CHECK(positions == window);
+      if (i == 0 || i == 3)
+        CHECK(positions.size() == 50);
+      else
+        CHECK(positions == window);
     }
   }
 }
@@ -213,27 +239,52 @@ TEST_CASE("members of a coalition hold everything, other heads the window and wh
 TEST_CASE("scores of shapley and of needle_heads go into policies, and into masks") {
   bench const b;
   REQUIRE(b.shapley("out", {"--max-samples", "24"}).status == 0);
-  head_table const arrays = load_head_table(b.path("out/shapley.npy")), scores = load_head_table(b.path("out/scores.json"));
+  head_table const arrays = load_head_table(b.path("out/shapley.npy")),
+                   scores = load_head_table(b.path("out/scores.json"));
   CHECK((arrays.heads == 4 && scores.layers == 2 && scores.heads == 2));
   json const values = json::parse(b.file("out/shapley.json"))["values"];
   for (std::size_t i = 0; i < 4; ++i) CHECK(values[i] == scores.values[i]);
-  std::ofstream(b.path("needles.json")) << R"({"0-0": [0], "0-1": [0], "0-2": [0.5, 1], "0-3": [0], "1-0": [0], "1-1": [0.125], "1-2": [0], "1-3": [0]})";
-  std::string const snapkv = R"("policy": "snapkv", "window": 4, "kernel": 3, "pool": "max", "allocator": {"border": 1, "name": )";
-  std::ofstream(b.path("by_arrays.json")) << "{" + snapkv + "\"cokv\", \"scores\": \"" + b.path("out/shapley.npy") + "\"}}";
-  std::ofstream(b.path("by_scores.json")) << "{" + snapkv + "\"cokv\", \"scores\": \"" + b.path("out/scores.json") + "\"}}";
-  std::ofstream(b.path("by_needles.json")) << R"({"policy": "snapkv", "window": 4, "kernel": 3, "pool": "max", "allocator": {"name": "headkv", "scores": ")" + b.path("needles.json") + "\"}}";
-  arguments judged{"judge", "--policy", "full," + b.path("by_arrays.json") + "," + b.path("by_scores.json") + "," + b.path("by_needles.json"), "--budget", "12", "--json",
-                   "--model", b.model.path(), "--task", "text", "--text", b.text, "--window", "48", "--from", "32"};
+  std::ofstream(b.path("needles.json"))
+      << R"({"0-0": [0], "0-1": [0], "0-2": [0.5, 1], "0-3": [0], "1-0": [0], "1-1": [0.125], "1-2": [0], "1-3": [0]})";
+  std::string const snapkv =
+      R"("policy": "snapkv", "window": 4, "kernel": 3, "pool": "max", "allocator": {"border": 1, "name": )";
+  std::ofstream(b.path("by_arrays.json"))
+      << "{" + snapkv + "\"cokv\", \"scores\": \"" + b.path("out/shapley.npy") + "\"}}";
+  std::ofstream(b.path("by_scores.json"))
+      << "{" + snapkv + "\"cokv\", \"scores\": \"" + b.path("out/scores.json") + "\"}}";
+  std::ofstream(b.path("by_needles.json"))
+      << R"({"policy": "snapkv", "window": 4, "kernel": 3, "pool": "max", "allocator": {"name": "headkv", "scores": ")" +
+             b.path("needles.json") + "\"}}";
+  arguments judged{
+      "judge",
+      "--policy",
+      "full," + b.path("by_arrays.json") + "," + b.path("by_scores.json") + "," + b.path("by_needles.json"),
+      "--budget",
+      "12",
+      "--json",
+      "--model",
+      b.model.path(),
+      "--task",
+      "text",
+      "--text",
+      b.text,
+      "--window",
+      "48",
+      "--from",
+      "32"};
   finished const f = run_program("shapley", judged);
   INFO(f.err);
   REQUIRE(f.status == 0);
   CHECK(std::count(f.out.begin(), f.out.end(), '\n') == 4);
 
-  finished const masks = run_program("mask_heads", b.with({"--scores", b.path("out/scores.json") + "," + b.path("needles.json"), "--count", "1,4", "--draws", "2", "--json", "--out", b.path("masks")}));
+  finished const masks =
+      run_program("mask_heads", b.with({"--scores", b.path("out/scores.json") + "," + b.path("needles.json"), "--count",
+                                        "1,4", "--draws", "2", "--json", "--out", b.path("masks")}));
   INFO(masks.err);
   REQUIRE(masks.status == 0);
   std::vector<json> rows;
-  for (std::size_t begin = 0; begin < masks.out.size(); begin = masks.out.find('\n', begin) + 1) rows.push_back(json::parse(masks.out.substr(begin, masks.out.find('\n', begin) - begin)));
+  for (std::size_t begin = 0; begin < masks.out.size(); begin = masks.out.find('\n', begin) + 1)
+    rows.push_back(json::parse(masks.out.substr(begin, masks.out.find('\n', begin) - begin)));
   REQUIRE(rows.size() == 11);
   shared_options shared;
   shared.model = b.model.path();
@@ -247,80 +298,10 @@ TEST_CASE("scores of shapley and of needle_heads go into policies, and into mask
   CHECK(rows[3]["value"].get<double>() == doctest::Approx(worth({true, false, true, true})).epsilon(1e-5));
   CHECK(rows[4]["masked"] == "least");  // of equals the last
   CHECK(rows[4]["value"].get<double>() == doctest::Approx(worth({true, true, true, false})).epsilon(1e-5));
-  for (std::size_t i = 6; i < 11; ++i) CHECK(rows[i]["value"].get<double>() == doctest::Approx(worth(coalition(4))).epsilon(1e-5));
+  for (std::size_t i = 6; i < 11; ++i)
+    CHECK(rows[i]["value"].get<double>() == doctest::Approx(worth(coalition(4))).epsilon(1e-5));
   CHECK(b.file("masks/mask_heads.csv").rfind("scores,masked,heads,value,deviation\n,none,0,", 0) == 0);
   CHECK(b.file("masks/mask_heads.svg").find("</svg>") != std::string::npos);
-}
-
-TEST_CASE("needle scores: by hand, and over a model whose attention is watched") {
-  std::vector<std::uint32_t> const prompt{9, 7, 8, 1, 7, 8, 2}, answer{7, 8};
-  std::vector<bool> const span = answer_span(prompt, answer);
-  CHECK(span == std::vector<bool>{false, true, true, false, true, true, false});
-  CHECK(answer_span(prompt, {7, 9}) == std::vector<bool>(7, false));
-  // The four most attended: 5, 2, 0 and, of equals, 3 before 6. Two of them lie in the span of four.
-  std::vector<float> const attention{.125f, 0, .25f, .0625f, .03125f, .4375f, .0625f, .03125f};
-  CHECK(needle_score(needle_kind::reasoning, attention, span, prompt, 7, 2) == (.4375 + .25) / 4);
-  CHECK(needle_score(needle_kind::retrieval, attention, span, prompt, 8, 2) == .5);
-  CHECK(needle_score(needle_kind::retrieval, attention, span, prompt, 7, 2) == 0);
-
-  tiny_model const files;
-  shared_options shared;
-  shared.model = files.path();
-  loaded_model const m = load(shared);
-  session full(m.model, choose_policy({}), {.capacity = 60, .longest_piece = 30});
-  reference_model::transformer decoder(m.model, 30);
-  watched_cache cache(m.config());
-  kvsift::parallel_executor const on(1);
-  std::vector<std::uint32_t> tokens(40), positions(40);
-  for (std::uint32_t i = 0; i < 40; ++i) tokens[i] = i * 7 % 256, positions[i] = i;
-  auto const close = [&](float const* got, float const* want) {
-    for (std::uint32_t i = 0; i < m.config().vocab; ++i) CHECK(std::fabs(got[i] - want[i]) < 2e-4f);
-  };
-  close(decoder.forward(on, cache, tokens.data(), positions.data(), 30), full.feed({tokens.data(), 30}));
-  for (std::uint32_t t = 30; t < 40; ++t) close(decoder.forward(on, cache, &tokens[t], &positions[t], 1), full.feed(tokens[t]));
-  double sum = 0;
-  for (float const w : cache.attention(1, 3)) sum += static_cast<double>(w);
-  CHECK(cache.attention(1, 3).size() == 40);
-  CHECK(sum == doctest::Approx(1).epsilon(1e-5));
-}
-
-TEST_CASE("needle_heads: a sample a prompt whose answer is written, a list a query head; it loads as head scores") {
-  tiny_model const files;
-  temporary_folder const folder;
-  shared_options shared;
-  shared.model = files.path();
-  loaded_model const m = load(shared);
-  std::size_t written = 0;
-  std::ofstream prompts(folder / "prompts.jsonl");
-  for (std::uint32_t draw = 0; draw < 200 && written < 3; ++draw) {  // what the model writes next, where that stands in the prompt
-    std::string text;
-    for (std::uint32_t i = 0; i < 40; ++i) text += static_cast<char>('A' + (draw * 7 + i * (2 * draw + 1) % 6) % 58);
-    std::vector<std::uint32_t> const tokens = m.text->encode(text);
-    session run(m.model, choose_policy({}), {.capacity = 60, .longest_piece = 60});
-    float const* const logits = run.feed(tokens);
-    auto const next = static_cast<std::uint32_t>(std::max_element(logits, logits + m.config().vocab) - logits);
-    if (next > 127 || text.find(static_cast<char>(next)) == std::string::npos) continue;
-    prompts << json{{"prompt", text}, {"answer", std::string(1, static_cast<char>(next))}}.dump() << "\n";
-    ++written;
-  }
-  REQUIRE(written == 3);
-  prompts << json{{"prompt", "abcabc"}, {"answer", "\x7f"}}.dump() << "\n";  // not written: does not count
-  prompts.close();
-  finished const f = run_program("needle_heads", {"--model", files.path(), "--task", (folder / "prompts.jsonl").string(), "--json", "--out", (folder / "out").string()});
-  INFO(f.err);
-  REQUIRE(f.status == 0);
-  CHECK(f.err == "3 of 4 prompts count\n");
-  json const samples = json::parse(f.out);
-  REQUIRE(samples.size() == 8);
-  double all = 0;
-  for (auto const& [head, list] : samples.items()) {
-    CHECK(list.size() == 3);
-    for (double const s : list) all += s;
-  }
-  CHECK(all > 0);
-  CHECK(support::read_file(folder / "out/needle_heads.json") == f.out);
-  head_table const t = load_head_table((folder / "out/needle_heads.json").string());
-  CHECK((t.layers == 2 && t.heads == 4));
 }
 
 TEST_CASE("shapley, mask_heads and needle_heads refuse what they cannot use, in one line") {
@@ -343,15 +324,21 @@ TEST_CASE("shapley, mask_heads and needle_heads refuse what they cannot use, in 
   CHECK(of({"--max-samples", "1"}).find("give at least 2, one for each of two runs") != std::string::npos);
   CHECK_FALSE(std::filesystem::exists(b.path("none")));
   CHECK(refused("shapley", {"merge", b.path("absent")}).find("absent' cannot be read") != std::string::npos);
-  CHECK(refused("shapley", {"merge", b.folder.string()}).find("holds no samples; give folders that shapley wrote") != std::string::npos);
+  CHECK(refused("shapley", {"merge", b.folder.string()}).find("holds no samples; give folders that shapley wrote") !=
+        std::string::npos);
   REQUIRE(b.shapley("one", {"--max-samples", "2"}).status == 0);
-  CHECK(refused("shapley", b.with({"--out", b.path("one"), "--sinks", "1"})).find("samples-1-1of1.jsonl: holds samples of {") != std::string::npos);
+  CHECK(refused("shapley", b.with({"--out", b.path("one"), "--sinks", "1"}))
+            .find("samples-1-1of1.jsonl: holds samples of {") != std::string::npos);
   std::ofstream(b.path("three.tsv")) << "1\t2\t3\n";
-  CHECK(refused("mask_heads", b.with({"--scores", b.path("three.tsv")})).find("has 3 heads; the model has 4 KV heads and 8 query heads") != std::string::npos);
-  CHECK(refused("mask_heads", b.with({"--scores", b.path("one/scores.json"), "--count", "5"})) == "mask_heads: --count is 5; the model has 4 KV heads, give at most as many\n");
+  CHECK(refused("mask_heads", b.with({"--scores", b.path("three.tsv")}))
+            .find("has 3 heads; the model has 4 KV heads and 8 query heads") != std::string::npos);
+  CHECK(refused("mask_heads", b.with({"--scores", b.path("one/scores.json"), "--count", "5"})) ==
+        "mask_heads: --count is 5; the model has 4 KV heads, give at most as many\n");
   CHECK(refused("needle_heads", {"--kind", "R"}) == "needle_heads: --kind is 'R'; give reasoning or retrieval\n");
-  std::ofstream(b.path("bad.jsonl")) << R"({"prompt": "a"})" << "\n";
-  CHECK(refused("needle_heads", {"--model", b.model.path(), "--task", b.path("bad.jsonl")}).find("bad.jsonl: line 1 is no {\"prompt\": TEXT, \"answer\": TEXT}") != std::string::npos);
+  std::ofstream(b.path("bad.jsonl")) << R"({"prompt": "a"})"
+                                     << "\n";
+  CHECK(refused("needle_heads", {"--model", b.model.path(), "--task", b.path("bad.jsonl")})
+            .find("bad.jsonl: line 1 is no {\"prompt\": TEXT, \"answer\": TEXT}") != std::string::npos);
 }
 
 }  // namespace

@@ -19,7 +19,8 @@ inline programs::coalition as_coalition(exact::members set, std::size_t players)
 }
 
 /// Sample (slice, seed, draw) of a game.
-inline void draw_into(programs::sample_set& all, exact::game const& g, std::uint32_t slice, std::uint64_t seed, std::uint64_t draw) {
+inline void draw_into(programs::sample_set& all, exact::game const& g, std::uint32_t slice, std::uint64_t seed,
+                      std::uint64_t draw) {
   exact::members const set = bits(programs::draw_coalition(g.players, slice, seed, draw));
   all.add({slice, seed, draw}, {g.worth[set], g.worth[g.everyone() & ~set]});
 }
@@ -30,7 +31,8 @@ inline programs::shapley_estimate of_all_coalitions(exact::game const& g) {
   for (std::size_t size = 1; 2 * size <= g.players; ++size) {
     e.slices.emplace_back(g.players, size);
     for (exact::members set = 0; set <= g.everyone(); ++set)
-      if (__builtin_popcount(set) == static_cast<int>(size)) e.slices.back().add(as_coalition(set, g.players), g.contribution(set));
+      if (__builtin_popcount(set) == static_cast<int>(size))
+        e.slices.back().add(as_coalition(set, g.players), g.contribution(set));
   }
   return e;
 }

@@ -1,5 +1,5 @@
-// What holds of every game: the laws of Shapley values, draws without bias, error bars that say the truth, and partial results
-// that merge.
+// What holds of every game: the laws of Shapley values, draws without bias, error bars that say the truth, and partial
+// results that merge.
 
 #include <algorithm>
 #include <cmath>
@@ -93,7 +93,8 @@ TEST_CASE("draws: of the size asked for, the same for the same arguments, every 
   CHECK_THROWS_AS(programs::draw_coalition(4, 5, 1, 0), kvsift::bad_argument);
 }
 
-TEST_CASE("estimates lie within their error bars, which shrink as the root of the draws, and runs close in on one another") {
+TEST_CASE(
+    "estimates lie within their error bars, which shrink as the root of the draws, and runs close in on one another") {
   int beyond_two = 0, all = 0;
   double few = 0, many = 0;
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
@@ -124,8 +125,10 @@ TEST_CASE("the two runs share no draw, and together are all") {
   CHECK(same(programs::estimate(all, 6, programs::samples_of::even_draws), programs::estimate(even, 6)));
   CHECK(same(programs::estimate(all, 6, programs::samples_of::odd_draws), programs::estimate(odd, 6)));
   CHECK(programs::two_runs(all, 6).mean_absolute_difference ==
-        programs::compare(programs::estimate(even, 6).values(), programs::estimate(odd, 6).values()).mean_absolute_difference);
-  programs::agreement const ranked = programs::compare({1, 2, 3, 3}, {10, 30, 20, 20});  // ranks 0 1 2.5 2.5 and 0 3 1.5 1.5
+        programs::compare(programs::estimate(even, 6).values(), programs::estimate(odd, 6).values())
+            .mean_absolute_difference);
+  programs::agreement const ranked =
+      programs::compare({1, 2, 3, 3}, {10, 30, 20, 20});  // ranks 0 1 2.5 2.5 and 0 3 1.5 1.5
   CHECK(ranked.mean_absolute_difference == 17.75);
   CHECK(ranked.rank_correlation == doctest::Approx(1.0 / 3));
 }
@@ -133,7 +136,8 @@ TEST_CASE("the two runs share no draw, and together are all") {
 TEST_CASE("merging is union: any order, any grouping, any number of times give the same bits") {
   support::for_each_seed(10, [](std::uint64_t seed) {
     exact::game const g = exact::random_game(6, seed);
-    sample_set const whole = drawn(g, seed, 0, 30), a = drawn(g, seed, 0, 12), b = drawn(g, seed, 8, 20), c = drawn(g, seed, 20, 30);
+    sample_set const whole = drawn(g, seed, 0, 30), a = drawn(g, seed, 0, 12), b = drawn(g, seed, 8, 20),
+                     c = drawn(g, seed, 20, 30);
     sample_set left = a, right = c, again = b;
     left.merge(b);
     left.merge(c);
@@ -164,7 +168,9 @@ TEST_CASE("samples of another game are refused, and change nothing") {
   b.add({2, 1, 4}, {0.5, 0.25});
   b.add({2, 1, 5}, {0.5, 0.5});
   sample_set const before = a;
-  CHECK_THROWS_WITH_AS(a.merge(b), "sample 5 of slice 2 and seed 1 is worth 0.5 and 0.5; elsewhere it is worth 0.5 and 0.25, do not mix results of different games",
+  CHECK_THROWS_WITH_AS(a.merge(b),
+                       "sample 5 of slice 2 and seed 1 is worth 0.5 and 0.5; elsewhere it is worth 0.5 and 0.25, do "
+                       "not mix results of different games",
                        kvsift::bad_argument);
   CHECK(a == before);
   CHECK_THROWS_AS(a.add({2, 1, 5}, {0.5, 0.5}), kvsift::bad_argument);

@@ -1,4 +1,5 @@
-// Partial results in files: what was written is read, an interruption costs the sample it hit, and damage is refused by name.
+// Partial results in files: what was written is read, an interruption costs the sample it hit, and damage is refused by
+// name.
 
 #include <cstdint>
 #include <fstream>
@@ -23,7 +24,8 @@ std::string const game = R"({"layers":2,"kv_heads":3})";
 sample_set some(std::uint64_t seed, std::uint64_t from, std::uint64_t to) {
   exact::game const g = exact::random_game(6, 1);
   sample_set all;
-  for (std::uint64_t draw = from; draw < to; ++draw) draw_into(all, g, static_cast<std::uint32_t>(1 + draw % 3), seed, draw);
+  for (std::uint64_t draw = from; draw < to; ++draw)
+    draw_into(all, g, static_cast<std::uint32_t>(1 + draw % 3), seed, draw);
   return all;
 }
 
@@ -74,12 +76,14 @@ TEST_CASE("a file with any byte changed is refused, and named") {
     expect_bad_file(path, {"; "}, [&] { read_samples({folder.string()}, game); });
   }
   write(path, whole);
-  expect_bad_file(path, {"holds samples of {\"layers\":2,\"kv_heads\":3}", "the game is {\"layers\":9}"}, [&] { read_samples({folder.string()}, "{\"layers\":9}"); });
+  expect_bad_file(path, {"holds samples of {\"layers\":2,\"kv_heads\":3}", "the game is {\"layers\":9}"},
+                  [&] { read_samples({folder.string()}, "{\"layers\":9}"); });
   sample_set other;
   other.add({1, 1, 0}, {0.125, 0.5});
   std::string const second = (folder / "samples2.jsonl").string();
   write(second, samples_text(game, other));
-  expect_bad_file(second, {"line 2: sample 0 of slice 1 and seed 1", "do not mix results of different games"}, [&] { read_samples({folder.string()}, ""); });
+  expect_bad_file(second, {"line 2: sample 0 of slice 1 and seed 1", "do not mix results of different games"},
+                  [&] { read_samples({folder.string()}, ""); });
   CHECK_THROWS_AS(read_samples({(folder / "absent").string()}, ""), usage_error);
 }
 
@@ -87,7 +91,9 @@ TEST_CASE("one process a file: a second that would write it is refused") {
   temporary_folder const folder;
   sample_file const one(folder.string(), "samples.jsonl", game);
   CHECK_THROWS_WITH_AS(sample_file(folder.string(), "samples.jsonl", game),
-                       ("--out: '" + (folder / "samples.jsonl").string() + "' is being written by another process; give each process a --part or a --seed of its own").c_str(),
+                       ("--out: '" + (folder / "samples.jsonl").string() +
+                        "' is being written by another process; give each process a --part or a --seed of its own")
+                           .c_str(),
                        usage_error);
   CHECK(read_samples({folder.string()}, game).samples.size() == 0);
 }

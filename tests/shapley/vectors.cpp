@@ -69,9 +69,11 @@ TEST_CASE("four players: exact values, strata, and Shapley values from the lower
   near(exact::shapley(g), vectors()["V6.exact_shapley"]);
   programs::shapley_estimate const e = of_all_coalitions(g);
   for (std::size_t i = 0; i < 4; ++i) {
-    std::vector<double> const strata{e.slices[0].value(i), e.slices[1].value(i), e.slices[0].upper(i), g.worth[15] - g.worth[0]};
+    std::vector<double> const strata{e.slices[0].value(i), e.slices[1].value(i), e.slices[0].upper(i),
+                                     g.worth[15] - g.worth[0]};
     near(strata, vectors()["V6.strata"][i]);
-    for (int size = 1; size <= 4; ++size) CHECK(std::fabs(strata[static_cast<std::size_t>(size - 1)] - exact::stratum(g, i, size)) < 1e-12);
+    for (int size = 1; size <= 4; ++size)
+      CHECK(std::fabs(strata[static_cast<std::size_t>(size - 1)] - exact::stratum(g, i, size)) < 1e-12);
   }
   near({e.slices[0].mean(), e.slices[1].mean()}, json{vectors()["V6.Dbar"][0], vectors()["V6.Dbar"][1]});
   near(e.values(), vectors()["V6.ssv_slices12_avg"]);
@@ -97,7 +99,8 @@ TEST_CASE("four players: the four arrays of fixed draws") {
     near(s.right_count(), want["count_right"]);
     near(left_means(s), want["left_mean"]);
     for (std::size_t i = 0; i < 4; ++i)  // of draws of two, both halves count for everyone
-      CHECK(std::fabs(s.value(i) - (size == 1 ? s.left()[i] / s.left_count()[i] : (s.left()[i] + s.right()[i]) / 6)) < 1e-12);
+      CHECK(std::fabs(s.value(i) - (size == 1 ? s.left()[i] / s.left_count()[i] : (s.left()[i] + s.right()[i]) / 6)) <
+            1e-12);
   }
 }
 
@@ -112,8 +115,10 @@ TEST_CASE("four players: Monte Carlo runs and how far they are apart") {
       near(one.left_count(), want["counts1"]);
       std::vector<double> strata;
       for (std::size_t i = 0; i < 4; ++i) strata.push_back(exact::stratum(g, i, static_cast<int>(size)));
-      CHECK(std::fabs(programs::compare(left_means(one), left_means(two)).mean_absolute_difference - want["mae12"].get<double>()) < 2e-6);
-      CHECK(std::fabs(programs::compare(left_means(one), strata).mean_absolute_difference - want["mae_exact"].get<double>()) < 2e-6);
+      CHECK(std::fabs(programs::compare(left_means(one), left_means(two)).mean_absolute_difference -
+                      want["mae12"].get<double>()) < 2e-6);
+      CHECK(std::fabs(programs::compare(left_means(one), strata).mean_absolute_difference -
+                      want["mae_exact"].get<double>()) < 2e-6);
     }
   }
 }
