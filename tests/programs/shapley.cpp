@@ -101,6 +101,10 @@ TEST_CASE("shapley: three partial runs merged are one run of their union, and me
   for (int i = 1; i <= 3; ++i)
     REQUIRE(b.shapley("part" + std::to_string(i), {"--max-samples", "30", "--part", std::to_string(i) + "/3"}).status ==
             0);
+  for (int i = 1; i <= 3; ++i) {  // a header, ten draws of two slices, and in the first what everyone is worth
+    std::string const part = b.file("part" + std::to_string(i) + "/samples-1-" + std::to_string(i) + "of3.jsonl");
+    CHECK(std::count(part.begin(), part.end(), '\n') == (i == 1 ? 22 : 21));
+  }
   auto const merged = [&](arguments folders, std::string const& out) {
     for (std::string& f : folders) f = b.path(f);
     folders.insert(folders.begin(), "merge");
