@@ -32,7 +32,8 @@ option command_line::add(std::string const& name, std::string& target, std::stri
   return option(*app_->add_option(name, target, help));
 }
 option command_line::add(std::string const& name, std::vector<std::string>& target, std::string const& help) {
-  return option(*app_->add_option(name, target, help)->allow_extra_args(false));
+  bool const positional = name.front() != '-';  // takes all that is left; an option takes one a time
+  return option(*app_->add_option(name, target, help)->allow_extra_args(positional));
 }
 option command_line::add(std::string const& name, std::uint32_t& target, std::string const& help) {
   return option(*app_->add_option(name, target, help)->check(whole_number()));

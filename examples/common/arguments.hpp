@@ -42,7 +42,8 @@ class command_line {
   ~command_line();
 
   // Options write to their targets, which must outlive parse. Whole numbers are digits only, so that -3 and what
-  // overflows are refused instead of wrapping. A list takes one value each time it is given.
+  // overflows are refused instead of wrapping. A list takes one value each time it is given; one
+  // without dashes, all that stand without a name.
   option add(std::string const& name, std::string& target, std::string const& help);
   option add(std::string const& name, std::vector<std::string>& target, std::string const& help);
   option add(std::string const& name, std::uint32_t& target, std::string const& help);

@@ -17,6 +17,8 @@ class progress {
   progress& operator=(progress const&) = delete;
   ~progress() { clear(); }
 
+  // What is done may turn out to be less, or more, than was thought.
+  void expect(long long total) { total_ = total; }
   void at(long long done, std::string const& note = {}) {
     if (!shown_) return;
     auto const now = clock::now();
