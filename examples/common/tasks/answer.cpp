@@ -4,6 +4,7 @@
 #include <chrono>
 #include <limits>
 
+#include <common/metrics/words.hpp>
 #include <reference_model/model/metrics.hpp>
 
 namespace programs {
@@ -21,6 +22,12 @@ sizes sizes_of(std::vector<sample> const& samples) {
     longest.tokens = std::max(longest.tokens, s.tokens());
   }
   return longest;
+}
+
+std::string valid(std::string const& text) {
+  std::string out;
+  for (char32_t const c : characters_of(text)) reference_model::append_character(out, c);
+  return out;
 }
 
 // The choice whose tokens are likeliest together. Every choice begins where the prompt ended.
@@ -74,6 +81,11 @@ std::string answer_of(loaded_model const& m, session& run, sample const& s, posi
     if (m.text->ends(next)) break;
     text += m.text->piece(before, next);
     if (s.characters > 0) text.erase(0, std::min(text.find_first_not_of(' '), text.size()));
+    if (s.words > 0)
+      if (auto words = words_of(text); words.size() > s.words) {
+        words.resize(s.words);
+        return joined(words);
+      }
     std::size_t end = text.size();
     for (std::string const& stop : s.stop) end = std::min(end, text.find(stop));
     if (end < text.size()) return text.substr(0, end);
@@ -85,19 +97,18 @@ std::string answer_of(loaded_model const& m, session& run, sample const& s, posi
 }
 
 task_answers answer_all(loaded_model const& m, policy_choice const& choice, position_plan const& plan,
-                        std::vector<sample> const& samples, std::string const& executor, bool last_alone,
-                        std::function<void(std::size_t, std::string const&)> const& done) {
+                        std::vector<sample> const& samples, std::size_t first, std::string const& executor, bool last_alone,
+                        std::function<void(std::size_t, answered const&)> const& done) {
   task_answers all;
-  auto const begin = std::chrono::steady_clock::now();
   session run(m.model, choice, session_of(plan, choice, m, executor, sizes_of(samples).tokens));
   all.memory = run.memory();
-  for (std::size_t i = 0; i < samples.size(); ++i) {
-    all.answers.push_back(answer_of(m, run, samples[i], plan, last_alone));
-    all.saved += run.saved();
-    done(i, all.answers.back());
+  for (std::size_t i = first; i < samples.size(); ++i) {
+    auto const begin = std::chrono::steady_clock::now();
+    answered one{valid(answer_of(m, run, samples[i], plan, last_alone)), 0, run.saved()};
+    one.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    all.each.push_back(std::move(one));
+    done(i, all.each.back());
   }
-  if (!samples.empty()) all.saved /= static_cast<double>(samples.size());
-  all.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return all;
 }
 

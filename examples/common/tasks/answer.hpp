@@ -10,11 +10,15 @@
 
 namespace programs {
 
+struct answered {
+  std::string text;    // UTF-8; what is none became U+FFFD
+  double seconds = 0;  // prompt and answer
+  compression saved;   // at the end of the answer
+};
+
 struct task_answers {
-  std::vector<std::string> answers;  // [samples]
-  double seconds = 0;                // of all of them
+  std::vector<answered> each;  // [samples]
   session_memory memory;
-  compression saved;  // mean of the samples, each at the end of its answer
 };
 
 // How samples are laid over the model's positions. Throws usage_error.
@@ -26,9 +30,9 @@ position_plan plan_samples(shared_options const& o, policy_choice const& choice,
 // the policy keeps.
 std::string answer_of(loaded_model const& m, session& run, sample const& s, position_plan const& plan, bool last_alone);
 
-// Calls done(sample, answer) after each.
+// Answers samples[first] and those behind it; calls done(sample, answer) after each.
 task_answers answer_all(loaded_model const& m, policy_choice const& choice, position_plan const& plan,
-                        std::vector<sample> const& samples, std::string const& executor, bool last_alone,
-                        std::function<void(std::size_t, std::string const&)> const& done);
+                        std::vector<sample> const& samples, std::size_t first, std::string const& executor, bool last_alone,
+                        std::function<void(std::size_t, answered const&)> const& done);
 
 }  // namespace programs

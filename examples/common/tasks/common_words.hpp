@@ -24,6 +24,7 @@ inline task common_words_task(std::string const& name, std::size_t common) {
       sample s;
       s.answers.assign(words.begin(), words.begin() + static_cast<std::ptrdiff_t>(common));
       s.new_tokens = 6 * common;
+      s.words = common;  // or naming many would find them
       s.stop = {".", "\n"};
       std::string const question = "The " + std::to_string(common) + " most common words are ";
       std::vector<std::string> list;

@@ -21,6 +21,7 @@ struct sample {
   std::size_t new_tokens = 1;
   std::vector<std::string> stop{};      // where one begins, the answer ends
   std::size_t characters = 0;           // of an answer at most, spaces in front left out; 0: as many as there are
+  std::size_t words = 0;                // of an answer at most; 0: as many as there are
   double depth = std::numeric_limits<double>::quiet_NaN();  // share of the filler before what is asked for, if there is any
 
   std::size_t tokens() const { return prompt.size() + new_tokens; }
