@@ -44,7 +44,7 @@ void add_options(command_line& line, arguments& a) {
   line.add("--tokens", a.tokens, "perplexity: of the text the first N tokens, BOS included; 0 for all").shows_default();
   line.add("--window", a.window, "perplexity: tokens of a window (the model's positions)");
   line.add("--from", a.from, "perplexity: first token of a window that counts").shows_default();
-  line.add("--length", a.lengths, {16, 0x7ffffffe}, "Tokens of a prompt and its answer, at most; several by commas (1000)");
+  line.add("--length", a.lengths, {16, 0x7ffffffe}, "Tokens of a prompt and its answer, at most; several by commas (1000; of task files their own)");
   line.add("--prompts", a.prompts, "Prompts of a task for each policy and budget, the same for all").shows_default();
   line.add("--depths", a.depths, "Places of what is asked for in the prompt").shows_default();
   line.add("--haystack", a.haystack, "Text file in place of drawn filler; reconstruction writes it again");
@@ -197,11 +197,12 @@ tasks draw_tasks(loaded_model const& m, arguments const& a, std::string const& w
       continue;
     }
     task const asked = find_task(name, sources);
-    for (std::uint64_t const length : a.lengths) {
-      std::uint64_t const shown = asked.has_length ? length : 0;
-      if (t.drawn.count({name, shown}) > 0) continue;
+    std::vector<std::uint64_t> lengths(a.lengths.begin(), a.lengths.end());
+    if (lengths.empty()) lengths = {asked.usual_length};
+    for (std::uint64_t const length : lengths) {
+      if (t.drawn.count({name, length}) > 0) continue;
       auto samples = asked.draw(*m.text, {a.shared.seed, a.prompts, length, a.depths});
-      t.drawn.emplace(std::pair(name, shown), samples_of_task{asked, shown, std::move(samples)});
+      t.drawn.emplace(std::pair(name, length), samples_of_task{asked, length, std::move(samples)});
     }
   }
   return t;
@@ -223,7 +224,8 @@ void add_runs(loaded_model const& m, arguments const& a, tasks const& t, std::st
   }
   for (std::string const& budget : a.shared.budgets) {
     shared_options one = a.shared;
-    one.budgets = {budget};
+    one.budgets.clear();
+    if (!budget.empty()) one.budgets = {budget};
     for (policy_choice& choice : choose_all(one, base, prompt)) {
       bool const cuts_prompts = choice.made.grows() || choice.made.value.budget.measured();
       if (perplexity && choice.made.value.facts().moments != kvsift::moment{} && cuts_prompts) continue;  // a window has no prompt
@@ -241,7 +243,8 @@ void add_runs(loaded_model const& m, arguments const& a, tasks const& t, std::st
 
 int lab(arguments a) {
   if (a.shared.policies.empty()) a.shared.policies = names_of_all();
-  if (a.shared.budgets.empty()) a.shared.budgets = {"12%", "25%", "50%"};
+  bool const full = a.shared.policies == std::vector<std::string>{"full"};
+  if (a.shared.budgets.empty()) a.shared.budgets = full ? std::vector<std::string>{""} : std::vector<std::string>{"12%", "25%", "50%"};
   if (a.tasks.empty())
     a.tasks = a.text.empty() ? std::vector<std::string>{"passkey"} : std::vector<std::string>{"passkey", "perplexity"};
   if (a.prompts < 1) throw usage_error("--prompts is 0; give at least 1");
@@ -277,7 +280,7 @@ int lab(arguments a) {
   if (!a.shared.out.empty()) {
     make_output_folder(a.shared.out);
     for (std::string const name : {"lab.csv", "lab.svg"}) files.emplace_back("--out", a.shared.out + "/" + name);
-    for (std::string const& name : maps) files.emplace_back("--out", a.shared.out + "/" + path_part(name) + ".svg");
+    for (std::string const& name : maps) files.emplace_back("--out", a.shared.out + "/" + path_part(task_label(name)) + ".svg");
   }
   result_log log(a.shared.out.empty() ? "" : a.shared.out + "/lab.jsonl");
   run_all(m, a, t, runs, log);

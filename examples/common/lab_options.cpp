@@ -61,7 +61,7 @@ std::string folder_of(lab_options const& a, lab_run const& r) {
   add("decode_first_token", a.shared.decode_first_token);
   add("pin=" + a.shared.pin, !a.shared.pin.empty());
   add("seed=" + std::to_string(a.shared.seed), a.shared.seed != 1);
-  std::string const of = path_part(r.task.substr(r.task.rfind('/') + 1)) + (r.length > 0 ? "-" + std::to_string(r.length) : "");
+  std::string const of = path_part(task_label(r.task)) + (r.length > 0 ? "-" + std::to_string(r.length) : "");
   return a.shared.out + "/" + path_part(name) + "/" + of;
 }
 

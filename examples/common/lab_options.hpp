@@ -14,7 +14,7 @@ struct lab_options {
   shared_options shared;
   std::vector<std::string> tasks;
   std::string text, haystack, data;
-  std::vector<std::uint32_t> lengths{1000};
+  std::vector<std::uint32_t> lengths{};  // none: those of each task
   std::uint64_t tokens = 4096, window = 0, from = 1;
   std::uint64_t prompts = 25, depths = 5, jobs = 0;
   bool as_json = false;

@@ -28,7 +28,7 @@ std::vector<column> columns_of(std::vector<lab_run> const& runs) {
   std::vector<column> all;
   for (lab_run const& r : runs) {
     bool const there = std::any_of(all.begin(), all.end(), [&](column const& c) { return c.task == r.task && c.length == r.length; });
-    if (!there) all.push_back({r.task, r.length, r.task == "passkey" ? "pass keys" : r.task});
+    if (!there) all.push_back({r.task, r.length, r.task == "passkey" ? "pass keys" : task_label(r.task)});
   }
   for (column& c : all) {
     auto const lengths = std::count_if(all.begin(), all.end(), [&](column const& other) { return other.task == c.task; });
@@ -79,6 +79,11 @@ std::string slots_text(line_of_results const& l) {
 }
 
 }  // namespace
+
+std::string task_label(std::string const& task) {
+  std::string const name = task.substr(task.rfind('/') + 1);
+  return name.ends_with(".json") ? name.substr(0, name.size() - 5) : name;
+}
 
 std::string lab_table(std::vector<lab_run> const& runs, bool csv) {
   auto const columns = columns_of(runs);
@@ -171,7 +176,7 @@ std::string lab_picture(std::vector<lab_run> const& runs, std::vector<std::strin
 
 std::string lab_heat_map(std::vector<lab_run> const& runs, std::string const& task) {
   heat_map map;
-  map.title = task + ": depth by length of the prompt";
+  map.title = task_label(task) + ": depth by length of the prompt";
   map.row_label = "depth";
   map.column_label = "tokens";
   map.value_label = "score";

@@ -9,7 +9,7 @@
 namespace programs {
 
 struct lab_run {
-  std::string task;         // its name; "perplexity" is one
+  std::string task;         // as it was asked for: perplexity, a generated one, a file
   std::uint64_t length = 0;  // of its prompts; 0: the task's own
   std::string budget;       // as it was asked for; "" if the policy keeps everything
   policy_choice choice{};
@@ -21,6 +21,9 @@ struct lab_run {
 
   bool perplexity() const { return task == "perplexity"; }
 };
+
+// What tables and folders call a task: of a task file its name.
+std::string task_label(std::string const& task);
 
 // A row a policy and budget; a column a task and length.
 std::string lab_table(std::vector<lab_run> const& runs, bool csv);

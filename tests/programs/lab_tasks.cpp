@@ -162,4 +162,44 @@ TEST_CASE("lab score judges what is there, again and by other metrics, and runs 
   CHECK(refused({"score", out}).find("line 5 is not the row of sample 4") != std::string::npos);
 }
 
+TEST_CASE("lab runs a task file: data by path, prompts cut, metrics as it says, choices by likelihood") {
+  temporary_folder const folder;
+  std::string const out = (folder / "results").string(), data = (folder / "rows.jsonl").string(), file = (folder / "codes.json").string();
+  {
+    std::ofstream rows(data);
+    for (int i = 0; i < 6; ++i) {
+      std::string text;
+      for (int k = 0; k < 30; ++k) text += k == 28 ? "The pass key of the fox is " + std::to_string(48213 + 1111 * i) + ". " : "The sky is blue. ";
+      rows << json{{"text", text}, {"code", 48213 + 1111 * i}}.dump() << "\n";
+    }
+  }
+  json task{{"data", "nowhere.jsonl"}, {"prompt", "{text}What is the pass key of the fox? The pass key of the fox is "}, {"answers", "{code}"},
+            {"length", 120}, {"cut", {{"side", "left"}, {"field", "text"}}}, {"new_tokens", 8}, {"stop", "."}, {"metrics", {"f1", "string_match_part"}}};
+  std::ofstream(file) << task.dump();
+  finished const f = run({"--policy", "full,tova", "--budget", "20%,80%", "--tasks", file, "--data", data, "--prompts", "50", "--out", out});
+  CHECK(f.out.find("codes") != std::string::npos);
+  CHECK(f.out.find("24") != std::string::npos);  // 20 % of 120
+  auto const rows = rows_of(out + "/full/codes-120/predictions.jsonl");
+  REQUIRE(rows.size() == 6);  // all there are
+  for (json const& row : rows) CHECK(row["tokens"].get<int>() + 8 <= 120);
+  json const metrics = object_of(out + "/full/codes-120/metrics.json");
+  CHECK(metrics["metrics"].size() == 2);
+  CHECK(metrics["score"] == 1.0);
+  CHECK(object_of(out + "/tova-20%/codes-120/run.json")["run"]["budget"] == 24);
+
+  task.erase("new_tokens");
+  task.erase("stop");
+  task["choices"] = {"48213", "49324", "50435", "51546", "52657", "53768"};
+  task["metrics"] = "exact_match";
+  std::string const choices = (folder / "choices.json").string();
+  std::ofstream(choices) << task.dump();
+  run({"--policy", "full", "--budget", "20", "--policy", "tova", "--tasks", choices, "--data", data, "--length", "100", "--out", out});
+  CHECK(object_of(out + "/full/choices-100/metrics.json")["score"] == 1.0);
+  CHECK(object_of(out + "/tova-20/choices-100/metrics.json")["samples"] == 6);
+
+  finished const lost = run_program("lab", {"--tasks", file, "--out", out});
+  CHECK(lost.status == 2);
+  CHECK(lost.err == "lab: " + folder.string() + "/nowhere.jsonl: is not there; give the file with the rows, or its folder, by --data\n");
+}
+
 }  // namespace

@@ -241,7 +241,7 @@ std::string refusal(auto call) {
 
 TEST_CASE("tasks there are not, numbers they do not take, and prompts without room are refused") {
   CHECK(refusal([] { find_task("chess", {}); }) ==
-        "--tasks is 'chess'; give perplexity, a task file, or one of passkey, needle, multi_key, multi_value, key_value, "
+        "--tasks is 'chess'; give perplexity, a task file (.json), one that is shipped, or one of passkey, needle, multi_key, multi_value, key_value, "
         "variable_tracking, common_words, reconstruction");
   CHECK(refusal([] { find_task("needle:3", {}); }) == "--tasks is 'needle:3'; needle takes no number, give it alone");
   CHECK(refusal([] { find_task("multi_key:1", {}); }) == "--tasks is 'multi_key:1'; give multi_key:N with N from 2 to 100");

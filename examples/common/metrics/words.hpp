@@ -40,6 +40,13 @@ inline std::u32string characters_of(std::string_view text) {
   return all;
 }
 
+// The text with U+FFFD for what is no UTF-8.
+inline std::string valid_text(std::string_view text) {
+  std::string valid;
+  for (char32_t const c : characters_of(text)) reference_model::append_character(valid, c);
+  return valid;
+}
+
 inline std::string joined(std::vector<std::string> const& words) {
   std::string text;
   for (std::string const& word : words) text += (text.empty() ? "" : " ") + word;

@@ -24,12 +24,6 @@ sizes sizes_of(std::vector<sample> const& samples) {
   return longest;
 }
 
-std::string valid(std::string const& text) {
-  std::string out;
-  for (char32_t const c : characters_of(text)) reference_model::append_character(out, c);
-  return out;
-}
-
 // The choice whose tokens are likeliest together. Every choice begins where the prompt ended.
 std::string likeliest(loaded_model const& m, session& run, sample const& s, float const* logits) {
   std::uint32_t const vocab = m.config().vocab;
@@ -86,8 +80,9 @@ std::string answer_of(loaded_model const& m, session& run, sample const& s, posi
         words.resize(s.words);
         return joined(words);
       }
+    std::size_t const begin = text.size() - stripped(text + ".").size() + 1;  // stops count behind white space in front
     std::size_t end = text.size();
-    for (std::string const& stop : s.stop) end = std::min(end, text.find(stop));
+    for (std::string const& stop : s.stop) end = std::min(end, text.find(stop, begin));
     if (end < text.size()) return text.substr(0, end);
     if ((s.characters > 0 && text.size() >= s.characters) || i + 1 == s.new_tokens) break;
     logits = run.feed(next);
@@ -104,7 +99,7 @@ task_answers answer_all(loaded_model const& m, policy_choice const& choice, posi
   all.memory = run.memory();
   for (std::size_t i = first; i < samples.size(); ++i) {
     auto const begin = std::chrono::steady_clock::now();
-    answered one{valid(answer_of(m, run, samples[i], plan, last_alone)), 0, run.saved()};
+    answered one{valid_text(answer_of(m, run, samples[i], plan, last_alone)), 0, run.saved()};
     one.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     all.each.push_back(std::move(one));
     done(i, all.each.back());

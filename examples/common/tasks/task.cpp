@@ -10,6 +10,7 @@
 #include <common/tasks/needle_tasks.hpp>
 #include <common/tasks/passkey.hpp>
 #include <common/tasks/reconstruction.hpp>
+#include <common/tasks/task_file.hpp>
 #include <common/tasks/variable_tracking.hpp>
 
 namespace programs {
@@ -61,7 +62,9 @@ task find_task(std::string const& name, task_sources const& sources) {
                         std::to_string(g.most));
     return g.make(name, n, sources.haystack);
   }
-  throw usage_error("--tasks is '" + name + "'; give perplexity, a task file, or one of " + known);
+  if (name.ends_with(".json")) return load_task(name, sources.data);
+  if (std::string const path = shipped_task(name); !path.empty()) return load_task(path, sources.data);
+  throw usage_error("--tasks is '" + name + "'; give perplexity, a task file (.json), one that is shipped, or one of " + known);
 }
 
 }  // namespace programs

@@ -19,7 +19,7 @@ struct sample {
   std::vector<std::string> classes{};   // of class_match
   std::vector<std::string> choices{};   // the likeliest of them is the answer; none: the model writes
   std::size_t new_tokens = 1;
-  std::vector<std::string> stop{};      // where one begins, the answer ends
+  std::vector<std::string> stop{};      // where one begins behind white space in front, the answer ends
   std::size_t characters = 0;           // of an answer at most, spaces in front left out; 0: as many as there are
   std::size_t words = 0;                // of an answer at most; 0: as many as there are
   double depth = std::numeric_limits<double>::quiet_NaN();  // share of the filler before what is asked for, if there is any
@@ -30,7 +30,7 @@ struct sample {
 struct draw_request {
   std::uint64_t seed = 1;
   std::size_t count = 1;
-  std::size_t length = 1000;  // tokens of a prompt and its answer, at most
+  std::size_t length = 1000;  // tokens of a prompt and its answer, at most; 0, of task files only: as many as there are
   std::size_t depths = 5;     // sample i of a task with a depth stands at depth (i mod depths) / (depths - 1)
 };
 
@@ -45,8 +45,8 @@ struct task {
   // Samples of a seed: the same on every machine, and the first of them the same however many are drawn. Throws
   // usage_error where a prompt has no room.
   std::function<std::vector<sample>(reference_model::tokenizer const&, draw_request const&)> draw{};
-  bool has_depth = false;   // what is asked for stands at a depth
-  bool has_length = true;   // prompts are made as long as asked for
+  bool has_depth = false;           // what is asked for stands at a depth
+  std::size_t usual_length = 1000;  // of its prompts where nothing else is asked for; 0: as long as they are
 
   double score(std::string const& prediction, sample const& s) const {
     return find_metric(metrics.front(), name)({prediction, s.answers, s.classes});
