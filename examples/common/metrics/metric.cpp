@@ -39,6 +39,11 @@ double rouge_of(judged_text const& j) {
 }
 
 template <bool Stems>
+double rouge_lsum_of(judged_text const& j) {
+  return best(j, [](std::string const& p, std::string const& a) { return rouge_lsum(p, a, Stems).f1(); });
+}
+
+template <bool Stems>
 double rouge_l_of(judged_text const& j) {
   return best(j, [](std::string const& p, std::string const& a) { return rouge_l(p, a, Stems).f1(); });
 }
@@ -51,9 +56,11 @@ std::vector<std::pair<char const*, metric>> const& all() {
       {"rouge_1", rouge_of<1, false>},
       {"rouge_2", rouge_of<2, false>},
       {"rouge_l", rouge_l_of<false>},
+      {"rouge_lsum", rouge_lsum_of<false>},
       {"rouge_1_stem", rouge_of<1, true>},
       {"rouge_2_stem", rouge_of<2, true>},
       {"rouge_l_stem", rouge_l_of<true>},
+      {"rouge_lsum_stem", rouge_lsum_of<true>},
       {"bleu", [](judged_text const& j) { return bleu(j.prediction, j.answers); }},
       {"meteor",
        [](judged_text const& j) {

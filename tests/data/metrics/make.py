@@ -79,6 +79,8 @@ CASES = [
     ("for (int i = 0; i < n; ++i) sum += a[i];", ["for (int i = 0; i < n; i++) total += a[i];"]),
     ("return x", ["return x\n"]),
     ("his gas was", ["hi ga wa"]),
+    ("The dog ran.\nThe cat sat.\nIt was late.\n", ["A cat sat late.\nThe dog ran and ran.\n\nIt rained.", "one line only the dog"]),
+    ("b a\nc b a c", ["a b c\nc a b\na"]),
     ("a.b,c.d 1.2,3.4 .5 5. ,6 6,", ["a.b , c.d 1.2,3.4 .5 5 . , 6 6 ,"]),
     ("I think that the answer is probably Paris", ["Paris", "paris, France"]),
     ("skies dying lying news innings proceed succeed ties died spied", ["sky die lie new inning proceeds success tie dies spies"]),
@@ -94,8 +96,8 @@ def drawn(draw):
 draw = random.Random(6)
 CASES += [(drawn(draw), [drawn(draw) for _ in range(draw.randrange(1, 4))]) for _ in range(25)]
 
-plain = rouge_scorer.RougeScorer(["rouge1", "rouge2", "rougeL"])
-stemmed = rouge_scorer.RougeScorer(["rouge1", "rouge2", "rougeL"], use_stemmer=True)
+plain = rouge_scorer.RougeScorer(["rouge1", "rouge2", "rougeL", "rougeLsum"])
+stemmed = rouge_scorer.RougeScorer(["rouge1", "rouge2", "rougeL", "rougeLsum"], use_stemmer=True)
 tokens = Tokenizer13a()
 rows = []
 for prediction, answers in CASES:
