@@ -25,6 +25,7 @@
 #include <common/table.hpp>
 #include <common/tasks/answer.hpp>
 #include <common/tasks/result_folder.hpp>
+#include <common/tasks/split.hpp>
 #include <common/tasks/task.hpp>
 
 namespace {
@@ -50,6 +51,7 @@ void add_options(command_line& line, arguments& a) {
   line.add("--haystack", a.haystack, "Text file in place of drawn filler; reconstruction writes it again");
   line.add("--data", a.data, "Data of the task file, in place of the path in it");
   line.add("--jobs", a.jobs, "Runs at once (as many as the machine has threads); they share it, which tokens/s shows");
+  line.add("--allow-commands", a.commands, "Run the metrics command:COMMAND of task files");
   line.add("--json", a.as_json, "Print one JSON object a run, in place of the table");
   line.example(
       "lab --text stories.txt --out results\n"
@@ -61,8 +63,10 @@ void add_options(command_line& line, arguments& a) {
       "lab --policy lsh --set bits=8 --tasks needle,common_words --budget 50%\n"
       "results/lsh-50%-bits=8/needle-1000/ gets predictions.jsonl, metrics.json, memory.json, and run.json: what was run.\n"
       "Tasks beyond passkey and perplexity write to results unless --out says otherwise.\n\n"
-      "lab score results [--metrics f1,rouge_l]\n"
-      "Scores what is in the folder again. Nothing is run.");
+      "lab score results [--metrics f1,rouge_l] [--allow-commands]\n"
+      "Scores what is in the folder again; the model is not run.\n\n"
+      "lab split data.jsonl --valid 20% [--seed 1] [--out FOLDER]\n"
+      "Writes data-valid.jsonl and data-test.jsonl.");
 }
 
 // What the tasks need of the model and the arguments.
@@ -252,7 +256,7 @@ int lab(arguments a) {
   bool answers_kept = false;
   for (std::string const& name : a.tasks) {
     if (name == "perplexity" && a.text.empty()) throw usage_error("--tasks is perplexity; give its --text");
-    if (name != "perplexity") find_task(name, {{}, a.data});
+    if (name != "perplexity") require_metrics(find_task(name, {{}, a.data}).metrics, a.commands, name + ": metrics");
     answers_kept = answers_kept || (name != "perplexity" && name != "passkey");
   }
   if (a.shared.out.empty() && answers_kept) a.shared.out = "results";
@@ -298,8 +302,8 @@ int lab(arguments a) {
 }
 
 // lab score FOLDER
-int score(std::string const& folder, std::vector<std::string> const& metrics) {
-  auto const all = score_again(folder, metrics);
+int score(std::string const& folder, std::vector<std::string> const& metrics, bool commands) {
+  auto const all = score_again(folder, metrics, commands);
   table t({"folder", "samples", "metric", "mean", "standard error"});
   for (scored_folder const& one : all)
     for (metric_summary const& s : one.scores)
@@ -313,13 +317,29 @@ int score(std::string const& folder, std::vector<std::string> const& metrics) {
 
 int main(int argc, char** argv) {
   return run_main("lab", [&] {
-    if (argc > 1 && std::string(argv[1]) == "score") {
+    std::string const verb = argc > 1 ? argv[1] : "";
+    if (verb == "score") {
       if (argc < 3 || argv[2][0] == '-') throw usage_error("score is given without a folder; give the one that lab --out wrote");
-      command_line line("Scores the predictions in a folder of lab again. Nothing is run.");
+      command_line line("Scores the predictions in a folder of lab again. The model is not run.");
       std::vector<std::string> metrics;
+      bool commands = false;
       line.add("--metrics", metrics, "In place of those of each task").separated_by_commas();
+      line.add("--allow-commands", commands, "Run the metrics command:COMMAND");
       if (auto const status = line.parse(argc - 2, argv + 2)) return *status;
-      return score(argv[2], metrics);
+      return score(argv[2], metrics, commands);
+    }
+    if (verb == "split") {
+      if (argc < 3 || argv[2][0] == '-') throw usage_error("split is given without a file; give one with rows of data");
+      command_line line("Writes rows of data into two files: one to choose by, one to report.");
+      std::string valid, out;
+      std::uint64_t seed = 1;
+      line.add("--valid", valid, "Rows of the first, as N or P%").required();
+      line.add("--seed", seed, "Which rows").shows_default();
+      line.add("--out", out, "Folder of both (the file's)");
+      if (auto const status = line.parse(argc - 2, argv + 2)) return *status;
+      split_files const files = split_rows(argv[2], valid, seed, out);
+      print_now(files.valid + "  " + std::to_string(files.valid_rows) + " rows\n" + files.test + "  " + std::to_string(files.test_rows) + " rows\n");
+      return 0;
     }
     command_line line("Policies side by side: every policy at every budget over every task.");
     arguments a;

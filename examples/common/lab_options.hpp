@@ -17,7 +17,7 @@ struct lab_options {
   std::vector<std::uint32_t> lengths{};  // none: those of each task
   std::uint64_t tokens = 4096, window = 0, from = 1;
   std::uint64_t prompts = 25, depths = 5, jobs = 0;
-  bool as_json = false;
+  bool as_json = false, commands = false;
 };
 
 // JSON; equal text, equal run.

@@ -202,4 +202,58 @@ TEST_CASE("lab runs a task file: data by path, prompts cut, metrics as it says, 
   CHECK(lost.err == "lab: " + folder.string() + "/nowhere.jsonl: is not there; give the file with the rows, or its folder, by --data\n");
 }
 
+TEST_CASE("lab asks a judge: rows in, scores out, only where commands are allowed") {
+  temporary_folder const folder;
+  std::string const out = (folder / "results").string();
+  run({"--policy", "full", "--tasks", "key_value", "--length", "150", "--prompts", "3", "--out", out});
+  std::string const at = out + "/full/key_value-150";
+  auto const refused = [&](std::string const& metrics, bool allowed) {
+    arguments a{"score", out, "--metrics", metrics};
+    if (allowed) a.push_back("--allow-commands");
+    finished const f = run_program("lab", a);
+    CHECK(f.status == 2);
+    CHECK(f.out.empty());
+    return f.err;
+  };
+  // The judge counts the sample's number: 0, 1, 2.
+  std::string const judge = "command:grep -o 'sample.:[0-9]*' | cut -d: -f2";
+  CHECK(refused("f1," + judge, false) == "lab: --metrics has '" + judge + "'; commands are run only with --allow-commands\n");
+  CHECK(refused(judge, true) == "lab: --metrics begins with '" + judge + "'; the first is the score, give one that is not a command first\n");
+  run({"score", out, "--metrics", "f1," + judge, "--allow-commands"});
+  CHECK(object_of(at + "/metrics.json")["metrics"][judge]["mean"] == 1.0);
+  CHECK(refused("f1,command:exit 3", true) == "lab: metrics is 'command:exit 3'; it ended with status 3, 0 is wanted\n");
+  CHECK(refused("f1,command:echo 1", true) == "lab: metrics is 'command:echo 1'; it wrote 1 lines for 3 rows, one each is wanted\n");
+  CHECK(refused("f1,command:echo good", true) == "lab: metrics is 'command:echo good'; line 1 of what it wrote is 'good', a number is wanted\n");
+}
+
+TEST_CASE("lab split: every row in one of two files, by the seed") {
+  temporary_folder const folder;
+  std::string const data = (folder / "data.jsonl").string();
+  {
+    std::ofstream rows(data);
+    for (int i = 0; i < 50; ++i) rows << json{{"i", i}}.dump() << "\n";
+  }
+  finished const f = run({"split", data, "--valid", "20%"});
+  CHECK(f.out.find("data-valid.jsonl  10 rows") != std::string::npos);
+  auto const valid = rows_of((folder / "data-valid.jsonl").string()), test = rows_of((folder / "data-test.jsonl").string());
+  REQUIRE(valid.size() == 10);
+  REQUIRE(test.size() == 40);
+  std::vector<bool> seen(50, false);
+  for (auto const* part : {&valid, &test}) {
+    int before = -1;
+    for (json const& row : *part) {
+      int const i = row["i"];
+      CHECK(!seen[static_cast<std::size_t>(i)]);
+      seen[static_cast<std::size_t>(i)] = true;
+      CHECK(i > before);  // as in the file
+      before = i;
+    }
+  }
+  run({"split", data, "--valid", "10", "--seed", "2", "--out", (folder / "other").string()});
+  CHECK(rows_of((folder / "other" / "data-valid.jsonl").string()) != valid);
+  finished const all = run_program("lab", {"split", data, "--valid", "50"});
+  CHECK(all.err == "lab: --valid is 50; '" + data + "' has 50 rows, of which one has to be left\n");
+  CHECK(run_program("lab", {"split"}).err == "lab: split is given without a file; give one with rows of data\n");
+}
+
 }  // namespace

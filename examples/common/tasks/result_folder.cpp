@@ -10,6 +10,7 @@
 
 #include <common/metrics/bleu.hpp>
 #include <common/output_file.hpp>
+#include <common/tasks/judge.hpp>
 #include <nlohmann/json.hpp>
 #include <reference_model/io/bad_file.hpp>
 
@@ -78,6 +79,18 @@ std::vector<prediction_row> read_rows(std::string const& path, std::string const
   return rows;
 }
 
+std::vector<double> scores_of(std::vector<prediction_row> const& rows, std::string const& metric_name) {
+  if (metric_name.starts_with(command_metric)) {
+    std::vector<std::string> lines;
+    for (std::size_t i = 0; i < rows.size(); ++i) lines.push_back(line_of(i, rows[i]));
+    return judged_by(metric_name.substr(command_metric.size()), lines);
+  }
+  metric const score = find_metric(metric_name, "metrics");
+  std::vector<double> scores;
+  for (prediction_row const& r : rows) scores.push_back(score(r.judged));
+  return scores;
+}
+
 json metrics_json(std::string const& task, std::vector<prediction_row> const& rows, std::vector<std::string> const& metrics,
                   std::vector<metric_summary> const& scores) {
   json all{{"task", task}, {"samples", rows.size()}, {"score", scores.empty() ? json() : json(scores.front().mean)}};
@@ -93,14 +106,23 @@ prediction_row row_of(sample const& s, answered const& a) {
   return {{a.text, s.answers, s.classes}, s.depth, s.prompt.size(), a.seconds, a.saved};
 }
 
+void require_metrics(std::vector<std::string> const& metrics, bool commands, std::string const& where) {
+  for (std::string const& name : metrics) {
+    if (!name.starts_with(command_metric)) {
+      find_metric(name, where);
+      continue;
+    }
+    if (&name == &metrics.front()) throw usage_error(where + " begins with '" + name + "'; the first is the score, give one that is not a command first");
+    if (!commands) throw usage_error(where + " has '" + name + "'; commands are run only with --allow-commands");
+  }
+}
+
 std::vector<metric_summary> summarize(std::vector<prediction_row> const& rows, std::vector<std::string> const& metrics) {
   std::vector<metric_summary> all;
   auto const n = static_cast<double>(rows.size());
   for (std::string const& name : metrics) {
-    metric const score = find_metric(name, "metrics");
     double sum = 0, squares = 0;
-    for (prediction_row const& r : rows) {
-      double const s = score(r.judged);
+    for (double const s : scores_of(rows, name)) {
       sum += s;
       squares += s * s;
     }
@@ -169,8 +191,8 @@ void result_folder::finish(session_memory const& memory) const {
                                       {"slots", memory.slots}});
 }
 
-std::vector<scored_folder> score_again(std::string const& path, std::vector<std::string> const& metrics) {
-  for (std::string const& name : metrics) find_metric(name, "--metrics");
+std::vector<scored_folder> score_again(std::string const& path, std::vector<std::string> const& metrics, bool commands) {
+  require_metrics(metrics, commands, "--metrics");
   namespace fs = std::filesystem;
   if (!fs::is_directory(path)) throw usage_error("'" + path + "' is no folder; give the folder that lab --out wrote");
   std::vector<std::string> folders;
@@ -189,6 +211,7 @@ std::vector<scored_folder> score_again(std::string const& path, std::vector<std:
     auto const rows = read_rows(file, read_all(file));
     auto const by = metrics.empty() ? run.value("metrics", std::vector<std::string>{}) : metrics;
     if (by.empty()) throw bad_file(folder + "/run.json", "has no metrics; give --metrics");
+    require_metrics(by, commands, folder + "/run.json: metrics");
     scored_folder scored{folder, run.value("task", ""), rows.size(), summarize(rows, by)};
     write_json(folder + "/metrics.json", metrics_json(scored.task, rows, by, scored.scores));
     all.push_back(std::move(scored));

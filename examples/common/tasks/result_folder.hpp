@@ -27,7 +27,11 @@ struct metric_summary {
   double mean = 0, error = 0;  // standard error of the mean
 };
 
-// How predictions do by each metric. `bleu` adds `corpus_bleu`.
+// Throws usage_error for a metric there is not, for a command unless `commands`, and for one that is the first, the score. `where`
+// names what has them.
+void require_metrics(std::vector<std::string> const& metrics, bool commands, std::string const& where);
+
+// How predictions do by each metric. `bleu` adds `corpus_bleu`; commands are run.
 std::vector<metric_summary> summarize(std::vector<prediction_row> const& rows, std::vector<std::string> const& metrics);
 
 // Mean score by depth, from the smallest on; nothing where samples have none.
@@ -59,8 +63,8 @@ struct scored_folder {
 };
 
 // Scores every folder of results at or below `path` again, by its own metrics or by `metrics`, and writes its metrics.json.
-// Nothing is run. Throws usage_error or bad_file.
-std::vector<scored_folder> score_again(std::string const& path, std::vector<std::string> const& metrics);
+// The model is not run. Throws usage_error or bad_file.
+std::vector<scored_folder> score_again(std::string const& path, std::vector<std::string> const& metrics, bool commands);
 
 // A name that is safe in a path: letters, digits and ._=%+- stay.
 std::string path_part(std::string const& text);

@@ -9,6 +9,7 @@
 
 #include <common/metrics/words.hpp>
 #include <common/tasks/draws.hpp>
+#include <common/tasks/judge.hpp>
 #include <common/tasks/rows.hpp>
 #include <common/tasks/text_template.hpp>
 #include <nlohmann/json.hpp>
@@ -180,7 +181,8 @@ task load_task(std::string const& path, std::string const& data) {
   }
   task made{fs::path(path).stem().string(), key.texts("metrics")};
   if (made.metrics.empty()) key.refuse("metrics", "is missing; give the names of one or more");
-  for (std::string const& name : made.metrics) find_metric(name, path + ": metrics");
+  for (std::string const& name : made.metrics)
+    if (!name.starts_with(command_metric)) find_metric(name, path + ": metrics");
   made.usual_length = key.has("length") ? key.number("length", 16) : 0;
 
   made.draw = [t](tokenizer const& text, draw_request const& asked) {
