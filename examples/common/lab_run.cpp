@@ -78,6 +78,17 @@ std::string slots_text(line_of_results const& l) {
   return text.empty() ? "-" : text;
 }
 
+// A row a run: where columns would be too many to read.
+std::string long_table(std::vector<lab_run> const& runs) {
+  table t({"policy", "budget", "slots", "task", "length", "score", "cache KiB", "tokens/s"});
+  for (lab_run const& r : runs)
+    t.add({r.choice.name, r.budget.empty() ? "-" : r.budget, r.choice.bounded() ? std::to_string(r.choice.slots()) : "-", task_label(r.task),
+           r.length == 0 ? "-" : std::to_string(r.length),
+           r.perplexity() ? fixed(number(&r, "score"), 4) : fixed(100 * number(&r, "score"), 1) + " %",
+           fixed(number(&r, "cache_bytes") / 1024, 1), fixed(rate(&r), 0)});
+  return t.aligned();
+}
+
 }  // namespace
 
 std::string task_label(std::string const& task) {
@@ -87,6 +98,7 @@ std::string task_label(std::string const& task) {
 
 std::string lab_table(std::vector<lab_run> const& runs, bool csv) {
   auto const columns = columns_of(runs);
+  if (!csv && columns.size() > 4) return long_table(runs);
   std::vector<std::string> header{"policy", "budget", "slots"};
   for (column const& c : columns) header.push_back(c.title);
   header.insert(header.end(), {"cache KiB", "of it bookkeeping", "prompt tokens/s", "decode tokens/s"});
