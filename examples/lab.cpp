@@ -74,6 +74,17 @@ struct samples_of_task {
   task asked;
   std::uint64_t length;
   std::vector<sample> samples;
+
+  // Tells tasks, data and versions of them apart by what they ask first. FNV-1a.
+  std::string fingerprint() const {
+    std::uint64_t hash = 0xcbf29ce484222325u;
+    auto const add = [&](std::uint64_t value) { hash = (hash ^ value) * 0x100000001b3u; };
+    for (char const c : asked.source) add(static_cast<unsigned char>(c));
+    for (std::uint32_t const token : samples.front().prompt) add(token);
+    for (std::string const& answer : samples.front().answers)
+      for (char const c : answer) add(static_cast<unsigned char>(c));
+    return std::to_string(hash);
+  }
 };
 struct tasks {
   std::map<std::pair<std::string, std::uint64_t>, samples_of_task> drawn;  // by task and length
@@ -233,7 +244,7 @@ void add_runs(loaded_model const& m, arguments const& a, tasks const& t, std::st
     for (policy_choice& choice : choose_all(one, base, prompt)) {
       bool const cuts_prompts = choice.made.grows() || choice.made.value.budget.measured();
       if (perplexity && choice.made.value.facts().moments != kvsift::moment{} && cuts_prompts) continue;  // a window has no prompt
-      lab_run r{name, length, choice.bounded() ? budget : ""};
+      lab_run r{name, length, perplexity ? "" : t.drawn.at({name, length}).fingerprint(), choice.bounded() ? budget : ""};
       r.plan = perplexity ? plan_positions(one, choice, m, t.text->longest - 1, 1) : plan_samples(one, choice, m, *samples);
       r.choice = std::move(choice);
       r.key = key_of(a, r);

@@ -1,5 +1,6 @@
 // lab over tasks, as a process, with the shipped model: what it leaves in its folder, how it goes on, and scoring again.
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -122,8 +123,33 @@ TEST_CASE("lab goes on with a folder: half a row is answered again, more prompts
 
   finished const other = run_program("lab", asked({"--prompts", "7", "--depths", "4"}));
   CHECK(other.status == 2);
-  CHECK(other.err == "lab: --out: '" + out + "/tova-60%/multi_key_2-200' holds a run with another with; give another --out, or remove that folder\n");
+  CHECK(other.err == "lab: --out: '" + out + "/tova-60%/multi_key_2-200' holds a run with another depths; give another --out, or remove that folder\n");
   CHECK(rows_of(at) == more);
+}
+
+TEST_CASE("lab is killed again and again: no row is lost, none is there twice") {
+  temporary_folder const folder;
+  std::string const out = (folder / "results").string(), other = (folder / "other").string();
+  arguments const asked{"--policy", "roco", "--budget", "50%", "--tasks", "needle,key_value", "--length", "500", "--prompts", "12", "--jobs", "2"};
+  std::string line = std::string(KVSIFT_PROGRAM_DIR) + "/lab";
+  for (std::string const& a : asked) line += " " + a;
+  int kills = 0, status = -1;
+  for (double seconds = 0.04; status != 0 && kills < 60; seconds *= 1.15) {
+    status = std::system(("timeout -s KILL " + std::to_string(seconds) + " " + line + " --out " + out + " > /dev/null 2>&1").c_str());
+    kills += status != 0 ? 1 : 0;
+  }
+  CHECK(status == 0);
+  CHECK(kills > 1);
+  arguments whole = asked;
+  whole.insert(whole.end(), {"--out", other});
+  run(whole);
+  for (std::string const task : {"needle-500", "key_value-500"}) {
+    auto const rows = rows_of(out + "/roco-50%/" + task + "/predictions.jsonl");
+    CHECK(rows.size() == 12);
+    CHECK(rows == rows_of(other + "/roco-50%/" + task + "/predictions.jsonl"));
+    CHECK(object_of(out + "/roco-50%/" + task + "/metrics.json") == object_of(other + "/roco-50%/" + task + "/metrics.json"));
+  }
+  CHECK(rows_of(out + "/lab.jsonl").size() == 2);
 }
 
 TEST_CASE("lab score judges what is there, again and by other metrics, and runs nothing") {
@@ -196,6 +222,13 @@ TEST_CASE("lab runs a task file: data by path, prompts cut, metrics as it says, 
   run({"--policy", "full", "--budget", "20", "--policy", "tova", "--tasks", choices, "--data", data, "--length", "100", "--out", out});
   CHECK(object_of(out + "/full/choices-100/metrics.json")["score"] == 1.0);
   CHECK(object_of(out + "/tova-20/choices-100/metrics.json")["samples"] == 6);
+
+  // Another prompt is another run, whatever the file is called.
+  task["prompt"] = "{text}What is the pass key of the fox? It is ";
+  std::ofstream(choices) << task.dump();
+  finished const changed = run_program("lab", {"--policy", "full", "--tasks", choices, "--data", data, "--length", "100", "--out", out});
+  CHECK(changed.status == 2);
+  CHECK(changed.err.find("choices-100' holds a run with another drawn_from; ") != std::string::npos);
 
   finished const lost = run_program("lab", {"--tasks", file, "--out", out});
   CHECK(lost.status == 2);

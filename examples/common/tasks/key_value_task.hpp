@@ -25,6 +25,7 @@ inline task key_value_task(std::string const& name) {
       sample s;
       s.depth = depth_of(i, asked.depths);
       s.new_tokens = 6;
+      s.characters = 3;
       s.stop = {".", "\n"};
       std::size_t which = 0;
       auto const whole = [&](std::size_t pairs) {

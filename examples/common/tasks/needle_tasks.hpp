@@ -38,6 +38,7 @@ inline task needle_task(std::string const& name, std::size_t keys, std::string c
       }
       std::string const question = "What is the pass key of the " + words[0] + "? The pass key of the " + words[0] + " is ";
       s.new_tokens = tokens_of_a_key;
+      s.characters = digits_of_a_key;
       s.stop = {".", "\n"};
       s.prompt = hide(text, hay, draw, std::move(needles), question, asked.length, s.new_tokens);
       all.push_back(std::move(s));

@@ -42,6 +42,16 @@ void write_json(std::string const& path, json const& value) {
   file.commit();
 }
 
+// The field of `wanted` that `there` has not, or has otherwise; "" if there is none.
+std::string first_difference(json const& there, json const& wanted) {
+  for (auto const& [field, value] : wanted.items()) {
+    if (!there.is_object() || !there.contains(field)) return field;
+    if (there[field] == value) continue;
+    return value.is_object() ? first_difference(there[field], value) : field;
+  }
+  return "";
+}
+
 std::string line_of(std::size_t number, prediction_row const& r) {
   json row{{"sample", number}};
   if (!std::isnan(r.depth)) row["depth"] = r.depth;
@@ -158,10 +168,8 @@ result_folder::result_folder(std::string path, std::string const& task, std::vec
   json const wanted = json::parse(run);
   if (std::filesystem::exists(path_ + "/run.json")) {
     json const there = read_json(path_ + "/run.json").value("run", json());
-    for (auto const& [field, value] : wanted.items())
-      if (!there.is_object() || !there.contains(field) || there[field] != value)
-        throw usage_error("--out: '" + path_ + "' holds a run with another " + field +
-                          "; give another --out, or remove that folder");
+    if (std::string const field = first_difference(there, wanted); !field.empty())
+      throw usage_error("--out: '" + path_ + "' holds a run with another " + field + "; give another --out, or remove that folder");
   } else {
     write_json(path_ + "/run.json", {{"command", command}, {"task", task}, {"metrics", metrics_}, {"run", wanted}});
   }

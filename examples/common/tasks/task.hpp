@@ -48,6 +48,8 @@ struct task {
   bool has_depth = false;           // what is asked for stands at a depth
   std::size_t usual_length = 1000;  // of its prompts where nothing else is asked for; 0: as long as they are
 
+  std::string source{};     // what its file says
+
   double score(std::string const& prediction, sample const& s) const {
     return find_metric(metrics.front(), name)({prediction, s.answers, s.classes});
   }

@@ -183,6 +183,7 @@ task load_task(std::string const& path, std::string const& data) {
   if (made.metrics.empty()) key.refuse("metrics", "is missing; give the names of one or more");
   for (std::string const& name : made.metrics)
     if (!name.starts_with(command_metric)) find_metric(name, path + ": metrics");
+  made.source = all.dump();
   made.usual_length = key.has("length") ? key.number("length", 16) : 0;
 
   made.draw = [t](tokenizer const& text, draw_request const& asked) {

@@ -35,6 +35,7 @@ inline task variable_tracking_task(std::string const& name, std::size_t hops, st
       }
       std::string const& last = words[chain - 1];
       s.new_tokens = 6;
+      s.characters = 3;
       s.stop = {".", "\n"};
       s.prompt = hide(text, hay, draw, std::move(needles), "What is the code of the " + last + "? The code of the " + last + " is ",
                       asked.length, s.new_tokens);
