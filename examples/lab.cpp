@@ -1,5 +1,5 @@
-// Policies side by side: every policy at every budget over every task, in one table and one picture; and one policy over
-// one task, with everything it answered kept to be looked at and scored again.
+// Policies side by side: every policy at every budget over every task, in one table and one picture; and one policy
+// over one task, with everything it answered kept to be looked at and scored again.
 
 #include <algorithm>
 #include <atomic>
@@ -38,14 +38,16 @@ void add_options(command_line& line, arguments& a) {
   add_shared_options(line, a.shared, true);
   add_prompt_options(line, a.shared);
   line.add("--tasks,--task", a.tasks,
-           "perplexity, the generated passkey, needle, multi_key, multi_value, key_value, variable_tracking, common_words, "
+           "perplexity, the generated passkey, needle, multi_key, multi_value, key_value, variable_tracking, "
+           "common_words, "
            "reconstruction, or task files (passkey, and perplexity if there is a --text)")
       .separated_by_commas();
   line.add("--text", a.text, "perplexity: text file (UTF-8)");
   line.add("--tokens", a.tokens, "perplexity: of the text the first N tokens, BOS included; 0 for all").shows_default();
   line.add("--window", a.window, "perplexity: tokens of a window (the model's positions)");
   line.add("--from", a.from, "perplexity: first token of a window that counts").shows_default();
-  line.add("--length", a.lengths, {16, 0x7ffffffe}, "Tokens of a prompt and its answer, at most; several by commas (1000; of task files their own)");
+  line.add("--length", a.lengths, {16, 0x7ffffffe},
+           "Tokens of a prompt and its answer, at most; several by commas (1000; of task files their own)");
   line.add("--prompts", a.prompts, "Prompts of a task for each policy and budget, the same for all").shows_default();
   line.add("--depths", a.depths, "Places of what is asked for in the prompt").shows_default();
   line.add("--haystack", a.haystack, "Text file in place of drawn filler; reconstruction writes it again");
@@ -61,7 +63,8 @@ void add_options(command_line& line, arguments& a) {
       "cut\n"
       "prompts have no perplexity: a window is fed token by token.\n\n"
       "lab --policy lsh --set bits=8 --tasks needle,common_words --budget 50%\n"
-      "results/lsh-50%-bits=8/needle-1000/ gets predictions.jsonl, metrics.json, memory.json, and run.json: what was run.\n"
+      "results/lsh-50%-bits=8/needle-1000/ gets predictions.jsonl, metrics.json, memory.json, and run.json: what was "
+      "run.\n"
       "Tasks beyond passkey and perplexity write to results unless --out says otherwise.\n\n"
       "lab score results [--metrics f1,rouge_l] [--allow-commands]\n"
       "Scores what is in the folder again; the model is not run.\n\n"
@@ -97,8 +100,8 @@ std::string result_of_task(loaded_model const& m, arguments const& a, samples_of
   result_folder folder(r.folder, r.task, t.asked.metrics, folder_key_of(a, r), r.command);
   std::size_t const there = std::min(folder.rows().size(), t.samples.size());
   done += static_cast<long long>(there);
-  task_answers const answers = answer_all(m, r.choice, r.plan, t.samples, there, a.shared.executor, a.shared.decode_first_token,
-                                          [&](std::size_t i, answered const& one) {
+  task_answers const answers = answer_all(m, r.choice, r.plan, t.samples, there, a.shared.executor,
+                                          a.shared.decode_first_token, [&](std::size_t i, answered const& one) {
                                             folder.add(row_of(t.samples[i], one));
                                             ++done;
                                           });
@@ -138,7 +141,8 @@ std::string result_of_task(loaded_model const& m, arguments const& a, samples_of
 }
 
 // Runs one, and returns its result as JSON.
-std::string result_of(loaded_model const& m, arguments const& a, tasks const& t, lab_run const& r, std::atomic<long long>& done) {
+std::string result_of(loaded_model const& m, arguments const& a, tasks const& t, lab_run const& r,
+                      std::atomic<long long>& done) {
   if (!r.perplexity()) return result_of_task(m, a, t.drawn.at({r.task, r.length}), r, done);
   prediction const p = predict(m, r.choice, r.plan, *t.text, a.from, a.shared.executor, [](std::size_t) {});
   ++done;
@@ -243,14 +247,18 @@ void add_runs(loaded_model const& m, arguments const& a, tasks const& t, std::st
     if (!budget.empty()) one.budgets = {budget};
     for (policy_choice& choice : choose_all(one, base, prompt)) {
       bool const cuts_prompts = choice.made.grows() || choice.made.value.budget.measured();
-      if (perplexity && choice.made.value.facts().moments != kvsift::moment{} && cuts_prompts) continue;  // a window has no prompt
-      lab_run r{name, length, perplexity ? "" : t.drawn.at({name, length}).fingerprint(), choice.bounded() ? budget : ""};
-      r.plan = perplexity ? plan_positions(one, choice, m, t.text->longest - 1, 1) : plan_samples(one, choice, m, *samples);
+      if (perplexity && choice.made.value.facts().moments != kvsift::moment{} && cuts_prompts)
+        continue;  // a window has no prompt
+      lab_run r{name, length, perplexity ? "" : t.drawn.at({name, length}).fingerprint(),
+                choice.bounded() ? budget : ""};
+      r.plan =
+          perplexity ? plan_positions(one, choice, m, t.text->longest - 1, 1) : plan_samples(one, choice, m, *samples);
       r.choice = std::move(choice);
       r.key = key_of(a, r);
       r.folder = folder_of(a, r);
       r.command = command_of(a, r);
-      bool const there = std::any_of(runs.begin(), runs.end(), [&](lab_run const& other) { return other.key == r.key; });
+      bool const there =
+          std::any_of(runs.begin(), runs.end(), [&](lab_run const& other) { return other.key == r.key; });
       if (!there) runs.push_back(std::move(r));
     }
   }
@@ -259,7 +267,8 @@ void add_runs(loaded_model const& m, arguments const& a, tasks const& t, std::st
 int lab(arguments a) {
   if (a.shared.policies.empty()) a.shared.policies = names_of_all();
   bool const full = a.shared.policies == std::vector<std::string>{"full"};
-  if (a.shared.budgets.empty()) a.shared.budgets = full ? std::vector<std::string>{""} : std::vector<std::string>{"12%", "25%", "50%"};
+  if (a.shared.budgets.empty())
+    a.shared.budgets = full ? std::vector<std::string>{""} : std::vector<std::string>{"12%", "25%", "50%"};
   if (a.tasks.empty())
     a.tasks = a.text.empty() ? std::vector<std::string>{"passkey"} : std::vector<std::string>{"passkey", "perplexity"};
   if (a.prompts < 1) throw usage_error("--prompts is 0; give at least 1");
@@ -295,7 +304,8 @@ int lab(arguments a) {
   if (!a.shared.out.empty()) {
     make_output_folder(a.shared.out);
     for (std::string const name : {"lab.csv", "lab.svg"}) files.emplace_back("--out", a.shared.out + "/" + name);
-    for (std::string const& name : maps) files.emplace_back("--out", a.shared.out + "/" + path_part(task_label(name)) + ".svg");
+    for (std::string const& name : maps)
+      files.emplace_back("--out", a.shared.out + "/" + path_part(task_label(name)) + ".svg");
   }
   result_log log(a.shared.out.empty() ? "" : a.shared.out + "/lab.jsonl");
   run_all(m, a, t, runs, log);
@@ -330,7 +340,8 @@ int main(int argc, char** argv) {
   return run_main("lab", [&] {
     std::string const verb = argc > 1 ? argv[1] : "";
     if (verb == "score") {
-      if (argc < 3 || argv[2][0] == '-') throw usage_error("score is given without a folder; give the one that lab --out wrote");
+      if (argc < 3 || argv[2][0] == '-')
+        throw usage_error("score is given without a folder; give the one that lab --out wrote");
       command_line line("Scores the predictions in a folder of lab again. The model is not run.");
       std::vector<std::string> metrics;
       bool commands = false;
@@ -349,7 +360,8 @@ int main(int argc, char** argv) {
       line.add("--out", out, "Folder of both (the file's)");
       if (auto const status = line.parse(argc - 2, argv + 2)) return *status;
       split_files const files = split_rows(argv[2], valid, seed, out);
-      print_now(files.valid + "  " + std::to_string(files.valid_rows) + " rows\n" + files.test + "  " + std::to_string(files.test_rows) + " rows\n");
+      print_now(files.valid + "  " + std::to_string(files.valid_rows) + " rows\n" + files.test + "  " +
+                std::to_string(files.test_rows) + " rows\n");
       return 0;
     }
     command_line line("Policies side by side: every policy at every budget over every task.");

@@ -33,15 +33,28 @@ std::string key_of(lab_options const& a, lab_run const& r) {
   if (r.task == "passkey")
     return key_with(a, r, json_object({{"length", r.length}, {"prompts", a.prompts}, {"depths", a.depths}})).text();
   if (r.perplexity())
-    return key_with(a, r, json_object({{"text", a.text}, {"tokens", a.tokens}, {"window", a.window}, {"from", a.from}})).text();
-  return key_with(a, r, json_object({{"length", r.length}, {"prompts", a.prompts}, {"depths", a.depths},
-                                     {"haystack", a.haystack}, {"drawn_from", r.drawn_from}, {"data", a.data}, {"last_alone", a.shared.decode_first_token}}))
+    return key_with(a, r, json_object({{"text", a.text}, {"tokens", a.tokens}, {"window", a.window}, {"from", a.from}}))
+        .text();
+  return key_with(a, r,
+                  json_object({{"length", r.length},
+                               {"prompts", a.prompts},
+                               {"depths", a.depths},
+                               {"haystack", a.haystack},
+                               {"drawn_from", r.drawn_from},
+                               {"data", a.data},
+                               {"last_alone", a.shared.decode_first_token}}))
       .text();
 }
 
 std::string folder_key_of(lab_options const& a, lab_run const& r) {
-  return key_with(a, r, json_object({{"length", r.length}, {"depths", std::min(a.depths, a.prompts)}, {"haystack", a.haystack}, {"drawn_from", r.drawn_from},
-                                     {"data", a.data}, {"prefill", a.shared.prefill}, {"last_alone", a.shared.decode_first_token}}),
+  return key_with(a, r,
+                  json_object({{"length", r.length},
+                               {"depths", std::min(a.depths, a.prompts)},
+                               {"haystack", a.haystack},
+                               {"drawn_from", r.drawn_from},
+                               {"data", a.data},
+                               {"prefill", a.shared.prefill},
+                               {"last_alone", a.shared.decode_first_token}}),
                   false)
       .text();
 }

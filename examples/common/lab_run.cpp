@@ -27,11 +27,13 @@ struct column {
 std::vector<column> columns_of(std::vector<lab_run> const& runs) {
   std::vector<column> all;
   for (lab_run const& r : runs) {
-    bool const there = std::any_of(all.begin(), all.end(), [&](column const& c) { return c.task == r.task && c.length == r.length; });
+    bool const there =
+        std::any_of(all.begin(), all.end(), [&](column const& c) { return c.task == r.task && c.length == r.length; });
     if (!there) all.push_back({r.task, r.length, r.task == "passkey" ? "pass keys" : task_label(r.task)});
   }
   for (column& c : all) {
-    auto const lengths = std::count_if(all.begin(), all.end(), [&](column const& other) { return other.task == c.task; });
+    auto const lengths =
+        std::count_if(all.begin(), all.end(), [&](column const& other) { return other.task == c.task; });
     if (lengths > 1) c.title += " " + std::to_string(c.length);
   }
   return all;
@@ -42,9 +44,12 @@ struct line_of_results {
   std::string policy, budget;
   std::vector<lab_run const*> runs;  // [columns]; null: was not run
 
-  lab_run const& any() const { return **std::find_if(runs.begin(), runs.end(), [](lab_run const* r) { return r != nullptr; }); }
+  lab_run const& any() const {
+    return **std::find_if(runs.begin(), runs.end(), [](lab_run const* r) { return r != nullptr; });
+  }
   lab_run const* first(bool perplexity) const {
-    auto const at = std::find_if(runs.begin(), runs.end(), [&](lab_run const* r) { return r != nullptr && r->perplexity() == perplexity; });
+    auto const at = std::find_if(runs.begin(), runs.end(),
+                                 [&](lab_run const* r) { return r != nullptr && r->perplexity() == perplexity; });
     return at == runs.end() ? nullptr : *at;
   }
 };
@@ -62,7 +67,9 @@ std::vector<line_of_results> as_lines(std::vector<lab_run> const& runs, std::vec
   return lines;
 }
 
-double number(lab_run const* r, char const* field) { return r == nullptr ? none : result_log::number(r->result, field); }
+double number(lab_run const* r, char const* field) {
+  return r == nullptr ? none : result_log::number(r->result, field);
+}
 double rate(lab_run const* r) { return number(r, "tokens") / number(r, "seconds"); }
 
 std::string slots_text(line_of_results const& l) {
@@ -82,7 +89,8 @@ std::string slots_text(line_of_results const& l) {
 std::string long_table(std::vector<lab_run> const& runs) {
   table t({"policy", "budget", "slots", "task", "length", "score", "cache KiB", "tokens/s"});
   for (lab_run const& r : runs)
-    t.add({r.choice.name, r.budget.empty() ? "-" : r.budget, r.choice.bounded() ? std::to_string(r.choice.slots()) : "-", task_label(r.task),
+    t.add({r.choice.name, r.budget.empty() ? "-" : r.budget,
+           r.choice.bounded() ? std::to_string(r.choice.slots()) : "-", task_label(r.task),
            r.length == 0 ? "-" : std::to_string(r.length),
            r.perplexity() ? fixed(number(&r, "score"), 4) : fixed(100 * number(&r, "score"), 1) + " %",
            fixed(number(&r, "cache_bytes") / 1024, 1), fixed(rate(&r), 0)});
@@ -130,7 +138,9 @@ std::string lab_picture(std::vector<lab_run> const& runs, std::vector<std::strin
   dot_chart chart;
   std::vector<dot_measure> measures;
   for (column const& c : columns) {
-    dot_measure m{.title = c.task == "passkey" ? "pass keys found, %" + c.title.substr(9) : c.title + ", %", .low = 0, .high = 100};
+    dot_measure m{.title = c.task == "passkey" ? "pass keys found, %" + c.title.substr(9) : c.title + ", %",
+                  .low = 0,
+                  .high = 100};
     if (c.perplexity()) m = {.title = "perplexity", .log = true};
     measures.push_back(m);
   }
@@ -207,7 +217,8 @@ std::string lab_heat_map(std::vector<lab_run> const& runs, std::string const& ta
   for (lab_run const& r : runs) {
     if (r.task != task) continue;
     std::string const name = r.choice.name + (r.budget.empty() ? "" : " " + r.budget);
-    auto panel = std::find_if(map.panels.begin(), map.panels.end(), [&](heat_panel const& p) { return p.name == name; });
+    auto panel =
+        std::find_if(map.panels.begin(), map.panels.end(), [&](heat_panel const& p) { return p.name == name; });
     if (panel == map.panels.end())
       panel = map.panels.insert(panel, {name, std::vector(depths.size(), std::vector(lengths.size(), none))});
     auto const result = nlohmann::json::parse(r.result);

@@ -12,7 +12,9 @@ namespace {
 using namespace programs;
 
 TEST_CASE("every metric is 1 for the answer itself and 0 for nothing of it") {
-  judged_text const right{"The answer to question number 7 is B", {"nothing", "The answer to question number 7 is B"}, {"The answer to question number 7 is B"}};
+  judged_text const right{"The answer to question number 7 is B",
+                          {"nothing", "The answer to question number 7 is B"},
+                          {"The answer to question number 7 is B"}};
   judged_text const wrong{"???", {"7", "B", "seven"}, {"???"}};
   for (std::string const& name : metric_names()) {
     INFO(name);
@@ -32,7 +34,8 @@ TEST_CASE("a metric there is not is refused with those there are") {
     find_metric("elegance", "xsum.json: metrics");
     FAIL("taken");
   } catch (usage_error const& e) {
-    CHECK(std::string(e.what()).starts_with("xsum.json: metrics is 'elegance'; give one of exact_match, squad_match, f1, "));
+    CHECK(std::string(e.what()).starts_with(
+        "xsum.json: metrics is 'elegance'; give one of exact_match, squad_match, f1, "));
   }
 }
 

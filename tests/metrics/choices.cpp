@@ -17,7 +17,9 @@ TEST_CASE("strings: any of the answers, or the share of them, whatever the case"
   CHECK(string_match_part("nothing", {"43", "abc"}) == 0);
   CHECK(string_match_all("", {"a"}) == 0);
   CHECK(string_match_all("a", {}) == 0);
-  CHECK(string_match_all("a\x01" "b", {"a\nb"}) == 1);
+  CHECK(string_match_all("a\x01"
+                         "b",
+                         {"a\nb"}) == 1);
   CHECK(string_match_all("ab", {"a\nb"}) == 0);
 }
 

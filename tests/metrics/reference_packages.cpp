@@ -1,4 +1,5 @@
-// The metrics against what rouge-score, sacrebleu, NLTK and rapidfuzz say of the same texts (tests/data/metrics/make.py).
+// The metrics against what rouge-score, sacrebleu, NLTK and rapidfuzz say of the same texts
+// (tests/data/metrics/make.py).
 
 #include <algorithm>
 #include <fstream>
@@ -63,7 +64,8 @@ TEST_CASE("ROUGE is rouge-score's, with stems and without") {
   each_answer([](std::string const& p, std::string const& a, json const& row, std::size_t i) {
     for (bool const stems : {false, true}) {
       json const& want = row[stems ? "rouge_stem" : "rouge"][i];
-      overlap const got[] = {rouge_n(1, p, a, stems), rouge_n(2, p, a, stems), rouge_l(p, a, stems), rouge_lsum(p, a, stems)};
+      overlap const got[] = {rouge_n(1, p, a, stems), rouge_n(2, p, a, stems), rouge_l(p, a, stems),
+                             rouge_lsum(p, a, stems)};
       for (std::size_t k = 0; k < 4; ++k) {
         CHECK(got[k].precision == near(want[2 * k]));
         CHECK(got[k].recall == near(want[2 * k + 1]));

@@ -1,4 +1,5 @@
-// lab over tasks, as a process, with the shipped model: what it leaves in its folder, how it goes on, and scoring again.
+// lab over tasks, as a process, with the shipped model: what it leaves in its folder, how it goes on, and scoring
+// again.
 
 #include <cstdlib>
 #include <filesystem>
@@ -41,14 +42,16 @@ finished run(arguments const& a) {
 TEST_CASE("lab leaves command, predictions, metrics and memory of each task, and the command gives them again") {
   temporary_folder const folder;
   std::string const out = (folder / "results").string(), other = (folder / "other").string();
-  finished const f = run({"--policy", "lsh", "--set", "bits=8", "--budget", "50%", "--tasks", "needle,reconstruction", "--length", "200,300",
-                          "--prompts", "4", "--depths", "2", "--out", out, "--jobs", "1", "--json"});
+  finished const f =
+      run({"--policy", "lsh", "--set", "bits=8", "--budget", "50%", "--tasks", "needle,reconstruction", "--length",
+           "200,300", "--prompts", "4", "--depths", "2", "--out", out, "--jobs", "1", "--json"});
   CHECK(f.out == support::read_file(out + "/lab.jsonl"));
   std::vector<json> logged = rows_of(out + "/lab.jsonl");
   REQUIRE(logged.size() == 4);
   for (json const& one : logged) {
     std::string const task = one["run"]["task"];
-    std::string const at = out + "/lsh-50%-bits=8/" + task + "-" + std::to_string(one["run"]["with"]["length"].get<int>());
+    std::string const at =
+        out + "/lsh-50%-bits=8/" + task + "-" + std::to_string(one["run"]["with"]["length"].get<int>());
     INFO(at);
     auto const rows = rows_of(at + "/predictions.jsonl");
     REQUIRE(rows.size() == 4);
@@ -80,7 +83,9 @@ TEST_CASE("lab leaves command, predictions, metrics and memory of each task, and
 }
 
 TEST_CASE("lab finds the pass keys that passkey finds") {
-  arguments const same{"--policy", "full,streaming_llm,roco", "--budget", "40%", "--length", "250", "--prompts", "6", "--depths", "3", "--json"};
+  arguments const same{
+      "--policy", "full,streaming_llm,roco", "--budget", "40%", "--length", "250", "--prompts", "6", "--depths", "3",
+      "--json"};
   finished const theirs = run_program("passkey", same);
   REQUIRE(theirs.status == 0);
   finished const ours = run(same);
@@ -123,19 +128,23 @@ TEST_CASE("lab goes on with a folder: half a row is answered again, more prompts
 
   finished const other = run_program("lab", asked({"--prompts", "7", "--depths", "4"}));
   CHECK(other.status == 2);
-  CHECK(other.err == "lab: --out: '" + out + "/tova-60%/multi_key_2-200' holds a run with another depths; give another --out, or remove that folder\n");
+  CHECK(other.err ==
+        "lab: --out: '" + out +
+            "/tova-60%/multi_key_2-200' holds a run with another depths; give another --out, or remove that folder\n");
   CHECK(rows_of(at) == more);
 }
 
 TEST_CASE("lab is killed again and again: no row is lost, none is there twice") {
   temporary_folder const folder;
   std::string const out = (folder / "results").string(), other = (folder / "other").string();
-  arguments const asked{"--policy", "roco", "--budget", "50%", "--tasks", "needle,key_value", "--length", "500", "--prompts", "12", "--jobs", "2"};
+  arguments const asked{"--policy", "roco", "--budget",  "50%", "--tasks", "needle,key_value",
+                        "--length", "500",  "--prompts", "12",  "--jobs",  "2"};
   std::string line = std::string(KVSIFT_PROGRAM_DIR) + "/lab";
   for (std::string const& a : asked) line += " " + a;
   int kills = 0, status = -1;
   for (double seconds = 0.04; status != 0 && kills < 60; seconds *= 1.15) {
-    status = std::system(("timeout -s KILL " + std::to_string(seconds) + " " + line + " --out " + out + " > /dev/null 2>&1").c_str());
+    status = std::system(
+        ("timeout -s KILL " + std::to_string(seconds) + " " + line + " --out " + out + " > /dev/null 2>&1").c_str());
     kills += status != 0 ? 1 : 0;
   }
   CHECK(status == 0);
@@ -147,7 +156,8 @@ TEST_CASE("lab is killed again and again: no row is lost, none is there twice") 
     auto const rows = rows_of(out + "/roco-50%/" + task + "/predictions.jsonl");
     CHECK(rows.size() == 12);
     CHECK(rows == rows_of(other + "/roco-50%/" + task + "/predictions.jsonl"));
-    CHECK(object_of(out + "/roco-50%/" + task + "/metrics.json") == object_of(other + "/roco-50%/" + task + "/metrics.json"));
+    CHECK(object_of(out + "/roco-50%/" + task + "/metrics.json") ==
+          object_of(other + "/roco-50%/" + task + "/metrics.json"));
   }
   CHECK(rows_of(out + "/lab.jsonl").size() == 2);
 }
@@ -155,7 +165,8 @@ TEST_CASE("lab is killed again and again: no row is lost, none is there twice") 
 TEST_CASE("lab score judges what is there, again and by other metrics, and runs nothing") {
   temporary_folder const folder;
   std::string const out = (folder / "results").string(), at = out + "/full/key_value-200";
-  run({"--policy", "full", "--budget", "9", "--policy", "tova", "--tasks", "key_value", "--length", "200", "--prompts", "4", "--out", out});
+  run({"--policy", "full", "--budget", "9", "--policy", "tova", "--tasks", "key_value", "--length", "200", "--prompts",
+       "4", "--out", out});
   std::string const metrics = support::read_file(at + "/metrics.json");
   REQUIRE(json::parse(metrics)["score"] == 1.0);
   std::filesystem::remove(at + "/metrics.json");
@@ -182,27 +193,38 @@ TEST_CASE("lab score judges what is there, again and by other metrics, and runs 
     return f.err;
   };
   CHECK(refused({"score"}) == "lab: score is given without a folder; give the one that lab --out wrote\n");
-  CHECK(refused({"score", out + "/nowhere"}) == "lab: '" + out + "/nowhere' is no folder; give the folder that lab --out wrote\n");
-  CHECK(refused({"score", out, "--metrics", "taste"}).starts_with("lab: --metrics is 'taste'; give one of exact_match, "));
+  CHECK(refused({"score", out + "/nowhere"}) ==
+        "lab: '" + out + "/nowhere' is no folder; give the folder that lab --out wrote\n");
+  CHECK(refused({"score", out, "--metrics", "taste"})
+            .starts_with("lab: --metrics is 'taste'; give one of exact_match, "));
   std::ofstream(at + "/predictions.jsonl", std::ios::binary | std::ios::app) << "{\"sample\": 9}\n";
   CHECK(refused({"score", out}).find("line 5 is not the row of sample 4") != std::string::npos);
 }
 
 TEST_CASE("lab runs a task file: data by path, prompts cut, metrics as it says, choices by likelihood") {
   temporary_folder const folder;
-  std::string const out = (folder / "results").string(), data = (folder / "rows.jsonl").string(), file = (folder / "codes.json").string();
+  std::string const out = (folder / "results").string(), data = (folder / "rows.jsonl").string(),
+                    file = (folder / "codes.json").string();
   {
     std::ofstream rows(data);
     for (int i = 0; i < 6; ++i) {
       std::string text;
-      for (int k = 0; k < 30; ++k) text += k == 28 ? "The pass key of the fox is " + std::to_string(48213 + 1111 * i) + ". " : "The sky is blue. ";
+      for (int k = 0; k < 30; ++k)
+        text += k == 28 ? "The pass key of the fox is " + std::to_string(48213 + 1111 * i) + ". " : "The sky is blue. ";
       rows << json{{"text", text}, {"code", 48213 + 1111 * i}}.dump() << "\n";
     }
   }
-  json task{{"data", "nowhere.jsonl"}, {"prompt", "{text}What is the pass key of the fox? The pass key of the fox is "}, {"answers", "{code}"},
-            {"length", 120}, {"cut", {{"side", "left"}, {"field", "text"}}}, {"new_tokens", 8}, {"stop", "."}, {"metrics", {"f1", "string_match_part"}}};
+  json task{{"data", "nowhere.jsonl"},
+            {"prompt", "{text}What is the pass key of the fox? The pass key of the fox is "},
+            {"answers", "{code}"},
+            {"length", 120},
+            {"cut", {{"side", "left"}, {"field", "text"}}},
+            {"new_tokens", 8},
+            {"stop", "."},
+            {"metrics", {"f1", "string_match_part"}}};
   std::ofstream(file) << task.dump();
-  finished const f = run({"--policy", "full,tova", "--budget", "20%,80%", "--tasks", file, "--data", data, "--prompts", "50", "--out", out});
+  finished const f = run({"--policy", "full,tova", "--budget", "20%,80%", "--tasks", file, "--data", data, "--prompts",
+                          "50", "--out", out});
   CHECK(f.out.find("codes") != std::string::npos);
   CHECK(f.out.find("24") != std::string::npos);  // 20 % of 120
   auto const rows = rows_of(out + "/full/codes-120/predictions.jsonl");
@@ -219,20 +241,23 @@ TEST_CASE("lab runs a task file: data by path, prompts cut, metrics as it says, 
   task["metrics"] = "exact_match";
   std::string const choices = (folder / "choices.json").string();
   std::ofstream(choices) << task.dump();
-  run({"--policy", "full", "--budget", "20", "--policy", "tova", "--tasks", choices, "--data", data, "--length", "100", "--out", out});
+  run({"--policy", "full", "--budget", "20", "--policy", "tova", "--tasks", choices, "--data", data, "--length", "100",
+       "--out", out});
   CHECK(object_of(out + "/full/choices-100/metrics.json")["score"] == 1.0);
   CHECK(object_of(out + "/tova-20/choices-100/metrics.json")["samples"] == 6);
 
   // Another prompt is another run, whatever the file is called.
   task["prompt"] = "{text}What is the pass key of the fox? It is ";
   std::ofstream(choices) << task.dump();
-  finished const changed = run_program("lab", {"--policy", "full", "--tasks", choices, "--data", data, "--length", "100", "--out", out});
+  finished const changed =
+      run_program("lab", {"--policy", "full", "--tasks", choices, "--data", data, "--length", "100", "--out", out});
   CHECK(changed.status == 2);
   CHECK(changed.err.find("choices-100' holds a run with another drawn_from; ") != std::string::npos);
 
   finished const lost = run_program("lab", {"--tasks", file, "--out", out});
   CHECK(lost.status == 2);
-  CHECK(lost.err == "lab: " + folder.string() + "/nowhere.jsonl: is not there; give the file with the rows, or its folder, by --data\n");
+  CHECK(lost.err == "lab: " + folder.string() +
+                        "/nowhere.jsonl: is not there; give the file with the rows, or its folder, by --data\n");
 }
 
 TEST_CASE("lab asks a judge: rows in, scores out, only where commands are allowed") {
@@ -250,13 +275,18 @@ TEST_CASE("lab asks a judge: rows in, scores out, only where commands are allowe
   };
   // The judge counts the sample's number: 0, 1, 2.
   std::string const judge = "command:grep -o 'sample.:[0-9]*' | cut -d: -f2";
-  CHECK(refused("f1," + judge, false) == "lab: --metrics has '" + judge + "'; commands are run only with --allow-commands\n");
-  CHECK(refused(judge, true) == "lab: --metrics begins with '" + judge + "'; the first is the score, give one that is not a command first\n");
+  CHECK(refused("f1," + judge, false) ==
+        "lab: --metrics has '" + judge + "'; commands are run only with --allow-commands\n");
+  CHECK(refused(judge, true) ==
+        "lab: --metrics begins with '" + judge + "'; the first is the score, give one that is not a command first\n");
   run({"score", out, "--metrics", "f1," + judge, "--allow-commands"});
   CHECK(object_of(at + "/metrics.json")["metrics"][judge]["mean"] == 1.0);
-  CHECK(refused("f1,command:exit 3", true) == "lab: metrics is 'command:exit 3'; it ended with status 3, 0 is wanted\n");
-  CHECK(refused("f1,command:echo 1", true) == "lab: metrics is 'command:echo 1'; it wrote 1 lines for 3 rows, one each is wanted\n");
-  CHECK(refused("f1,command:echo good", true) == "lab: metrics is 'command:echo good'; line 1 of what it wrote is 'good', a number is wanted\n");
+  CHECK(refused("f1,command:exit 3", true) ==
+        "lab: metrics is 'command:exit 3'; it ended with status 3, 0 is wanted\n");
+  CHECK(refused("f1,command:echo 1", true) ==
+        "lab: metrics is 'command:echo 1'; it wrote 1 lines for 3 rows, one each is wanted\n");
+  CHECK(refused("f1,command:echo good", true) ==
+        "lab: metrics is 'command:echo good'; line 1 of what it wrote is 'good', a number is wanted\n");
 }
 
 TEST_CASE("lab split: every row in one of two files, by the seed") {
@@ -268,7 +298,8 @@ TEST_CASE("lab split: every row in one of two files, by the seed") {
   }
   finished const f = run({"split", data, "--valid", "20%"});
   CHECK(f.out.find("data-valid.jsonl  10 rows") != std::string::npos);
-  auto const valid = rows_of((folder / "data-valid.jsonl").string()), test = rows_of((folder / "data-test.jsonl").string());
+  auto const valid = rows_of((folder / "data-valid.jsonl").string()),
+             test = rows_of((folder / "data-test.jsonl").string());
   REQUIRE(valid.size() == 10);
   REQUIRE(test.size() == 40);
   std::vector<bool> seen(50, false);

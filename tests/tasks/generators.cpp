@@ -1,4 +1,5 @@
-// Every generated task: its answer follows from its prompt, by a reading of the prompt that shares nothing with the generator.
+// Every generated task: its answer follows from its prompt, by a reading of the prompt that shares nothing with the
+// generator.
 
 #include <algorithm>
 #include <cmath>
@@ -132,7 +133,8 @@ TEST_CASE("variable_tracking: the chain leads to the number, each step behind th
       auto const asked = found(text, "What is the code of the ([a-z]+)\\? The code of the ([a-z]+) is $");
       REQUIRE(asked.size() == 1);
       std::map<std::string, std::string> value;
-      for (auto const& f : found(text.substr(0, text.find("What is")), "The code of the ([a-z]+) is (the code of the ([a-z]+)|[0-9]{3})\\. ")) {
+      for (auto const& f : found(text.substr(0, text.find("What is")),
+                                 "The code of the ([a-z]+) is (the code of the ([a-z]+)|[0-9]{3})\\. ")) {
         bool const step = f[1].size() > 3;
         if (step) REQUIRE(value.count(f[2]) == 1);
         value[f[0]] = step ? value.at(f[2]) : f[1];
@@ -168,7 +170,8 @@ TEST_CASE("reconstruction: the text twice, of drawn words and of a given text") 
   std::string running;
   for (int i = 0; i < 300; ++i) running += "Sentence number " + std::to_string(i) + " ends. ";
   for (std::string const& haystack : {std::string(), running}) {
-    auto const samples = find_task("reconstruction", {.haystack = haystack}).draw(*shipped().text, {.count = 4, .length = 300});
+    auto const samples =
+        find_task("reconstruction", {.haystack = haystack}).draw(*shipped().text, {.count = 4, .length = 300});
     for (sample const& s : samples) {
       std::string const text = shipped().text->decode(s.prompt);
       std::string const rest = " " + s.answers[0];
@@ -201,8 +204,8 @@ TEST_CASE("passkey as a task has the prompts and the answers of the program pass
   options.budgets = {"40%"};
   policy_choice const choice = choose_one(options, 300, set.longest);
   passkey_answers const theirs = find_passkeys(m, choice, plan_passkeys(options, choice, m, set), set, "serial", [] {});
-  task_answers const ours = answer_all(m, choice, plan_samples(options, choice, m, samples), samples, 0, "serial", false,
-                                       [](std::size_t, answered const&) {});
+  task_answers const ours = answer_all(m, choice, plan_samples(options, choice, m, samples), samples, 0, "serial",
+                                       false, [](std::size_t, answered const&) {});
   REQUIRE(ours.each.size() == 5);
   compression saved;
   for (answered const& one : ours.each) saved += one.saved;
@@ -241,11 +244,14 @@ std::string refusal(auto call) {
 
 TEST_CASE("tasks there are not, numbers they do not take, and prompts without room are refused") {
   CHECK(refusal([] { find_task("chess", {}); }) ==
-        "--tasks is 'chess'; give perplexity, a task file (.json), one that is shipped, or one of passkey, needle, multi_key, multi_value, key_value, "
+        "--tasks is 'chess'; give perplexity, a task file (.json), one that is shipped, or one of passkey, needle, "
+        "multi_key, multi_value, key_value, "
         "variable_tracking, common_words, reconstruction");
   CHECK(refusal([] { find_task("needle:3", {}); }) == "--tasks is 'needle:3'; needle takes no number, give it alone");
-  CHECK(refusal([] { find_task("multi_key:1", {}); }) == "--tasks is 'multi_key:1'; give multi_key:N with N from 2 to 100");
-  CHECK(refusal([] { find_task("multi_key:x", {}); }) == "--tasks is 'multi_key:x'; give multi_key:N with N from 2 to 100");
+  CHECK(refusal([] { find_task("multi_key:1", {}); }) ==
+        "--tasks is 'multi_key:1'; give multi_key:N with N from 2 to 100");
+  CHECK(refusal([] { find_task("multi_key:x", {}); }) ==
+        "--tasks is 'multi_key:x'; give multi_key:N with N from 2 to 100");
   for (std::string const& name : generated_tasks())
     CHECK(refusal([&] { drawn(name, {.length = 15}); }).starts_with("--length is 15; "));
 }

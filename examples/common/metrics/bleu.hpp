@@ -61,7 +61,9 @@ inline std::vector<std::string> words_13a(std::string_view text) {
   auto const second = [](std::string& out, char a, char b) { out.append({a, ' ', b, ' '}); };
   pass([&](char a, char b) { return !digit(a) && dot(b); }, second);
   pass([&](char a, char b) { return dot(a) && !digit(b); },
-       [](std::string& out, char a, char b) { out.append({' ', a, ' ', b}); });
+       [](std::string& out, char a, char b) {
+         out.append({' ', a, ' ', b});
+       });
   pass([&](char a, char b) { return digit(a) && b == '-'; }, second);
   return words_of(apart);
 }
@@ -107,8 +109,7 @@ inline bleu_counts count_bleu(std::string_view prediction, std::vector<std::stri
     if (first || now < best || (now == best && wanted.size() < counts.wanted)) counts.wanted = wanted.size();
     first = false;
     for (std::size_t n = 0; n < 4; ++n)
-      for (auto const& [gram, count] : counted(ngrams(wanted, n + 1)))
-        most[n][gram] = std::max(most[n][gram], count);
+      for (auto const& [gram, count] : counted(ngrams(wanted, n + 1))) most[n][gram] = std::max(most[n][gram], count);
   }
   for (std::size_t n = 0; n < 4; ++n) {
     auto const mine = ngrams(words, n + 1);

@@ -7,9 +7,10 @@
 
 namespace programs {
 
-// 1 / (classes named) if the answer is among them, else 0. A class whose name is part of the answer's name does not count
-// as named.
-inline double class_match(std::string_view prediction, std::string const& answer, std::vector<std::string> const& classes) {
+// 1 / (classes named) if the answer is among them, else 0. A class whose name is part of the answer's name does not
+// count as named.
+inline double class_match(std::string_view prediction, std::string const& answer,
+                          std::vector<std::string> const& classes) {
   double named = 0;
   bool right = false;
   for (std::string const& one : classes) {

@@ -7,7 +7,8 @@
 
 namespace programs {
 
-// 1 - (insertions + deletions) / (characters of both), which is the Levenshtein ratio of code tasks. 1 for two empty texts.
+// 1 - (insertions + deletions) / (characters of both), which is the Levenshtein ratio of code tasks. 1 for two empty
+// texts.
 inline double edit_similarity(std::string_view prediction, std::string_view answer) {
   auto const p = characters_of(prediction), a = characters_of(answer);
   if (p.empty() && a.empty()) return 1;

@@ -11,7 +11,9 @@ namespace programs {
 // "(AC)", "A, C" and "A and C" go on), so that the A of "Answer" and the article "A" before a small word do not count.
 inline std::string chosen_letters(std::string_view text, char last = 'E') {
   std::string chosen;
-  auto const letter = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || static_cast<unsigned char>(c) >= 0x80; };
+  auto const letter = [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 || static_cast<unsigned char>(c) >= 0x80;
+  };
   for (std::size_t i = 0; i < text.size();) {
     std::size_t end = i;
     while (end < text.size() && letter(text[end])) ++end;
@@ -38,7 +40,8 @@ inline std::string chosen_letters(std::string_view text, char last = 'E') {
 
 // 1 for the letters of the answer; a quarter for some of them and no other, where the answer has several; else 0.
 inline double exam_match(std::string_view prediction, std::string_view answer) {
-  std::string const wanted = chosen_letters(answer, 'Z'), got = chosen_letters(prediction, std::max('E', wanted.empty() ? 'E' : wanted.back()));
+  std::string const wanted = chosen_letters(answer, 'Z'),
+                    got = chosen_letters(prediction, std::max('E', wanted.empty() ? 'E' : wanted.back()));
   if (wanted.empty() || got.empty()) return 0;
   if (got == wanted) return 1;
   return std::includes(wanted.begin(), wanted.end(), got.begin(), got.end()) ? 0.25 : 0;

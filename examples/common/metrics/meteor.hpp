@@ -1,6 +1,6 @@
 #pragma once
-// METEOR (Lavie and Agarwal 2007) with its modules exact and stem, as NLTK computes it without synonyms: words of tokenizer
-// 13a in small letters, alpha 0.9, beta 3, gamma 0.5.
+// METEOR (Lavie and Agarwal 2007) with its modules exact and stem, as NLTK computes it without synonyms: words of
+// tokenizer 13a in small letters, alpha 0.9, beta 3, gamma 0.5.
 #include <algorithm>
 #include <cmath>
 #include <cstddef>

@@ -7,7 +7,7 @@ namespace programs {
 
 struct judged_text {
   std::string prediction;
-  std::vector<std::string> answers;  // any of them is right, unless the metric asks for all
+  std::vector<std::string> answers;    // any of them is right, unless the metric asks for all
   std::vector<std::string> classes{};  // those there are, for class_match
 };
 

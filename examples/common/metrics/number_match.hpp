@@ -34,8 +34,8 @@ inline double retrieval_match(std::string_view prediction, std::string_view answ
   return wanted.empty() ? 0 : count_match(prediction, wanted.front());
 }
 
-// Whether the last number of the prediction is the last of the answer, thousands separated by commas or not: 42, 1,000 and
-// 3.50 are numbers, and 3.50 is 3.5.
+// Whether the last number of the prediction is the last of the answer, thousands separated by commas or not: 42, 1,000
+// and 3.50 are numbers, and 3.50 is 3.5.
 inline double last_number_match(std::string_view prediction, std::string_view answer) {
   auto const last = [](std::string_view text) {
     std::string best, now;
@@ -43,7 +43,8 @@ inline double last_number_match(std::string_view prediction, std::string_view an
       char const c = i < text.size() ? text[i] : ' ';
       char const next = i + 1 < text.size() ? text[i + 1] : ' ';
       bool const digit = c >= '0' && c <= '9', more = next >= '0' && next <= '9';
-      bool const minus = c == '-' && more && now.empty() && (i == 0 || std::isalnum(static_cast<unsigned char>(text[i - 1])) == 0);
+      bool const minus =
+          c == '-' && more && now.empty() && (i == 0 || std::isalnum(static_cast<unsigned char>(text[i - 1])) == 0);
       if (digit || minus || (c == '.' && !now.empty() && more && now.find('.') == std::string::npos)) {
         now += c;
       } else if (c != ',' || now.empty() || !more) {

@@ -1,6 +1,7 @@
 #pragma once
-// Porter's stemmer (1980) with the amendments of NLTK, which is what rouge-score and METEOR of NLTK stem with. Snowball's
-// `porter` puts 1.3 % of the words of TinyStories, WikiText-2 and Shakespeare (4 letters and more) in other classes.
+// Porter's stemmer (1980) with the amendments of NLTK, which is what rouge-score and METEOR of NLTK stem with.
+// Snowball's `porter` puts 1.3 % of the words of TinyStories, WikiText-2 and Shakespeare (4 letters and more) in other
+// classes.
 #include <array>
 #include <cstddef>
 #include <string>
@@ -88,10 +89,11 @@ inline std::string final_y(std::string w) {
 
 inline std::string long_suffix(std::string const& w) {
   static constexpr std::array<std::pair<std::string_view, std::string_view>, 21> rules{{
-      {"ational", "ate"}, {"tional", "tion"}, {"enci", "ence"}, {"anci", "ance"}, {"izer", "ize"},   {"bli", "ble"},
-      {"alli", "al"},     {"entli", "ent"},   {"eli", "e"},     {"ousli", "ous"}, {"ization", "ize"}, {"ation", "ate"},
-      {"ator", "ate"},    {"alism", "al"},    {"iveness", "ive"}, {"fulness", "ful"}, {"ousness", "ous"},
-      {"aliti", "al"},    {"iviti", "ive"},   {"biliti", "ble"}, {"fulli", "ful"},
+      {"ational", "ate"}, {"tional", "tion"}, {"enci", "ence"}, {"anci", "ance"}, {"izer", "ize"},
+      {"bli", "ble"},     {"alli", "al"},     {"entli", "ent"}, {"eli", "e"},     {"ousli", "ous"},
+      {"ization", "ize"}, {"ation", "ate"},   {"ator", "ate"},  {"alism", "al"},  {"iveness", "ive"},
+      {"fulness", "ful"}, {"ousness", "ous"}, {"aliti", "al"},  {"iviti", "ive"}, {"biliti", "ble"},
+      {"fulli", "ful"},
   }};
   std::string_view stem;
   if (cut(w, "alli", stem) && measure(stem) > 0) return long_suffix(std::string(stem) + "al");
@@ -101,18 +103,39 @@ inline std::string long_suffix(std::string const& w) {
 
 inline std::string middle_suffix(std::string const& w) {
   static constexpr std::array<std::pair<std::string_view, std::string_view>, 7> rules{{
-      {"icate", "ic"}, {"ative", ""}, {"alize", "al"}, {"iciti", "ic"}, {"ical", "ic"}, {"ful", ""}, {"ness", ""},
+      {"icate", "ic"},
+      {"ative", ""},
+      {"alize", "al"},
+      {"iciti", "ic"},
+      {"ical", "ic"},
+      {"ful", ""},
+      {"ness", ""},
   }};
   return replaced(w, rules, 0);
 }
 
 inline std::string last_suffix(std::string const& w) {
   static constexpr std::array<std::pair<std::string_view, std::string_view>, 11> before{{
-      {"al", ""}, {"ance", ""}, {"ence", ""}, {"er", ""}, {"ic", ""}, {"able", ""}, {"ible", ""}, {"ant", ""},
-      {"ement", ""}, {"ment", ""}, {"ent", ""},
+      {"al", ""},
+      {"ance", ""},
+      {"ence", ""},
+      {"er", ""},
+      {"ic", ""},
+      {"able", ""},
+      {"ible", ""},
+      {"ant", ""},
+      {"ement", ""},
+      {"ment", ""},
+      {"ent", ""},
   }};
   static constexpr std::array<std::pair<std::string_view, std::string_view>, 7> behind{{
-      {"ou", ""}, {"ism", ""}, {"ate", ""}, {"iti", ""}, {"ous", ""}, {"ive", ""}, {"ize", ""},
+      {"ou", ""},
+      {"ism", ""},
+      {"ate", ""},
+      {"iti", ""},
+      {"ous", ""},
+      {"ive", ""},
+      {"ize", ""},
   }};
   std::string_view stem;
   if (cut(w, "ion", stem))
@@ -136,9 +159,20 @@ inline std::string final_e(std::string w) {
 // `word` in small letters. Words of one or two letters stay.
 inline std::string porter_stem(std::string const& word) {
   static constexpr std::array<std::pair<std::string_view, std::string_view>, 14> irregular{{
-      {"sky", "sky"},       {"skies", "sky"},      {"dying", "die"},      {"lying", "lie"},       {"tying", "tie"},
-      {"news", "news"},     {"innings", "inning"}, {"inning", "inning"},  {"outings", "outing"},  {"outing", "outing"},
-      {"cannings", "canning"}, {"canning", "canning"}, {"howe", "howe"},  {"proceed", "proceed"},
+      {"sky", "sky"},
+      {"skies", "sky"},
+      {"dying", "die"},
+      {"lying", "lie"},
+      {"tying", "tie"},
+      {"news", "news"},
+      {"innings", "inning"},
+      {"inning", "inning"},
+      {"outings", "outing"},
+      {"outing", "outing"},
+      {"cannings", "canning"},
+      {"canning", "canning"},
+      {"howe", "howe"},
+      {"proceed", "proceed"},
   }};
   for (auto const& [w, stem] : irregular)
     if (w == word) return std::string(stem);

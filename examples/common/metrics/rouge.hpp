@@ -1,5 +1,6 @@
 #pragma once
-// ROUGE (Lin 2004) as rouge-score computes it: words are runs of a-z and 0-9 in small letters, everything else parts them.
+// ROUGE (Lin 2004) as rouge-score computes it: words are runs of a-z and 0-9 in small letters, everything else parts
+// them.
 #include <algorithm>
 #include <cstddef>
 #include <map>
@@ -58,8 +59,8 @@ inline overlap rouge_l(std::string_view prediction, std::string_view answer, boo
   return overlap_of(longest_common(p, a), p.size(), a.size());
 }
 
-// ROUGE-Lsum: lines are sentences. A word of the answer counts if it is in the longest common list of its line and any line of
-// the prediction, and no more often than the prediction has it.
+// ROUGE-Lsum: lines are sentences. A word of the answer counts if it is in the longest common list of its line and any
+// line of the prediction, and no more often than the prediction has it.
 inline overlap rouge_lsum(std::string_view prediction, std::string_view answer, bool stems = false) {
   auto const lines = [&](std::string_view text) {
     std::vector<std::vector<std::string>> all;

@@ -15,7 +15,8 @@ inline double string_match_all(std::string_view prediction, std::vector<std::str
   for (char& c : text)
     if (static_cast<unsigned char>(c) < 0x20) c = '\n';
   double found = 0;
-  for (std::string const& answer : answers) found += text.find(reference_model::lowered(answer)) != std::string::npos ? 1 : 0;
+  for (std::string const& answer : answers)
+    found += text.find(reference_model::lowered(answer)) != std::string::npos ? 1 : 0;
   return found / static_cast<double>(answers.size());
 }
 

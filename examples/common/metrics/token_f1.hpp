@@ -13,7 +13,8 @@ namespace programs {
 inline std::vector<std::string> squad_words(std::string_view text) {
   std::string bare;
   for (char const c : reference_model::lowered(text)) {
-    bool const punctuation = (c >= '!' && c <= '/') || (c >= ':' && c <= '@') || (c >= '[' && c <= '`') || (c >= '{' && c <= '~');
+    bool const punctuation =
+        (c >= '!' && c <= '/') || (c >= ':' && c <= '@') || (c >= '[' && c <= '`') || (c >= '{' && c <= '~');
     if (!punctuation) bare += c;
   }
   std::vector<std::string> words = words_of(bare);

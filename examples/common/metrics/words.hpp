@@ -10,9 +10,7 @@
 namespace programs {
 
 // Unicode's white space, and the four separators U+001C to U+001F, between which Python splits as well.
-inline bool separates_words(char32_t c) {
-  return reference_model::is_white_space(c) || (c >= 0x1c && c <= 0x1f);
-}
+inline bool separates_words(char32_t c) { return reference_model::is_white_space(c) || (c >= 0x1c && c <= 0x1f); }
 
 // What stands between white space.
 inline std::vector<std::string> words_of(std::string_view text) {

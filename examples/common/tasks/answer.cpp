@@ -58,7 +58,8 @@ position_plan plan_samples(shared_options const& o, policy_choice const& choice,
   return plan_positions(o, choice, m, longest.tokens - 1, longest.prompt);
 }
 
-std::string answer_of(loaded_model const& m, session& run, sample const& s, position_plan const& plan, bool last_alone) {
+std::string answer_of(loaded_model const& m, session& run, sample const& s, position_plan const& plan,
+                      bool last_alone) {
   run.clear();
   float const* logits = nullptr;
   if ((last_alone || !s.choices.empty()) && s.prompt.size() > 1) {
@@ -92,8 +93,8 @@ std::string answer_of(loaded_model const& m, session& run, sample const& s, posi
 }
 
 task_answers answer_all(loaded_model const& m, policy_choice const& choice, position_plan const& plan,
-                        std::vector<sample> const& samples, std::size_t first, std::string const& executor, bool last_alone,
-                        std::function<void(std::size_t, answered const&)> const& done) {
+                        std::vector<sample> const& samples, std::size_t first, std::string const& executor,
+                        bool last_alone, std::function<void(std::size_t, answered const&)> const& done) {
   task_answers all;
   session run(m.model, choice, session_of(plan, choice, m, executor, sizes_of(samples).tokens));
   all.memory = run.memory();

@@ -13,7 +13,8 @@
 
 namespace programs {
 
-// `common` words, each 10 r times, among some 60 that come r times; r as the length allows, or fewer words where it is 1.
+// `common` words, each 10 r times, among some 60 that come r times; r as the length allows, or fewer words where it
+// is 1.
 inline task common_words_task(std::string const& name, std::size_t common) {
   task t{name, {"string_match_all"}};
   t.draw = [name, common](reference_model::tokenizer const& text, draw_request const& asked) {
@@ -37,8 +38,9 @@ inline task common_words_task(std::string const& name, std::size_t common) {
       std::size_t const rounds = std::max<std::size_t>(1, free / (10 * common + 60));
       std::size_t const rare = std::min(words.size() - common, free / rounds - std::min(free / rounds, 10 * common));
       if (rare < common)
-        throw usage_error("--length is " + std::to_string(asked.length) + "; a list in which " + std::to_string(common) +
-                          " words are common needs about " + std::to_string(asked.length - free + 11 * common) + " tokens, give more");
+        throw usage_error("--length is " + std::to_string(asked.length) + "; a list in which " +
+                          std::to_string(common) + " words are common needs about " +
+                          std::to_string(asked.length - free + 11 * common) + " tokens, give more");
       for (std::size_t k = 0; k < common + rare; ++k)
         list.insert(list.end(), k < common ? 10 * rounds : rounds, words[k]);
       draw.shuffle(list);

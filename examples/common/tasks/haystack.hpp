@@ -50,8 +50,8 @@ struct needle {
   std::string text;
 };
 
-// Needles of equal place stay in their order. `answer`: tokens to leave free behind the question. Throws usage_error where
-// needles and question alone are longer than `length`.
+// Needles of equal place stay in their order. `answer`: tokens to leave free behind the question. Throws usage_error
+// where needles and question alone are longer than `length`.
 inline std::vector<std::uint32_t> hide(reference_model::tokenizer const& text, haystack hay, draws& draw,
                                        std::vector<needle> needles, std::string const& question, std::size_t length,
                                        std::size_t answer) {

@@ -32,7 +32,8 @@ inline task key_value_task(std::string const& name) {
         std::string prompt;
         for (std::size_t k = 0; k < pairs; ++k) prompt += "The code of the " + words[k] + " is " + codes[k] + ". ";
         which = static_cast<std::size_t>(s.depth * static_cast<double>(pairs - 1) + 0.5);
-        return text.encode(prompt + "What is the code of the " + words[which] + "? The code of the " + words[which] + " is ");
+        return text.encode(prompt + "What is the code of the " + words[which] + "? The code of the " + words[which] +
+                           " is ");
       };
       std::size_t const alone = whole(2).size() + s.new_tokens;
       if (alone > asked.length)

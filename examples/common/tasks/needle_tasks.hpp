@@ -1,5 +1,6 @@
 #pragma once
-// Numbers that belong to words, hidden in filler: one is asked for (needle, multi_key), or all of one word (multi_value).
+// Numbers that belong to words, hidden in filler: one is asked for (needle, multi_key), or all of one word
+// (multi_value).
 #include <cstddef>
 #include <string>
 #include <utility>
@@ -36,7 +37,8 @@ inline task needle_task(std::string const& name, std::size_t keys, std::string c
         if (k == 0) s.answers = {key};
         needles.push_back({k == 0 ? s.depth : draw.share(), needle_sentence(words[k], key)});
       }
-      std::string const question = "What is the pass key of the " + words[0] + "? The pass key of the " + words[0] + " is ";
+      std::string const question =
+          "What is the pass key of the " + words[0] + "? The pass key of the " + words[0] + " is ";
       s.new_tokens = tokens_of_a_key;
       s.characters = digits_of_a_key;
       s.stop = {".", "\n"};
@@ -63,7 +65,8 @@ inline task multi_value_task(std::string const& name, std::size_t values, std::s
         if (k < values) s.answers.push_back(key);
         needles.push_back({draw.share(), needle_sentence(words[k < values ? 0 : k - values + 1], key)});
       }
-      std::string const question = "What are the pass keys of the " + words[0] + "? The pass keys of the " + words[0] + " are ";
+      std::string const question =
+          "What are the pass keys of the " + words[0] + "? The pass keys of the " + words[0] + " are ";
       s.new_tokens = values * (tokens_of_a_key + 2);
       s.stop = {".", "\n"};
       s.prompt = hide(text, hay, draw, std::move(needles), question, asked.length, s.new_tokens);

@@ -14,12 +14,12 @@
 
 namespace programs {
 
-// Of a text: sentences from a random one on. Without one: words in random order, each once, all of them again and again.
-// `begin`: words that stand there once more.
+// Of a text: sentences from a random one on. Without one: words in random order, each once, all of them again and
+// again. `begin`: words that stand there once more.
 inline task reconstruction_task(std::string const& name, std::size_t begin, std::string const& running) {
   task t{name, {"rouge_l", "bleu", "rouge_1", "rouge_2", "edit_similarity", "exact_match"}};
   t.draw = [name, begin, drawn = running.empty(), hay = haystack(running)](reference_model::tokenizer const& text,
-                                                                         draw_request const& asked) {
+                                                                           draw_request const& asked) {
     std::vector<sample> all;
     for (std::size_t i = 0; i < asked.count; ++i) {
       draws draw(asked.seed, i, name);
@@ -33,8 +33,10 @@ inline task reconstruction_task(std::string const& name, std::size_t begin, std:
         return out;
       };
       while (text.encode(written(0, words.size())).size() + 1 < half) {
-        if (more.empty()) more = drawn ? draw.some(recall_words(), recall_words().size()) : words_of(sentences.next(draw));
-        words.insert(words.end(), more.begin(), more.begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(more.size(), 16)));
+        if (more.empty())
+          more = drawn ? draw.some(recall_words(), recall_words().size()) : words_of(sentences.next(draw));
+        words.insert(words.end(), more.begin(),
+                     more.begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(more.size(), 16)));
         more.erase(more.begin(), more.begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(more.size(), 16)));
       }
       while (!words.empty() && text.encode(written(0, words.size())).size() + 1 > half) words.pop_back();

@@ -82,7 +82,8 @@ std::vector<prediction_row> read_rows(std::string const& path, std::string const
       r.saved = {row.value("compression", 0.0), row.value("compression_with_bookkeeping", 0.0)};
       rows.push_back(std::move(r));
     } catch (std::exception const&) {
-      throw bad_file(path, "line " + std::to_string(rows.size() + 1) + " is not the row of sample " + std::to_string(rows.size()) +
+      throw bad_file(path, "line " + std::to_string(rows.size() + 1) + " is not the row of sample " +
+                               std::to_string(rows.size()) +
                                ", with prediction and answers; mend it, or move the file away and run lab again");
     }
   }
@@ -101,8 +102,8 @@ std::vector<double> scores_of(std::vector<prediction_row> const& rows, std::stri
   return scores;
 }
 
-json metrics_json(std::string const& task, std::vector<prediction_row> const& rows, std::vector<std::string> const& metrics,
-                  std::vector<metric_summary> const& scores) {
+json metrics_json(std::string const& task, std::vector<prediction_row> const& rows,
+                  std::vector<std::string> const& metrics, std::vector<metric_summary> const& scores) {
   json all{{"task", task}, {"samples", rows.size()}, {"score", scores.empty() ? json() : json(scores.front().mean)}};
   for (metric_summary const& s : scores) all["metrics"][s.metric] = {{"mean", s.mean}, {"standard_error", s.error}};
   for (auto const& [depth, score] : score_by_depth(rows, metrics.front()))
@@ -122,12 +123,15 @@ void require_metrics(std::vector<std::string> const& metrics, bool commands, std
       find_metric(name, where);
       continue;
     }
-    if (&name == &metrics.front()) throw usage_error(where + " begins with '" + name + "'; the first is the score, give one that is not a command first");
+    if (&name == &metrics.front())
+      throw usage_error(where + " begins with '" + name +
+                        "'; the first is the score, give one that is not a command first");
     if (!commands) throw usage_error(where + " has '" + name + "'; commands are run only with --allow-commands");
   }
 }
 
-std::vector<metric_summary> summarize(std::vector<prediction_row> const& rows, std::vector<std::string> const& metrics) {
+std::vector<metric_summary> summarize(std::vector<prediction_row> const& rows,
+                                      std::vector<std::string> const& metrics) {
   std::vector<metric_summary> all;
   auto const n = static_cast<double>(rows.size());
   for (std::string const& name : metrics) {
@@ -169,7 +173,8 @@ result_folder::result_folder(std::string path, std::string const& task, std::vec
   if (std::filesystem::exists(path_ + "/run.json")) {
     json const there = read_json(path_ + "/run.json").value("run", json());
     if (std::string const field = first_difference(there, wanted); !field.empty())
-      throw usage_error("--out: '" + path_ + "' holds a run with another " + field + "; give another --out, or remove that folder");
+      throw usage_error("--out: '" + path_ + "' holds a run with another " + field +
+                        "; give another --out, or remove that folder");
   } else {
     write_json(path_ + "/run.json", {{"command", command}, {"task", task}, {"metrics", metrics_}, {"run", wanted}});
   }
@@ -199,7 +204,8 @@ void result_folder::finish(session_memory const& memory) const {
                                       {"slots", memory.slots}});
 }
 
-std::vector<scored_folder> score_again(std::string const& path, std::vector<std::string> const& metrics, bool commands) {
+std::vector<scored_folder> score_again(std::string const& path, std::vector<std::string> const& metrics,
+                                       bool commands) {
   require_metrics(metrics, commands, "--metrics");
   namespace fs = std::filesystem;
   if (!fs::is_directory(path)) throw usage_error("'" + path + "' is no folder; give the folder that lab --out wrote");
@@ -210,7 +216,8 @@ std::vector<scored_folder> score_again(std::string const& path, std::vector<std:
   take(path);
   for (auto const& entry : fs::recursive_directory_iterator(path))
     if (entry.is_directory()) take(entry.path());
-  if (folders.empty()) throw usage_error("'" + path + "' has no predictions.jsonl in it or below; give the folder that lab --out wrote");
+  if (folders.empty())
+    throw usage_error("'" + path + "' has no predictions.jsonl in it or below; give the folder that lab --out wrote");
   std::sort(folders.begin(), folders.end());
   std::vector<scored_folder> all;
   for (std::string const& folder : folders) {

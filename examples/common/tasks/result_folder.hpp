@@ -1,6 +1,6 @@
 #pragma once
-// What one task under one policy left: run.json (command and policy), predictions.jsonl (a row a sample), memory.json, and
-// metrics.json, which can be made again from the first two.
+// What one task under one policy left: run.json (command and policy), predictions.jsonl (a row a sample), memory.json,
+// and metrics.json, which can be made again from the first two.
 #include <cstddef>
 #include <map>
 #include <string>
@@ -14,7 +14,7 @@ namespace programs {
 
 struct prediction_row {
   judged_text judged;
-  double depth = 0;  // NaN: none
+  double depth = 0;        // NaN: none
   std::size_t tokens = 0;  // of the prompt
   double seconds = 0;
   compression saved;
@@ -27,8 +27,8 @@ struct metric_summary {
   double mean = 0, error = 0;  // standard error of the mean
 };
 
-// Throws usage_error for a metric there is not, for a command unless `commands`, and for one that is the first, the score. `where`
-// names what has them.
+// Throws usage_error for a metric there is not, for a command unless `commands`, and for one that is the first, the
+// score. `where` names what has them.
 void require_metrics(std::vector<std::string> const& metrics, bool commands, std::string const& where);
 
 // How predictions do by each metric. `bleu` adds `corpus_bleu`; commands are run.
@@ -39,8 +39,8 @@ std::map<double, double> score_by_depth(std::vector<prediction_row> const& rows,
 
 class result_folder {
  public:
-  // Makes the folder, and takes up the rows of an interrupted run; half a row is dropped. `run`: what is run, as JSON; it has
-  // to be the same again. An empty path: rows are kept in memory only. Throws usage_error or bad_file.
+  // Makes the folder, and takes up the rows of an interrupted run; half a row is dropped. `run`: what is run, as JSON;
+  // it has to be the same again. An empty path: rows are kept in memory only. Throws usage_error or bad_file.
   result_folder(std::string path, std::string const& task, std::vector<std::string> metrics, std::string const& run,
                 std::string const& command);
 
@@ -62,8 +62,8 @@ struct scored_folder {
   std::vector<metric_summary> scores;
 };
 
-// Scores every folder of results at or below `path` again, by its own metrics or by `metrics`, and writes its metrics.json.
-// The model is not run. Throws usage_error or bad_file.
+// Scores every folder of results at or below `path` again, by its own metrics or by `metrics`, and writes its
+// metrics.json. The model is not run. Throws usage_error or bad_file.
 std::vector<scored_folder> score_again(std::string const& path, std::vector<std::string> const& metrics, bool commands);
 
 // A name that is safe in a path: letters, digits and ._=%+- stay.

@@ -47,7 +47,8 @@ inline std::vector<data_row> read_rows(std::string const& path) {
     }
   } else if (begin != std::string::npos && text[begin] == '[') {
     json const all = json::parse(text, nullptr, false);
-    if (!all.is_array()) throw reference_model::bad_file(path, "is no JSON array, though it begins as one; fetch it again");
+    if (!all.is_array())
+      throw reference_model::bad_file(path, "is no JSON array, though it begins as one; fetch it again");
     for (json const& one : all) add(one);
   } else {
     for (std::size_t at = 0; at < text.size();) {
@@ -57,7 +58,8 @@ inline std::vector<data_row> read_rows(std::string const& path) {
       at = end + 1;
     }
   }
-  if (rows.empty()) throw reference_model::bad_file(path, "has no rows; give JSON Lines, a JSON array, or text in paragraphs");
+  if (rows.empty())
+    throw reference_model::bad_file(path, "has no rows; give JSON Lines, a JSON array, or text in paragraphs");
   return rows;
 }
 

@@ -12,11 +12,13 @@
 
 namespace programs {
 
-split_files split_rows(std::string const& path, std::string const& valid, std::uint64_t seed, std::string const& folder) {
+split_files split_rows(std::string const& path, std::string const& valid, std::uint64_t seed,
+                       std::string const& folder) {
   auto const rows = read_rows(path);
   std::size_t const wanted = slots_of(valid, rows.size());
   if (wanted >= rows.size())
-    throw usage_error("--valid is " + valid + "; '" + path + "' has " + std::to_string(rows.size()) + " rows, of which one has to be left");
+    throw usage_error("--valid is " + valid + "; '" + path + "' has " + std::to_string(rows.size()) +
+                      " rows, of which one has to be left");
   std::vector<std::size_t> order(rows.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   draws draw(seed, 0, "split");

@@ -12,17 +12,19 @@
 
 namespace programs {
 
-// One prompt. The model answers greedily, until it has drawn `new_tokens`, has written a `stop`, or ends the text itself.
+// One prompt. The model answers greedily, until it has drawn `new_tokens`, has written a `stop`, or ends the text
+// itself.
 struct sample {
-  std::vector<std::uint32_t> prompt;    // BOS first
+  std::vector<std::uint32_t> prompt;  // BOS first
   std::vector<std::string> answers;
-  std::vector<std::string> classes{};   // of class_match
-  std::vector<std::string> choices{};   // the likeliest of them is the answer; none: the model writes
+  std::vector<std::string> classes{};  // of class_match
+  std::vector<std::string> choices{};  // the likeliest of them is the answer; none: the model writes
   std::size_t new_tokens = 1;
-  std::vector<std::string> stop{};      // where one begins behind white space in front, the answer ends
-  std::size_t characters = 0;           // of an answer at most, spaces in front left out; 0: as many as there are
-  std::size_t words = 0;                // of an answer at most; 0: as many as there are
-  double depth = std::numeric_limits<double>::quiet_NaN();  // share of the filler before what is asked for, if there is any
+  std::vector<std::string> stop{};  // where one begins behind white space in front, the answer ends
+  std::size_t characters = 0;       // of an answer at most, spaces in front left out; 0: as many as there are
+  std::size_t words = 0;            // of an answer at most; 0: as many as there are
+  // Share of the filler before what is asked for; NaN: it stands at no depth.
+  double depth = std::numeric_limits<double>::quiet_NaN();
 
   std::size_t tokens() const { return prompt.size() + new_tokens; }
 };
@@ -47,8 +49,7 @@ struct task {
   std::function<std::vector<sample>(reference_model::tokenizer const&, draw_request const&)> draw{};
   bool has_depth = false;           // what is asked for stands at a depth
   std::size_t usual_length = 1000;  // of its prompts where nothing else is asked for; 0: as long as they are
-
-  std::string source{};     // what its file says
+  std::string source{};             // what its file says
 
   double score(std::string const& prediction, sample const& s) const {
     return find_metric(metrics.front(), name)({prediction, s.answers, s.classes});
@@ -61,8 +62,8 @@ struct task_sources {
   std::string data{};      // path, in place of the one in a task file
 };
 
-// The generated task NAME or NAME:N (N needles, values, hops, words), or a task file: a path, or the name of one that is
-// shipped. Throws usage_error or bad_file.
+// The generated task NAME or NAME:N (N needles, values, hops, words), or a task file: a path, or the name of one that
+// is shipped. Throws usage_error or bad_file.
 task find_task(std::string const& name, task_sources const& sources);
 
 // The names of the generated ones.

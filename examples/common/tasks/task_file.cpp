@@ -41,14 +41,18 @@ struct key_reader {
   std::string const& path;
   json const& all;
 
-  [[noreturn]] void refuse(std::string const& key, std::string const& what) const { throw bad_file(path, key + " " + what); }
+  [[noreturn]] void refuse(std::string const& key, std::string const& what) const {
+    throw bad_file(path, key + " " + what);
+  }
   bool has(std::string const& key) const { return all.contains(key); }
   std::string text(std::string const& key) const {
-    if (!has(key) || !all[key].is_string() || all[key].get<std::string>().empty()) refuse(key, "is missing or no text; give a string");
+    if (!has(key) || !all[key].is_string() || all[key].get<std::string>().empty())
+      refuse(key, "is missing or no text; give a string");
     return all[key].get<std::string>();
   }
   std::size_t number(std::string const& key, std::size_t least) const {
-    if (!has(key) || !all[key].is_number_unsigned() || all[key].get<std::uint64_t>() < least || all[key].get<std::uint64_t>() > 0x7ffffffe)
+    if (!has(key) || !all[key].is_number_unsigned() || all[key].get<std::uint64_t>() < least ||
+        all[key].get<std::uint64_t>() > 0x7ffffffe)
       refuse(key, "is missing or no number from " + std::to_string(least) + " on; give one");
     return all[key].get<std::size_t>();
   }
@@ -75,7 +79,8 @@ struct key_reader {
     std::string known;
     for (char const* key : keys) known += (known.empty() ? "" : ", ") + std::string(key);
     for (auto const& item : all.items())
-      if (std::find(keys.begin(), keys.end(), item.key()) == keys.end()) refuse(item.key(), "is unknown; a task file has " + known);
+      if (std::find(keys.begin(), keys.end(), item.key()) == keys.end())
+        refuse(item.key(), "is unknown; a task file has " + known);
   }
 };
 
@@ -91,7 +96,8 @@ std::vector<data_row> rows_of(parsed_task const& t, std::uint64_t seed) {
     for (std::string const& field : t.each) {
       json const& list = row.fields.contains(field) ? row.fields[field] : json();
       if (!list.is_array() || (field != t.each.front() && list.size() != items))
-        throw bad_file(t.data, "row " + std::to_string(row.number) + ": '" + field + "', which " + t.path + " walks with each, is no list" +
+        throw bad_file(t.data, "row " + std::to_string(row.number) + ": '" + field + "', which " + t.path +
+                                   " walks with each, is no list" +
                                    (field == t.each.front() ? "" : " as long as '" + t.each.front() + "'"));
       items = list.size();
     }
@@ -107,7 +113,8 @@ std::vector<data_row> rows_of(parsed_task const& t, std::uint64_t seed) {
 }
 
 // `tokens` without `over` of them on one side, or in the middle.
-std::vector<std::uint32_t> shortened(std::vector<std::uint32_t> const& tokens, std::size_t over, side where, std::size_t keep_first) {
+std::vector<std::uint32_t> shortened(std::vector<std::uint32_t> const& tokens, std::size_t over, side where,
+                                     std::size_t keep_first) {
   std::size_t const keep = tokens.size() - std::min(tokens.size(), over);
   std::size_t front = where == side::left ? keep_first : where == side::right ? keep : keep / 2;
   front = std::min(front, keep);
@@ -117,11 +124,12 @@ std::vector<std::uint32_t> shortened(std::vector<std::uint32_t> const& tokens, s
 }
 
 // The prompt's tokens, at most `room` of them where that is not 0.
-std::vector<std::uint32_t> prompt_of(parsed_task const& t, tokenizer const& text, data_row const& row, std::size_t room) {
+std::vector<std::uint32_t> prompt_of(parsed_task const& t, tokenizer const& text, data_row const& row,
+                                     std::size_t room) {
   auto prompt = text.encode(t.prompt->one(row));
   if (room == 0 || prompt.size() <= room) return prompt;
-  std::string const here = "row " + std::to_string(row.number) + ": its prompt has " + std::to_string(prompt.size()) + " tokens, " +
-                           std::to_string(room) + " have room";
+  std::string const here = "row " + std::to_string(row.number) + ": its prompt has " + std::to_string(prompt.size()) +
+                           " tokens, " + std::to_string(room) + " have room";
   if (t.cut == side::none) throw bad_file(t.data, here + "; give a longer --length, or cut in the task file");
   if (t.cut_field.empty()) return shortened(prompt, prompt.size() - room, t.cut, 1);
   if (!row.fields.contains(t.cut_field) || !row.fields[t.cut_field].is_string())
@@ -130,7 +138,8 @@ std::vector<std::uint32_t> prompt_of(parsed_task const& t, tokenizer const& text
   auto const whole = text.encode(field, false);
   for (std::size_t over = prompt.size() - room; over <= whole.size(); over += prompt.size() - room) {
     std::string left = valid_text(text.decode(shortened(whole, over, t.cut, 0)));
-    if (left.starts_with(' ') && !field.starts_with(' ')) left.erase(0, 1);  // the tokenizer's own, or one that was cut open
+    if (left.starts_with(' ') && !field.starts_with(' '))
+      left.erase(0, 1);  // the tokenizer's own, or one that was cut open
     prompt = text.encode(t.prompt->one(row, t.cut_field, left));
     if (prompt.size() <= room) return prompt;
   }
@@ -150,7 +159,8 @@ task load_task(std::string const& path, std::string const& data) {
   json const all = json::parse(reference_model::read_text(path), nullptr, false);
   if (!all.is_object()) throw bad_file(path, "is no JSON object; docs/guide/tasks.md says what a task file has");
   key_reader const key{path, all};
-  key.knows({"about", "data", "each", "prompt", "answers", "classes", "choices", "cut", "length", "new_tokens", "stop", "metrics"});
+  key.knows({"about", "data", "each", "prompt", "answers", "classes", "choices", "cut", "length", "new_tokens", "stop",
+             "metrics"});
 
   namespace fs = std::filesystem;
   parsed_task t{path, key.text("data")};
@@ -166,18 +176,24 @@ task load_task(std::string const& path, std::string const& data) {
   t.choices = key.templates("choices");
   t.new_tokens = t.choices.empty() ? key.number("new_tokens", 1) : 1;
   if (!t.choices.empty() && (key.has("new_tokens") || key.has("stop")))
-    key.refuse(key.has("stop") ? "stop" : "new_tokens", "is given with choices, of which the likeliest is taken; give one of the two");
+    key.refuse(key.has("stop") ? "stop" : "new_tokens",
+               "is given with choices, of which the likeliest is taken; give one of the two");
   t.stop = key.texts("stop");
   if (key.has("cut")) {
     json const& cut = all["cut"];
-    if (!cut.is_object()) key.refuse("cut", "is no object; give {\"side\": \"left\", \"middle\" or \"right\", \"field\": NAME}");
+    if (!cut.is_object())
+      key.refuse("cut", "is no object; give {\"side\": \"left\", \"middle\" or \"right\", \"field\": NAME}");
     key_reader const inner{path, cut};
     inner.knows({"side", "field"});
     std::string const where = inner.text("side");
-    t.cut = where == "left" ? side::left : where == "middle" ? side::middle : where == "right" ? side::right : side::none;
+    t.cut = where == "left"     ? side::left
+            : where == "middle" ? side::middle
+            : where == "right"  ? side::right
+                                : side::none;
     if (t.cut == side::none) key.refuse("cut side", "is '" + where + "'; give left, middle or right");
     if (cut.contains("field")) t.cut_field = inner.text("field");
-    if (!t.cut_field.empty() && !t.prompt->names(t.cut_field)) key.refuse("cut field", "is '" + t.cut_field + "'; prompt does not name it");
+    if (!t.cut_field.empty() && !t.prompt->names(t.cut_field))
+      key.refuse("cut field", "is '" + t.cut_field + "'; prompt does not name it");
   }
   task made{fs::path(path).stem().string(), key.texts("metrics")};
   if (made.metrics.empty()) key.refuse("metrics", "is missing; give the names of one or more");
@@ -196,12 +212,13 @@ task load_task(std::string const& path, std::string const& data) {
       s.answers = all_of(t.answers, rows[i]);
       s.classes = all_of(t.classes, rows[i]);
       s.choices = all_of(t.choices, rows[i]);
-      if (s.answers.empty()) throw bad_file(t.data, "row " + std::to_string(rows[i].number) + " has no answers; leave it out");
+      if (s.answers.empty())
+        throw bad_file(t.data, "row " + std::to_string(rows[i].number) + " has no answers; leave it out");
       for (std::string const& choice : s.choices)
         s.new_tokens = std::max(s.new_tokens, text.encode(choice, false).size());
       if (asked.length != 0 && asked.length <= s.new_tokens)
-        throw bad_file(t.path, "--length is " + std::to_string(asked.length) + ", answers alone have " + std::to_string(s.new_tokens) +
-                                   " tokens; give more");
+        throw bad_file(t.path, "--length is " + std::to_string(asked.length) + ", answers alone have " +
+                                   std::to_string(s.new_tokens) + " tokens; give more");
       s.prompt = prompt_of(t, text, rows[i], asked.length == 0 ? 0 : asked.length - s.new_tokens);
       samples.push_back(std::move(s));
     }

@@ -77,8 +77,9 @@ class text_template {
       if (!value->is_object() || !value->contains(part)) {
         std::string known;
         for (auto const& item : row.fields.items()) known += (known.empty() ? "" : ", ") + item.key();
-        throw reference_model::bad_file(file_, key_ + " names the field '" + name + "', which row " + std::to_string(row.number) +
-                                                   " of the data is without; it has " + known);
+        throw reference_model::bad_file(file_, key_ + " names the field '" + name + "', which row " +
+                                                   std::to_string(row.number) + " of the data is without; it has " +
+                                                   known);
       }
       value = &(*value)[part];
       at = end + 1;
@@ -91,7 +92,8 @@ class text_template {
     if (value.is_number() || value.is_boolean()) return value.dump();
     if (value.is_null()) return "";
     throw reference_model::bad_file(file_, key_ + " writes the field '" + name + "', which is no text in row " +
-                                               std::to_string(row.number) + "; name a field of it, or walk it with each");
+                                               std::to_string(row.number) +
+                                               "; name a field of it, or walk it with each");
   }
 
   std::string text_, file_, key_;

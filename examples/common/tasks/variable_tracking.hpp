@@ -1,5 +1,6 @@
 #pragma once
-// A number that is handed on from word to word, the steps hidden in filler in their order; what the last word has is asked.
+// A number that is handed on from word to word, the steps hidden in filler in their order; what the last word has is
+// asked.
 #include <algorithm>
 #include <cstddef>
 #include <string>
@@ -37,8 +38,9 @@ inline task variable_tracking_task(std::string const& name, std::size_t hops, st
       s.new_tokens = 6;
       s.characters = 3;
       s.stop = {".", "\n"};
-      s.prompt = hide(text, hay, draw, std::move(needles), "What is the code of the " + last + "? The code of the " + last + " is ",
-                      asked.length, s.new_tokens);
+      s.prompt =
+          hide(text, hay, draw, std::move(needles),
+               "What is the code of the " + last + "? The code of the " + last + " is ", asked.length, s.new_tokens);
       all.push_back(std::move(s));
     }
     return all;
