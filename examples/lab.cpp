@@ -1,11 +1,12 @@
-// Policies side by side: every policy at every budget over every task, in one table and one picture.
+// Policies side by side: every policy at every budget over every task, in one table and one picture; and one policy
+// over one task, with everything it answered kept to be looked at and scored again.
 
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <cstdio>
 #include <exception>
-#include <limits>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -13,42 +14,46 @@
 #include <utility>
 #include <vector>
 
-#include <common/dot_chart.hpp>
 #include <common/json_output.hpp>
+#include <common/lab_options.hpp>
+#include <common/lab_run.hpp>
 #include <common/output_file.hpp>
-#include <common/passkey_task.hpp>
 #include <common/perplexity_task.hpp>
 #include <common/progress.hpp>
 #include <common/result_log.hpp>
 #include <common/shared_options.hpp>
 #include <common/table.hpp>
+#include <common/tasks/answer.hpp>
+#include <common/tasks/result_folder.hpp>
+#include <common/tasks/split.hpp>
+#include <common/tasks/task.hpp>
 
 namespace {
 
 using namespace programs;
 
-struct arguments {
-  shared_options shared;
-  std::vector<std::string> tasks;
-  std::string text;
-  std::uint64_t tokens = 4096, window = 0, from = 1;
-  std::uint64_t prompts = 25, length = 1000, depths = 5, jobs = 0;
-  bool as_json = false;
-};
+using arguments = lab_options;
 
 void add_options(command_line& line, arguments& a) {
   add_shared_options(line, a.shared, true);
   add_prompt_options(line, a.shared);
-  line.add("--tasks", a.tasks, "passkey, perplexity or both (passkey, and perplexity if there is a --text)")
+  line.add("--tasks,--task", a.tasks,
+           "perplexity, the generated passkey, needle, multi_key, multi_value, key_value, variable_tracking, "
+           "common_words, "
+           "reconstruction, or task files (passkey, and perplexity if there is a --text)")
       .separated_by_commas();
   line.add("--text", a.text, "perplexity: text file (UTF-8)");
   line.add("--tokens", a.tokens, "perplexity: of the text the first N tokens, BOS included; 0 for all").shows_default();
   line.add("--window", a.window, "perplexity: tokens of a window (the model's positions)");
   line.add("--from", a.from, "perplexity: first token of a window that counts").shows_default();
-  line.add("--length", a.length, "passkey: tokens of a prompt and its answer, at most").shows_default();
-  line.add("--prompts", a.prompts, "passkey: prompts for each policy and budget, the same for all").shows_default();
-  line.add("--depths", a.depths, "passkey: places of the key in the prompt").shows_default();
+  line.add("--length", a.lengths, {16, 0x7ffffffe},
+           "Tokens of a prompt and its answer, at most; several by commas (1000; of task files their own)");
+  line.add("--prompts", a.prompts, "Prompts of a task for each policy and budget, the same for all").shows_default();
+  line.add("--depths", a.depths, "Places of what is asked for in the prompt").shows_default();
+  line.add("--haystack", a.haystack, "Text file in place of drawn filler; reconstruction writes it again");
+  line.add("--data", a.data, "Data of the task file, in place of the path in it");
   line.add("--jobs", a.jobs, "Runs at once (as many as the machine has threads); they share it, which tokens/s shows");
+  line.add("--allow-commands", a.commands, "Run the metrics command:COMMAND of task files");
   line.add("--json", a.as_json, "Print one JSON object a run, in place of the table");
   line.example(
       "lab --text stories.txt --out results\n"
@@ -56,67 +61,89 @@ void add_options(command_line& line, arguments& a) {
       "where\n"
       "it stopped. It writes lab.csv and lab.svg as well. P% is of --length, and of the window. Policies that only "
       "cut\n"
-      "prompts have no perplexity: a window is fed token by token.");
+      "prompts have no perplexity: a window is fed token by token.\n\n"
+      "lab --policy lsh --set bits=8 --tasks needle,common_words --budget 50%\n"
+      "results/lsh-50%-bits=8/needle-1000/ gets predictions.jsonl, metrics.json, memory.json, and run.json: what was "
+      "run.\n"
+      "Tasks beyond passkey and perplexity write to results unless --out says otherwise.\n\n"
+      "lab score results [--metrics f1,rouge_l] [--allow-commands]\n"
+      "Scores what is in the folder again; the model is not run.\n\n"
+      "lab split data.jsonl --valid 20% [--seed 1] [--out FOLDER]\n"
+      "Writes data-valid.jsonl and data-test.jsonl.");
 }
 
-// One policy at one budget over one task.
-struct run {
-  std::string task, budget;  // as it was asked for; "" if the policy keeps everything
-  policy_choice choice;
-  position_plan plan;
-  std::string key;     // what was run, as JSON: equal text, equal run
-  std::string result;  // "" until it is done
-};
-
 // What the tasks need of the model and the arguments.
+struct samples_of_task {
+  task asked;
+  std::uint64_t length;
+  std::vector<sample> samples;
+
+  // Tells tasks, data and versions of them apart by what they ask first. FNV-1a.
+  std::string fingerprint() const {
+    std::uint64_t hash = 0xcbf29ce484222325u;
+    auto const add = [&](std::uint64_t value) { hash = (hash ^ value) * 0x100000001b3u; };
+    for (char const c : asked.source) add(static_cast<unsigned char>(c));
+    for (std::uint32_t const token : samples.front().prompt) add(token);
+    for (std::string const& answer : samples.front().answers)
+      for (char const c : answer) add(static_cast<unsigned char>(c));
+    return std::to_string(hash);
+  }
+};
 struct tasks {
-  std::optional<passkey_set> passkeys;
+  std::map<std::pair<std::string, std::uint64_t>, samples_of_task> drawn;  // by task and length
   std::optional<windowed_text> text;
 };
 
-std::string key_of(arguments const& a, run const& r) {
-  auto const common = [&](json_value const& task) {
-    return json_object({{"task", r.task},
-                        {"policy", r.choice.name},
-                        {"budget", r.choice.bounded() ? json_value(r.choice.slots()) : nullptr},
-                        {"set", a.shared.sets},
-                        {"storage", r.choice.storage},
-                        {"positions", name_of(r.plan.stand)},
-                        {"layout", a.shared.layout},
-                        {"bound", a.shared.bound},
-                        {"pin", a.shared.pin},
-                        {"first_piece", r.plan.first_piece},
-                        {"piece", r.plan.piece},
-                        {"model", a.shared.model},
-                        {"seed", a.shared.seed},
-                        {"with", task}})
-        .text();
-  };
-  if (r.task == "passkey")
-    return common(json_object({{"length", a.length}, {"prompts", a.prompts}, {"depths", a.depths}}));
-  return common(json_object({{"text", a.text}, {"tokens", a.tokens}, {"window", a.window}, {"from", a.from}}));
+// Answers what is not answered yet, and returns the result as JSON.
+std::string result_of_task(loaded_model const& m, arguments const& a, samples_of_task const& t, lab_run const& r,
+                           std::atomic<long long>& done) {
+  result_folder folder(r.folder, r.task, t.asked.metrics, folder_key_of(a, r), r.command);
+  std::size_t const there = std::min(folder.rows().size(), t.samples.size());
+  done += static_cast<long long>(there);
+  task_answers const answers = answer_all(m, r.choice, r.plan, t.samples, there, a.shared.executor,
+                                          a.shared.decode_first_token, [&](std::size_t i, answered const& one) {
+                                            folder.add(row_of(t.samples[i], one));
+                                            ++done;
+                                          });
+  folder.finish(answers.memory);
+  std::vector<prediction_row> const rows(folder.rows().begin(),
+                                         folder.rows().begin() + static_cast<std::ptrdiff_t>(t.samples.size()));
+  std::size_t tokens = 0;
+  double seconds = 0;
+  compression saved;
+  for (prediction_row const& row : rows) {
+    tokens += row.tokens;
+    seconds += row.seconds;
+    saved += row.saved;
+  }
+  saved /= static_cast<double>(rows.size());
+  std::vector<double> depths, by_depth;
+  for (auto const& [depth, score] : score_by_depth(rows, t.asked.metrics.front())) {
+    depths.push_back(depth);
+    by_depth.push_back(score);
+  }
+  auto const scores = summarize(rows, t.asked.metrics);
+  std::vector<json_value> metrics;
+  for (metric_summary const& s : scores)
+    metrics.push_back(json_object({{"metric", s.metric}, {"mean", s.mean}, {"standard_error", s.error}}));
+  return json_object({{"score", scores.front().mean},
+                      {"by_depth", by_depth},
+                      {"depths", depths},
+                      {"metrics", metrics},
+                      {"tokens", tokens},
+                      {"seconds", seconds},
+                      {"cache_bytes", answers.memory.cache()},
+                      {"bookkeeping_bytes", answers.memory.bookkeeping},
+                      {"workspace_bytes", answers.memory.workspace},
+                      {"compression", saved.vectors},
+                      {"compression_with_bookkeeping", saved.with_bookkeeping}})
+      .text();
 }
 
 // Runs one, and returns its result as JSON.
-std::string result_of(loaded_model const& m, arguments const& a, tasks const& t, run const& r,
+std::string result_of(loaded_model const& m, arguments const& a, tasks const& t, lab_run const& r,
                       std::atomic<long long>& done) {
-  if (r.task == "passkey") {
-    passkey_answers const found = find_passkeys(m, r.choice, r.plan, *t.passkeys, a.shared.executor, [&] { ++done; });
-    std::vector<double> by_depth;
-    std::size_t tokens = 0;
-    for (std::size_t d = 0; d < t.passkeys->depths; ++d) by_depth.push_back(found.accuracy(*t.passkeys, d));
-    for (passkey_prompt const& p : t.passkeys->prompts) tokens += p.tokens.size();
-    return json_object({{"score", found.accuracy(*t.passkeys)},
-                        {"by_depth", by_depth},
-                        {"tokens", tokens},
-                        {"seconds", found.seconds},
-                        {"cache_bytes", found.memory.cache()},
-                        {"bookkeeping_bytes", found.memory.bookkeeping},
-                        {"workspace_bytes", found.memory.workspace},
-                        {"compression", found.saved.vectors},
-                        {"compression_with_bookkeeping", found.saved.with_bookkeeping}})
-        .text();
-  }
+  if (!r.perplexity()) return result_of_task(m, a, t.drawn.at({r.task, r.length}), r, done);
   prediction const p = predict(m, r.choice, r.plan, *t.text, a.from, a.shared.executor, [](std::size_t) {});
   ++done;
   return json_object({{"score", p.perplexity()},
@@ -133,16 +160,16 @@ std::string result_of(loaded_model const& m, arguments const& a, tasks const& t,
 }
 
 // Runs what is not done yet, `jobs` at once. The first error ends all of them; what is done is in the log.
-void run_all(loaded_model const& m, arguments const& a, tasks const& t, std::vector<run>& runs, result_log& log) {
-  std::vector<run*> open;
+void run_all(loaded_model const& m, arguments const& a, tasks const& t, std::vector<lab_run>& runs, result_log& log) {
+  std::vector<lab_run*> open;
   long long steps = 0;
-  for (run& r : runs) {
+  for (lab_run& r : runs) {
     if (auto const known = log.find(r.key)) {
       r.result = *known;
       continue;
     }
     open.push_back(&r);
-    steps += r.task == "passkey" ? static_cast<long long>(a.prompts) : 1;
+    steps += r.perplexity() ? 1 : static_cast<long long>(t.drawn.at({r.task, r.length}).samples.size());
   }
   std::atomic<std::size_t> next{0};
   std::atomic<long long> done{0};
@@ -152,7 +179,7 @@ void run_all(loaded_model const& m, arguments const& a, tasks const& t, std::vec
   auto const work = [&] {
     for (std::size_t i = next++; i < open.size(); i = next++) {
       try {
-        run& r = *open[i];
+        lab_run& r = *open[i];
         r.result = result_of(m, a, t, r, done);
         log.add(r.key, r.result);
         std::lock_guard const held(shared);
@@ -173,172 +200,137 @@ void run_all(loaded_model const& m, arguments const& a, tasks const& t, std::vec
   if (wrong) std::rethrow_exception(wrong);
 }
 
-// A line of the table: one policy at one budget, all tasks.
-struct line_of_results {
-  std::string policy, budget;
-  run const* passkey = nullptr;
-  run const* perplexity = nullptr;
-
-  run const& any() const { return passkey != nullptr ? *passkey : *perplexity; }
-};
-
-std::vector<line_of_results> as_lines(std::vector<run> const& runs) {
-  std::vector<line_of_results> lines;
-  for (run const& r : runs) {
-    auto at = std::find_if(lines.begin(), lines.end(),
-                           [&](line_of_results const& l) { return l.policy == r.choice.name && l.budget == r.budget; });
-    if (at == lines.end()) at = lines.insert(at, {r.choice.name, r.budget});
-    (r.task == "passkey" ? at->passkey : at->perplexity) = &r;
-  }
-  return lines;
-}
-
-double number(run const* r, char const* field) {
-  return r == nullptr ? std::numeric_limits<double>::quiet_NaN() : result_log::number(r->result, field);
-}
-double rate(run const* r) { return number(r, "tokens") / number(r, "seconds"); }
-
-table as_table(std::vector<line_of_results> const& lines) {
-  table t({"policy", "budget", "slots", "pass keys", "perplexity", "cache KiB", "of it bookkeeping", "prompt tokens/s",
-           "decode tokens/s"});
-  for (line_of_results const& l : lines) {
-    run const& r = l.any();
-    t.add({l.policy, l.budget.empty() ? "-" : l.budget, r.choice.bounded() ? std::to_string(r.choice.slots()) : "-",
-           l.passkey == nullptr ? "-" : fixed(100 * number(l.passkey, "score"), 1) + " %",
-           fixed(number(l.perplexity, "score"), 4), fixed(number(&r, "cache_bytes") / 1024, 1),
-           fixed(100 * number(&r, "bookkeeping_bytes") / number(&r, "cache_bytes"), 1) + " %",
-           fixed(rate(l.passkey), 0), fixed(rate(l.perplexity), 0)});
-  }
-  return t;
-}
-
-// A row a policy, best first: by pass keys found, then by perplexity, each over all budgets.
-std::string as_picture(arguments const& a, std::vector<line_of_results> const& lines,
-                       std::vector<std::string> const& budgets) {
-  double const none = std::numeric_limits<double>::quiet_NaN();
-  struct row {
-    std::string name;
-    std::vector<double> found, perplexity;
-    double bytes, speed;
-  };
-  std::vector<row> rows;
-  dot_chart chart;
-  dot_measure found{.title = "pass keys found, %", .low = 0, .high = 100};
-  dot_measure text{.title = "perplexity", .log = true};
-  for (line_of_results const& l : lines) {
-    if (l.budget.empty() && l.policy != "full") continue;  // without a budget there is no place for it
-    if (l.budget.empty()) {
-      if (l.passkey != nullptr) found.reference = 100 * number(l.passkey, "score");
-      text.reference = number(l.perplexity, "score");
-      chart.reference_label = l.policy + ": everything kept";
-      continue;
-    }
-    auto at = std::find_if(rows.begin(), rows.end(), [&](row const& r) { return r.name == l.policy; });
-    if (at == rows.end())
-      at =
-          rows.insert(at, {l.policy, std::vector(budgets.size(), none), std::vector(budgets.size(), none), none, none});
-    auto const s = static_cast<std::size_t>(std::find(budgets.begin(), budgets.end(), l.budget) - budgets.begin());
-    at->found[s] = 100 * number(l.passkey, "score");
-    at->perplexity[s] = number(l.perplexity, "score");
-    if (s == budgets.size() / 2) {
-      at->bytes = number(&l.any(), "cache_bytes");
-      at->speed = rate(l.perplexity != nullptr ? l.perplexity : l.passkey);
-    }
-  }
-  auto const sum = [](std::vector<double> const& values, double missing) {
-    double all = 0;
-    for (double const v : values) all += v == v ? v : missing;
-    return all;
-  };
-  std::stable_sort(rows.begin(), rows.end(), [&](row const& x, row const& y) {
-    double const fx = sum(x.found, 0), fy = sum(y.found, 0);
-    return fx != fy ? fx > fy : sum(x.perplexity, 0) < sum(y.perplexity, 0);
-  });
-  text_measure bytes{"KiB at " + budgets[budgets.size() / 2], {}}, speed{"tokens/s", {}};
-  for (row const& r : rows) {
-    chart.rows.push_back(r.name);
-    found.values.push_back(r.found);
-    text.values.push_back(r.perplexity);
-    bytes.values.push_back(fixed(r.bytes / 1024, 0));
-    speed.values.push_back(fixed(r.speed, 0));
-  }
-  for (std::string const& b : budgets) chart.series.push_back("budget " + b);
-  bool const both = lines.front().passkey != nullptr && lines.front().perplexity != nullptr;
-  chart.title = lines.front().passkey == nullptr
-                    ? "Perplexity by policy and budget"
-                    : "Pass keys in prompts of " + std::to_string(a.length) + " tokens" +
-                          (both ? ", and perplexity, by policy and budget" : ", by policy and budget");
-  if (lines.front().passkey != nullptr) chart.measures.push_back(found);
-  if (lines.front().perplexity != nullptr) chart.measures.push_back(text);
-  chart.texts = {bytes, speed};
-  return draw(chart);
-}
-
 std::vector<std::string> names_of_all() {
   std::vector<std::string> names;
   for (kvsift::catalogue_entry const& e : kvsift::catalogue) names.emplace_back(e.name);
   return names;
 }
 
+// The samples of every task at every length.
+tasks draw_tasks(loaded_model const& m, arguments const& a, std::string const& words) {
+  tasks t;
+  task_sources const sources{a.haystack.empty() ? "" : read_text_file("--haystack", a.haystack), a.data};
+  for (std::string const& name : a.tasks) {
+    if (name == "perplexity") {
+      t.text = cut_into_windows(m, words, a.tokens, a.window, a.from);
+      continue;
+    }
+    task const asked = find_task(name, sources);
+    std::vector<std::uint64_t> lengths(a.lengths.begin(), a.lengths.end());
+    if (lengths.empty()) lengths = {asked.usual_length};
+    for (std::uint64_t const length : lengths) {
+      if (t.drawn.count({name, length}) > 0) continue;
+      auto samples = asked.draw(*m.text, {a.shared.seed, a.prompts, length, a.depths});
+      t.drawn.emplace(std::pair(name, length), samples_of_task{asked, length, std::move(samples)});
+    }
+  }
+  return t;
+}
+
+// Every policy at every budget over one task. Equal runs stand once.
+void add_runs(loaded_model const& m, arguments const& a, tasks const& t, std::string const& name, std::uint64_t length,
+              std::vector<lab_run>& runs) {
+  bool const perplexity = name == "perplexity";
+  std::vector<sample> const* const samples = perplexity ? nullptr : &t.drawn.at({name, length}).samples;
+  std::uint64_t base = length, prompt = 1;
+  if (perplexity) {
+    base = t.text->longest;
+  } else {
+    for (sample const& s : *samples) {
+      prompt = std::max<std::uint64_t>(prompt, s.prompt.size());
+      if (length == 0) base = std::max<std::uint64_t>(base, s.tokens());
+    }
+  }
+  for (std::string const& budget : a.shared.budgets) {
+    shared_options one = a.shared;
+    one.budgets.clear();
+    if (!budget.empty()) one.budgets = {budget};
+    for (policy_choice& choice : choose_all(one, base, prompt)) {
+      bool const cuts_prompts = choice.made.grows() || choice.made.value.budget.measured();
+      if (perplexity && choice.made.value.facts().moments != kvsift::moment{} && cuts_prompts)
+        continue;  // a window has no prompt
+      lab_run r{name, length, perplexity ? "" : t.drawn.at({name, length}).fingerprint(),
+                choice.bounded() ? budget : ""};
+      r.plan =
+          perplexity ? plan_positions(one, choice, m, t.text->longest - 1, 1) : plan_samples(one, choice, m, *samples);
+      r.choice = std::move(choice);
+      r.key = key_of(a, r);
+      r.folder = folder_of(a, r);
+      r.command = command_of(a, r);
+      bool const there =
+          std::any_of(runs.begin(), runs.end(), [&](lab_run const& other) { return other.key == r.key; });
+      if (!there) runs.push_back(std::move(r));
+    }
+  }
+}
+
 int lab(arguments a) {
   if (a.shared.policies.empty()) a.shared.policies = names_of_all();
-  if (a.shared.budgets.empty()) a.shared.budgets = {"12%", "25%", "50%"};
+  bool const full = a.shared.policies == std::vector<std::string>{"full"};
+  if (a.shared.budgets.empty())
+    a.shared.budgets = full ? std::vector<std::string>{""} : std::vector<std::string>{"12%", "25%", "50%"};
   if (a.tasks.empty())
     a.tasks = a.text.empty() ? std::vector<std::string>{"passkey"} : std::vector<std::string>{"passkey", "perplexity"};
-  for (std::string const& task : a.tasks) {
-    if (task != "passkey" && task != "perplexity")
-      throw usage_error("--tasks is '" + task + "'; give passkey, perplexity or both");
-    if (task == "perplexity" && a.text.empty()) throw usage_error("--tasks is perplexity; give its --text");
+  if (a.prompts < 1) throw usage_error("--prompts is 0; give at least 1");
+  if (a.depths < 1) throw usage_error("--depths is 0; give at least 1");
+  bool answers_kept = false;
+  for (std::string const& name : a.tasks) {
+    if (name == "perplexity" && a.text.empty()) throw usage_error("--tasks is perplexity; give its --text");
+    if (name != "perplexity") require_metrics(find_task(name, {{}, a.data}).metrics, a.commands, name + ": metrics");
+    answers_kept = answers_kept || (name != "perplexity" && name != "passkey");
   }
+  if (a.shared.out.empty() && answers_kept) a.shared.out = "results";
   threads_of(a.shared.executor);
   std::string const words = a.text.empty() ? "" : read_text_file("--text", a.text);
   loaded_model const m = load(a.shared);
 
-  tasks t;
-  std::vector<run> runs;
-  for (std::string const& task : a.tasks) {
-    bool const passkey = task == "passkey";
-    if (passkey)
-      t.passkeys = draw_passkeys(m, a.shared.seed, a.prompts, a.depths, a.length);
-    else
-      t.text = cut_into_windows(m, words, a.tokens, a.window, a.from);
-    std::uint64_t const base = passkey ? a.length : t.text->longest;
-    for (std::string const& budget : a.shared.budgets) {
-      shared_options one = a.shared;
-      one.budgets = {budget};
-      for (policy_choice& choice : choose_all(one, base, passkey ? t.passkeys->longest : 1)) {
-        bool const cuts_prompts = choice.made.grows() || choice.made.value.budget.measured();
-        if (!passkey && choice.made.value.facts().moments != kvsift::moment{} && cuts_prompts) continue;  // a window has no prompt
-        run r{task, choice.bounded() ? budget : "", {}, {}, {}, {}};
-        r.plan = passkey ? plan_passkeys(one, choice, m, *t.passkeys)
-                         : plan_positions(one, choice, m, t.text->longest - 1, 1);
-        r.choice = std::move(choice);
-        r.key = key_of(a, r);
-        bool const there = std::any_of(runs.begin(), runs.end(), [&](run const& other) { return other.key == r.key; });
-        if (!there) runs.push_back(std::move(r));
-      }
+  tasks const t = draw_tasks(m, a, words);
+  std::vector<lab_run> runs;
+  std::vector<std::string> maps;  // tasks with a picture of their own
+  for (std::string const& name : a.tasks) {
+    std::size_t lengths = 0;
+    bool depths = false;
+    if (name == "perplexity") add_runs(m, a, t, name, 0, runs);
+    for (auto const& [which, drawn] : t.drawn) {
+      if (which.first != name) continue;
+      add_runs(m, a, t, name, which.second, runs);
+      ++lengths;
+      depths = drawn.asked.has_depth;
     }
+    if (lengths > 1 && depths) maps.push_back(name);
   }
 
-  std::optional<output_file> csv, picture;
+  std::vector<output_file> files;
   if (!a.shared.out.empty()) {
     make_output_folder(a.shared.out);
-    csv.emplace("--out", a.shared.out + "/lab.csv");
-    picture.emplace("--out", a.shared.out + "/lab.svg");
+    for (std::string const name : {"lab.csv", "lab.svg"}) files.emplace_back("--out", a.shared.out + "/" + name);
+    for (std::string const& name : maps)
+      files.emplace_back("--out", a.shared.out + "/" + path_part(task_label(name)) + ".svg");
   }
   result_log log(a.shared.out.empty() ? "" : a.shared.out + "/lab.jsonl");
   run_all(m, a, t, runs, log);
 
-  std::vector<line_of_results> const lines = as_lines(runs);
   std::string objects;
-  for (run const& r : runs) objects += "{\"run\":" + r.key + ",\"result\":" + r.result + "}\n";
-  if (csv) {
-    csv->write(as_table(lines).csv());
-    picture->write(as_picture(a, lines, a.shared.budgets));
-    csv->commit();
-    picture->commit();
+  for (lab_run const& r : runs) objects += "{\"run\":" + r.key + ",\"result\":" + r.result + "}\n";
+  if (!files.empty()) {
+    files[0].write(lab_table(runs, true));
+    files[1].write(lab_picture(runs, a.shared.budgets));
+    for (std::size_t i = 0; i < maps.size(); ++i) files[2 + i].write(lab_heat_map(runs, maps[i]));
+    for (output_file& file : files) file.commit();
   }
-  print_now(a.as_json ? objects : as_table(lines).aligned());
+  print_now(a.as_json ? objects : lab_table(runs, false));
+  return 0;
+}
+
+// lab score FOLDER
+int score(std::string const& folder, std::vector<std::string> const& metrics, bool commands) {
+  auto const all = score_again(folder, metrics, commands);
+  table t({"folder", "samples", "metric", "mean", "standard error"});
+  for (scored_folder const& one : all)
+    for (metric_summary const& s : one.scores)
+      t.add({one.path, std::to_string(one.samples), s.metric, fixed(100 * s.mean, 2) + " %",
+             s.metric == "corpus_bleu" ? "-" : fixed(100 * s.error, 2) + " %"});
+  print_now(t.aligned());
   return 0;
 }
 
@@ -346,6 +338,32 @@ int lab(arguments a) {
 
 int main(int argc, char** argv) {
   return run_main("lab", [&] {
+    std::string const verb = argc > 1 ? argv[1] : "";
+    if (verb == "score") {
+      if (argc < 3 || argv[2][0] == '-')
+        throw usage_error("score is given without a folder; give the one that lab --out wrote");
+      command_line line("Scores the predictions in a folder of lab again. The model is not run.");
+      std::vector<std::string> metrics;
+      bool commands = false;
+      line.add("--metrics", metrics, "In place of those of each task").separated_by_commas();
+      line.add("--allow-commands", commands, "Run the metrics command:COMMAND");
+      if (auto const status = line.parse(argc - 2, argv + 2)) return *status;
+      return score(argv[2], metrics, commands);
+    }
+    if (verb == "split") {
+      if (argc < 3 || argv[2][0] == '-') throw usage_error("split is given without a file; give one with rows of data");
+      command_line line("Writes rows of data into two files: one to choose by, one to report.");
+      std::string valid, out;
+      std::uint64_t seed = 1;
+      line.add("--valid", valid, "Rows of the first, as N or P%").required();
+      line.add("--seed", seed, "Which rows").shows_default();
+      line.add("--out", out, "Folder of both (the file's)");
+      if (auto const status = line.parse(argc - 2, argv + 2)) return *status;
+      split_files const files = split_rows(argv[2], valid, seed, out);
+      print_now(files.valid + "  " + std::to_string(files.valid_rows) + " rows\n" + files.test + "  " +
+                std::to_string(files.test_rows) + " rows\n");
+      return 0;
+    }
     command_line line("Policies side by side: every policy at every budget over every task.");
     arguments a;
     add_options(line, a);

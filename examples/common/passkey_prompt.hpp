@@ -16,6 +16,13 @@ struct passkey_prompt {
   std::string target;                 // the five digits
 };
 
+inline std::vector<std::string> const& passkey_filler() {
+  static std::vector<std::string> const all = {
+      "The grass is green. ", "The sky is blue. ", "The sun is yellow. ", "Here we go. ", "There and back again. ",
+  };
+  return all;
+}
+
 // Draws prompts: the same arguments and seed give the same prompts on every machine.
 class passkey_prompts {
  public:
@@ -45,7 +52,7 @@ class passkey_prompts {
                         std::to_string(prompt.tokens.size() + answer) + " tokens, give more");
     }
     for (std::size_t used = prompt.tokens.size() + answer; used <= length;) {
-      std::string const& sentence = sentences()[draw_() % sentences().size()];
+      std::string const& sentence = passkey_filler()[draw_() % passkey_filler().size()];
       used += text_.encode(sentence + sentence, false).size() - text_.encode(sentence, false).size();  // in running text
       filler.push_back(sentence);
     }
@@ -56,13 +63,6 @@ class passkey_prompts {
   }
 
  private:
-  static std::vector<std::string> const& sentences() {
-    static std::vector<std::string> const all = {
-        "The grass is green. ", "The sky is blue. ", "The sun is yellow. ", "Here we go. ", "There and back again. ",
-    };
-    return all;
-  }
-
   reference_model::tokenizer const& text_;
   std::mt19937_64 draw_;
 };

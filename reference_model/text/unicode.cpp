@@ -6,6 +6,7 @@
 
 #ifdef REFERENCE_MODEL_ICU
 #include <unicode/bytestream.h>
+#include <unicode/locid.h>
 #include <unicode/normalizer2.h>
 #include <unicode/regex.h>
 #include <unicode/uchar.h>
@@ -135,6 +136,13 @@ bool is_number(char32_t c) {
   return kind == U_DECIMAL_DIGIT_NUMBER || kind == U_LETTER_NUMBER || kind == U_OTHER_NUMBER;
 }
 
+std::string lowered(std::string_view text) {
+  std::string out;
+  auto const size = static_cast<std::int32_t>(text.size());
+  icu::UnicodeString::fromUTF8(icu::StringPiece(text.data(), size)).toLower(icu::Locale::getRoot()).toUTF8String(out);
+  return out;
+}
+
 #else
 
 bool has_unicode() { return false; }
@@ -153,6 +161,13 @@ std::string composed(std::string_view, std::string const& file) {
   throw bad_file(file, std::string("normalizer NFC") + remedy);
 }
 bool is_number(char32_t) { throw bad_file("tokenizer", std::string("pre_tokenizer Digits") + remedy); }
+
+std::string lowered(std::string_view text) {
+  std::string out(text);
+  for (char& c : out)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return out;
+}
 
 #endif
 

@@ -41,4 +41,8 @@ std::string composed(std::string_view text, std::string const& file);
 /// Whether the character is one of Unicode's numbers (general category N).
 bool is_number(char32_t character);
 
+/// The text in small letters, of every script. Never throws: without ICU the letters A to Z only. Bytes that are not part
+/// of valid UTF-8 become U+FFFD.
+std::string lowered(std::string_view text);
+
 }  // namespace reference_model

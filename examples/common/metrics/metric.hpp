@@ -1,0 +1,21 @@
+#pragma once
+// The metrics by name. Each says of a prediction how good it is, in [0, 1].
+#include <string>
+#include <vector>
+
+namespace programs {
+
+struct judged_text {
+  std::string prediction;
+  std::vector<std::string> answers;    // any of them is right, unless the metric asks for all
+  std::vector<std::string> classes{};  // those there are, for class_match
+};
+
+using metric = double (*)(judged_text const&);
+
+// Throws usage_error naming `where` and the metrics there are.
+metric find_metric(std::string const& name, std::string const& where);
+
+std::vector<std::string> metric_names();
+
+}  // namespace programs
