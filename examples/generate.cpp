@@ -29,7 +29,7 @@ struct arguments {
   std::optional<std::uint64_t> tokens, new_tokens;
   reference_model::sampling how{.temperature = 0.8, .top_p = 0.9};
   bool allow_repeats = false, ignore_ends = false, never_ends = false, text_only = false, as_json = false;
-  std::string record, retention_map;
+  std::string record, retention_map, words;
   std::uint32_t record_layer = 0;
 };
 
@@ -53,6 +53,7 @@ void add_options(command_line& line, arguments& a) {
   line.add("--json", a.as_json, "Print one JSON object in place of text and summary").excludes(only);
   option const record = line.add("--record", a.record, "Write a trace of one layer for replay (.safetensors)");
   line.add("--record-layer", a.record_layer, "The layer of --record").needs(record).shows_default();
+  line.add("--words", a.words, "Word list, a line each: how many runs of ten words are readable, at least five of them known");
   line.add("--retention-map", a.retention_map, "Write an SVG picture of what was kept, layer x position");
   line.example("generate --policy roco --budget 128 --prompt \"Once upon a time\" --tokens 512 --retention-map map.svg\n"
                 "Text goes to standard output as it is made; the summary to standard error. --out writes generate.json and\n"
@@ -118,6 +119,8 @@ int generate(arguments const& a) {
   position_plan const plan = plan_positions(a.shared, choice, m, positions, prompt.size());
   if (!a.record.empty() && plan.stand != standing::original)
     throw usage_error("--record needs --positions original; a trace holds keys at the positions they keep");
+  std::optional<known_words> known;
+  if (!a.words.empty()) known = words_of_list(read_text_file("--words", a.words));
   if (a.record_layer >= c.layers)
     throw usage_error("--record-layer is " + std::to_string(a.record_layer) + "; the model has layers 0 to " + std::to_string(c.layers - 1));
   reference_model::sampling how = a.how;
@@ -144,7 +147,7 @@ int generate(arguments const& a) {
   std::string text;
   auto const write = [&](std::string_view piece) {
     if (!a.as_json) print_now(piece);
-    if (a.as_json || json_file) text += piece;
+    if (a.as_json || json_file || known) text += piece;
   };
   auto const fed = [&] {
     for (std::uint32_t l = 0; map_file && l < c.layers; ++l)
@@ -153,6 +156,7 @@ int generate(arguments const& a) {
   };
 
   write(m.text->decode(prompt));
+  std::size_t const generated_from = text.size();
   clock::time_point last = clock::now();
   float const* logits = feed_prompt(run, prompt, plan, fed);
   r.prompt_seconds = seconds(clock::now() - last);
@@ -172,6 +176,7 @@ int generate(arguments const& a) {
   if (!a.as_json) print_now("\n");
 
   r.finish(run);
+  if (known) r.words = readability_of(std::string_view(text).substr(generated_from), *known);
   if (choice.bounded() && (!a.text_only || json_file)) score_under_full_cache(m, a, r);
   if (record_file) recorder.write(record_file->path());
   if (map_file) {

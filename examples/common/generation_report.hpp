@@ -4,11 +4,13 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <common/json_output.hpp>
+#include <common/metrics/readability.hpp>
 #include <common/retention_map.hpp>
 #include <common/session.hpp>
 #include <common/storage.hpp>
@@ -31,6 +33,7 @@ struct generation_report {
   double prompt_seconds = 0;
   double full_mean_nll = std::numeric_limits<double>::quiet_NaN();   // of the same tokens under a full cache
   double same_likeliest = std::numeric_limits<double>::quiet_NaN();  // share of steps where both caches agree on the likeliest
+  std::optional<readability> words{};  // of what was drawn, where a word list was given
   std::uint32_t seen = 0;
   std::vector<std::vector<std::vector<std::uint32_t>>> held;  // [layer][KV head], positions at the end, ascending
   session_memory memory;
@@ -127,7 +130,10 @@ inline std::string generation_report::summary() const {
   if (full_mean_nll == full_mean_nll)
     quality += "; " + fixed(std::exp(full_mean_nll), 2) + " to a full cache, which had the same likeliest token in " +
                fixed(100 * same_likeliest, 1) + " % of the steps";
-  return text + line("quality", quality);
+  text += line("quality", quality);
+  if (words)
+    text += line("readable", std::to_string(words->readable) + " of " + std::to_string(words->chunks) + " runs of ten words (" + fixed(100 * words->share(), 1) + " %)");
+  return text;
 }
 
 // Every figure of the summary, and what it was made from: one line.
@@ -152,6 +158,8 @@ inline std::string generation_report::json(std::string const& text) const {
                     {"perplexity", std::exp(mean_nll())},
                     {"perplexity_full", std::exp(full_mean_nll)},
                     {"same_likeliest", same_likeliest},
+                    {"chunks", words ? json_value(words->chunks) : nullptr},
+                    {"readable_chunks", words ? json_value(words->readable) : nullptr},
                     {"prompt_seconds", prompt_seconds},
                     {"step_seconds", step_seconds}});
 }

@@ -203,6 +203,20 @@ TEST_CASE("a rotation goes on beyond the model's positions if it is asked to; wi
   CHECK(generated(a)["positions"] == "in_cache");
 }
 
+TEST_CASE("with a word list, what was drawn is judged by it, the prompt left out") {
+  tiny_model const model;
+  temporary_folder const folder;
+  std::ofstream(folder / "words.txt") << "zebra\n";
+  arguments const a{"--model", model.path(), "--temperature", "0", "--tokens", "60", "--ignore-eos", "--prompt", "zebra zebra zebra zebra zebra"};
+  json const judged = generated(with(a, {"--words", (folder / "words.txt").string()}));
+  CHECK(judged["readable_chunks"] == 0);
+  CHECK(judged["chunks"].is_number());
+  CHECK(generated(a)["chunks"].is_null());
+  finished const told = run_program("generate", with(a, {"--words", (folder / "words.txt").string()}));
+  CHECK(told.err.find("readable  0 of ") != std::string::npos);
+  CHECK(run_program("generate", with(a, {"--words", (folder / "none.txt").string()})).status == 2);
+}
+
 TEST_CASE("half precision halves K and V, and a policy file may ask for it") {
   tiny_model const model;
   temporary_folder const folder;
