@@ -8,6 +8,7 @@
 
 #include <common/json_output.hpp>
 #include <common/line_plot.hpp>
+#include <common/operations.hpp>
 #include <common/output_file.hpp>
 #include <common/progress.hpp>
 #include <common/shared_options.hpp>
@@ -33,7 +34,7 @@ void add_options(command_line& line, arguments& a) {
   line.add("--json", a.as_json, "Print one JSON object a policy and budget, in place of the table");
   line.example("latency --policy full,roco,streaming_llm --budget 64,128 --tokens 200 --out results\n"
                "latency --model reference_model/checkpoint_gpt2 --align networks --mode sw,kv,ar --budget 32,64,128,250\n"
-               "Medians over prompts and trials; a token is the likeliest one, ends do not count. --out writes latency.csv, latency.svg and latency.jsonl.");
+               "Medians over prompts and trials; a token is the likeliest one, ends do not count. Mflop: of the matrix products a token, counted. --out writes latency.csv, latency.svg and latency.jsonl.");
 }
 
 // Times in milliseconds, sorted.
@@ -48,6 +49,7 @@ struct outcome {
   times first, rest;                 // per prompt and trial: of the prompt and its first token; of each after it
   std::vector<double> by_token;      // median over prompts and trials, of token 2, 3, ...
   std::size_t cache_bytes = 0;
+  double operations = 0;             // of a token after the first, counted; mean over prompts and tokens
 };
 
 void measure(loaded_model const& m, arguments const& a, std::vector<std::vector<std::uint32_t>> const& prompts, outcome& o, progress& shown, long long& done) {
@@ -59,6 +61,10 @@ void measure(loaded_model const& m, arguments const& a, std::vector<std::vector<
     std::uint64_t const positions = prompts[p].size() + a.tokens - 1;
     session run(m.model, o.choice, session_of(plan, o.choice, m, a.shared.executor, positions));
     o.cache_bytes = std::max(o.cache_bytes, run.memory().cache());
+    std::uint64_t const most = o.choice.bounded() ? o.choice.slots() + std::uint64_t{1} : positions;
+    for (std::uint64_t t = prompts[p].size() + 1; t <= positions; ++t)
+      o.operations += token_operations(m.config(), plan.stand, plan.align ? &*plan.align : nullptr, t, most) /
+                      (static_cast<double>(a.tokens - 1) * static_cast<double>(prompts.size()));
     for (std::uint32_t trial = 0; trial <= a.trials; ++trial) {
       run.clear();
       auto watch = [last = clock::now()]() mutable {  // milliseconds since it was asked last
@@ -106,14 +112,16 @@ std::string as_json(arguments const& a, outcome const& o) {
                     {"token_ms_least", o.rest.at(0)},
                     {"token_ms_most", o.rest.at(1)},
                     {"cache_bytes", o.cache_bytes},
+                    {"token_flop", o.operations},
                     {"token_ms_by_token", o.by_token}});
 }
 
 table as_table(std::vector<outcome> const& all) {
-  table t({"policy", "budget", "positions", "first token ms", "token ms", "least", "most", "tokens/s", "cache KiB"});
+  table t({"policy", "budget", "positions", "first token ms", "token ms", "least", "most", "tokens/s", "Mflop", "Gflop/s", "cache KiB"});
   for (outcome const& o : all)
     t.add({o.choice.name, o.choice.bounded() ? std::to_string(o.choice.slots()) : "-", name_of(o.plans.front().stand), fixed(o.first.at(0.5), 3),
            fixed(o.rest.at(0.5), 3), fixed(o.rest.at(0), 3), fixed(o.rest.at(1), 3), fixed(1000 / o.rest.at(0.5), 0),
+           fixed(o.operations / 1e6, 2), fixed(o.operations / 1e6 / o.rest.at(0.5), 2),
            fixed(static_cast<double>(o.cache_bytes) / 1024, 1)});
   return t;
 }
