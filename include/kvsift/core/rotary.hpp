@@ -132,9 +132,13 @@ class rotary_table {
       }
     }
   }
-  rotary_view view() const {
-    return cosines_.empty() ? rotary_view{} : rotary_view{cosines_.data(), sines_.data(), rotary_dim_, pairs_};
+  rotary_view view() const { return view_of(cosines_.data(), sines_.data()); }
+  /// The same of copies [floats each] that lie elsewhere.
+  rotary_view view_of(float const* cosines, float const* sines) const {
+    return cosines_.empty() ? rotary_view{} : rotary_view{cosines, sines, rotary_dim_, pairs_};
   }
+  /// Cosines, and as many sines.
+  std::size_t floats() const { return cosines_.size(); }
 
  private:
   std::vector<float> cosines_;
