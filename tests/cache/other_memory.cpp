@@ -141,7 +141,13 @@ TEST_CASE("an executor of larger groups than the cache is planned for is refused
   CHECK_NOTHROW(run(support::far_executor{32}, cache, 0, 40));
 }
 
-TEST_CASE("steps that ran without the verbs are counted: what follows them knows how many slots are held") {
+TEST_CASE("steps that ran without the verbs are counted, and refused where there is no room") {
+  kv_tensor small{shape, full(), cache_options{.capacity = 2}};
+  run(serial_executor{}, small, 55, 56);
+  small.count_replayed();
+  CHECK_THROWS_WITH_AS(small.count_replayed(), "slots held is 2; are all there are, and no rule of the policy makes room; plan a larger capacity",
+                       bad_argument);
+  CHECK(small.held(0) == 2);
   for (bool const before : {false, true}) {
     any_policy const chosen = before ? to_any(recent_global(16, 2)) : to_any(roco(16, 2, 3));
     kv_tensor stepped{shape, chosen, options}, counted{shape, chosen, options};

@@ -203,12 +203,17 @@ class kv_tensor {
     held_[l] = std::min(held_[l], slots_.most[l] - room);
     least_held_[l] = std::min(least_held_[l], slots_.least[l] - room);
   }
-  /// For engines that replay a captured step of every layer and its evict: the verbs counted what they recorded, for its first run;
-  /// call this for each further one, so that whatever is called apart from it knows how many slots are held.
-  void count_replayed(std::uint32_t tokens = 1) {
+  /// For engines that replay a captured step of every layer, one token, and its evict: the verbs counted what they recorded, for its
+  /// first run; call this before each further one. Throws bad_argument, and counts nothing, where no slot is left for the token.
+  void count_replayed() {
+    moment const moments = policy_.facts().moments;
+    bool const makes_room = includes(moments, moment::before_append | moment::after_attention);
+    for (std::uint32_t l = 0; l < shape().layers; ++l)
+      require((makes_room && slots_.most[l] != no_limit) || held_[l] < slots_.most_room[l], "slots held", held_[l],
+              "are all there are, and no rule of the policy makes room; plan a larger capacity");
     for (std::uint32_t l = 0; l < shape().layers; ++l) {
-      count_arrived(l, tokens);
-      if (includes(policy_.facts().moments, moment::after_attention)) count_cut(l, 0);
+      count_arrived(l, 1);
+      if (includes(moments, moment::after_attention)) count_cut(l, 0);
     }
   }
   void count_restored(std::uint32_t l, std::uint32_t held, std::uint32_t least_held) {
