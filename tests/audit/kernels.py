@@ -16,6 +16,8 @@ import subprocess
 import sys
 
 TABLE = pathlib.Path(__file__).parent / "kernels" / "resources.txt"
+ALL_COLUMNS = ("attention_sum attention_square_sum last_attention window_attention observations key_square_norm signature young_attention "
+               "token_class")  # as policies chosen at run time store them
 FIGURES = ("registers", "stack", "spilled", "shared")  # the last three in bytes; spilled: stores and loads together
 # What an enqueue may ask of the CUDA runtime. No allocation, no copy, nothing that waits.
 ALLOWED = {"cudaLaunchKernel", "cudaGetLastError", "cudaGetErrorString",
@@ -65,13 +67,15 @@ def short(demangled):
             words.append(part)
         elif "bound_cache<" not in task:
             words.append("{" + " ".join(arguments(part)) + "}")
-    return " ".join([task.split("<")[0], *words])
+    return " ".join([task.split("<")[0], *words]).replace(ALL_COLUMNS, "all_columns")
 
 
 def enqueued(path):
     """(kernels that an object launches, calls that it must not make)."""
-    kernels = {line.split()[-1] for line in output("nm", "--defined-only", path).splitlines()
-               if re.fullmatch(r"_ZN6kvsift4cuda8run_task\w+", line.split()[-1])}
+    # What the host calls to launch a kernel has the kernel's name, or that of a function known to its object alone (L).
+    stubs = (re.fullmatch(r"_ZN6kvsift4cudaL?(8run_task\w+)", line.split()[-1])
+             for line in output("nm", "--defined-only", path).splitlines())
+    kernels = {"_ZN6kvsift4cuda" + stub.group(1) for stub in stubs if stub}
     calls = {line.split()[-1].split("@")[0] for line in output("nm", "--undefined-only", path).splitlines()}
     return kernels, sorted(c for c in calls if re.match(r"_*(cuda|cu[A-Z])", c) and c not in ALLOWED)
 

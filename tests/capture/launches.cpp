@@ -1,5 +1,6 @@
 // What the verbs enqueue on a CUDA stream, by policy: so many launches, all on that stream, and nothing else.
 #include <cstdint>
+#include <cstdlib>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -116,6 +117,38 @@ TEST_CASE("memory that is not there is said in bytes, and what was taken goes ba
   CHECK(std::stoul(said.substr(said.find(": ") + 2)) >= bytes);
   CHECK(recorded().in_use == 0);
   CHECK(recorded().last == cudaSuccess);
+}
+
+namespace {
+
+/// A pool of the user's own, as a handle.
+struct counting_pool {
+  std::size_t* in_use = nullptr;
+  void* allocate(std::size_t bytes, cudaStream_t on_stream) const {
+    if (on_stream != stream) return nullptr;
+    *in_use += bytes;
+    return std::calloc(bytes, 1);
+  }
+  void deallocate(void* pointer, std::size_t bytes, cudaStream_t) const {
+    *in_use -= bytes;
+    std::free(pointer);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a resource of the user's own is asked for everything, and given it back") {
+  recorded().calls.clear();
+  std::size_t in_use = 0;
+  {
+    kv_tensor cache{shape, to_any(roco(16, 2, 3)), options, cuda::memory{stream, counting_pool{&in_use}}};
+    CHECK(in_use == cache.allocated_bytes() + cache.workspace_bytes());
+    CHECK(recorded().count(asked::allocation) == 0);
+    auto other = cuda::memory{stream, counting_pool{&in_use}}.allocate(100);
+    other = cuda::memory{stream, counting_pool{&in_use}}.allocate(50);
+  }
+  CHECK(in_use == 0);
+  CHECK_THROWS_AS((cuda::memory{nullptr, counting_pool{&in_use}}.allocate(10)), cuda::out_of_memory);
 }
 
 TEST_CASE("a launch that fails is an error that names the call, and is forgotten") {

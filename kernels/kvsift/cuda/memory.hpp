@@ -27,10 +27,11 @@ class out_of_memory : public std::bad_alloc {
   std::string line_;
 };
 
-/// Where device memory comes from, in the order of a stream: allocate(bytes, stream) gives null or throws where there is not so
-/// much, deallocate(pointer, bytes, stream) throws nothing. Copied into every block: a handle, not the pool itself.
+/// Where device memory comes from, in the order of a stream: allocate(bytes, stream) gives memory on a 64-byte boundary, or null, or
+/// throws where there is not so much; deallocate(pointer, bytes, stream) throws nothing. Copied into every block: a handle, not the
+/// pool itself.
 template <class R>
-concept device_resource = std::copyable<R> && requires(R& resource, std::size_t bytes, void* pointer, cudaStream_t stream) {
+concept device_resource = std::semiregular<R> && requires(R& resource, std::size_t bytes, void* pointer, cudaStream_t stream) {
   { resource.allocate(bytes, stream) } -> std::convertible_to<void*>;
   resource.deallocate(pointer, bytes, stream);
 };
