@@ -61,7 +61,7 @@ std::string folder_key_of(lab_options const& a, lab_run const& r) {
 
 std::string folder_of(lab_options const& a, lab_run const& r) {
   if (a.shared.out.empty() || r.perplexity()) return "";
-  std::string name = r.choice.name;
+  std::string name = shown_name(r.choice.asked);
   auto const add = [&](std::string const& part, bool differs) {
     if (differs) name += "-" + part;
   };
@@ -90,7 +90,7 @@ std::string command_of(lab_options const& a, lab_run const& r) {
     line += " " + option + " " + (plain ? value : quoted + "'");
   };
   shared_options const& o = a.shared;
-  add("--policy", r.choice.name);
+  add("--policy", r.choice.asked);
   add("--budget", r.budget);
   for (std::string const& set : o.sets) add("--set", set);
   add("--tasks", r.task);
@@ -101,7 +101,7 @@ std::string command_of(lab_options const& a, lab_run const& r) {
   add("--data", a.data);
   add("--model", o.model);
   add("--tokenizer", o.tokenizer);
-  add("--positions", o.positions);
+  add("--positions", r.choice.positions);
   add("--align", o.align);
   if (o.layout != "rows") add("--layout", o.layout);
   if (o.bound != "both") add("--bound", o.bound);

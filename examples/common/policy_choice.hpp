@@ -29,6 +29,7 @@ struct policy_choice {
   std::string storage = "fp32";  // how K and V are stored: see storage.hpp
   kvsift::catalogue_policy made{};  // every head alike
   allocator_request allocator{};    // how a session divides it
+  std::string asked{};              // the name, alias or file on the command line
   std::string positions{};          // one of --positions, or what the mode asked for says of it; "": nothing
 
   bool bounded() const { return made.bounded && allocator.name != "duo_attention"; }

@@ -166,6 +166,7 @@ std::vector<policy_choice> choose_all(shared_options const& o, std::uint64_t bas
       if (!choice.bounded() && &budget != &budgets.front()) continue;
       for (std::string const& positions : o.positions.empty() ? std::vector<std::string>{""} : o.positions) {
         all.push_back(choice);
+        all.back().asked = policy;
         all.back().positions = positions;
         if (o.positions.size() > 1) all.back().name += ", " + positions;
       }

@@ -19,7 +19,7 @@ using kvsift::signature;
 struct bound {
   std::vector<float> table;
   signature code;
-  bound(signature c, u32 dim) : table(c.table_floats(dim)), code(c) { code.bind(dim, table.data()); }
+  bound(signature c, u32 dim) : table(c.table_floats(dim)), code(c) { code.bind(dim, table.data(), table.data()); }
   std::vector<std::uint8_t> of(std::vector<float> const& x) const {
     std::vector<std::uint8_t> bytes(code.width());
     code.admit(bytes.data(), {x.data(), x.data(), static_cast<u32>(x.size()), 0}, {});

@@ -49,7 +49,7 @@ TEST_CASE("columns") {
   for (u32 const bits : {4u, 8u, 21u, 64u}) {
     kvsift::signature code{bits, 3};
     std::vector<float> table(code.table_floats(3));
-    code.bind(3, table.data());
+    code.bind(3, table.data(), table.data());
     is_a_column(code);
   }
   is_a_column(hostile::origin{});

@@ -7,6 +7,9 @@ endif()
 string(REGEX REPLACE "^// expect: *" "" expect "${expect}")
 
 set(command "${COMPILER}" -std=c++20 -fsyntax-only -fno-diagnostics-color "-I${ROOT}/include" "-I${ROOT}" "-I${ROOT}/tests")
+if(SOURCE MATCHES "\\.cu$")  # COMPILER is nvcc
+  set(command "${COMPILER}" -std=c++20 -arch=sm_90 -ptx -o /dev/null "-I${ROOT}/include" "-I${ROOT}/kernels")
+endif()
 set(ENV{LC_ALL} C)
 execute_process(COMMAND ${command} "${SOURCE}" RESULT_VARIABLE status OUTPUT_VARIABLE said ERROR_VARIABLE said)
 if(status EQUAL 0)

@@ -3,6 +3,7 @@
 #include <concepts>
 #include <cstdint>
 
+#include <kvsift/core/anything.hpp>
 #include <kvsift/core/shape.hpp>
 
 namespace kvsift {
@@ -29,7 +30,7 @@ enum class profile : std::uint32_t {
 ///   each_head = true   a head measures for itself what it keeps of any prompt: columns() and measure(group, row, record, words),
 ///                      which sets record.limit and record.choice
 template <class B>
-concept may_be_measured = budget_allocator<B> && requires(B const& budget) { budget.with_measured([](auto const&) {}); };
+concept may_be_measured = budget_allocator<B> && requires(B const& budget) { budget.with_measured(takes_anything{}); };
 
 namespace detail {
 

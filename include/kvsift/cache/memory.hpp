@@ -1,13 +1,19 @@
 #pragma once
 
+#include <concepts>
 #include <cstddef>
 #include <cstdlib>
+#include <cstring>
 #include <new>
+#include <type_traits>
 #include <utility>
+#include <vector>
 
 #if defined(__linux__)
 #include <sys/mman.h>
 #endif
+
+#include <kvsift/exec/executor.hpp>
 
 namespace kvsift {
 
@@ -44,5 +50,47 @@ class host_memory {
   std::byte* data_ = nullptr;
   std::size_t bytes_ = 0;
 };
+
+/// Where the memory of a cache comes from, and who can reach it. Asked when a cache is made, cleared or copied, never in a step.
+///   space                  host_space, or that of the executors whose memory it is
+///   block                  owns some of it: data(), size(); moves
+///   allocate(bytes)        a block with undefined contents; throws std::bad_alloc, or what derives from it
+///   copy_in(to, from, n)   n bytes from the host into a block; when it returns, `from` may be gone
+///   copy_out(to, from, n)  n bytes of a block to the host, once all that was enqueued is done; returns when they are there
+template <class M>
+concept cache_memory = requires(M const& memory, typename M::block const& block, std::byte* device, void* host, std::size_t bytes) {
+  typename M::space;
+  { memory.allocate(bytes) } -> std::same_as<typename M::block>;
+  { block.data() } -> std::convertible_to<std::byte*>;
+  { block.size() } -> std::convertible_to<std::size_t>;
+  memory.copy_in(device, host, bytes);
+  memory.copy_out(host, device, bytes);
+};
+
+/// Whether the host itself reaches what M hands out.
+template <class M>
+inline constexpr bool is_host_memory = std::is_same_v<typename M::space, host_space>;
+
+/// The host's memory: what a cache takes unless it is told otherwise.
+struct main_memory {
+  using space = host_space;
+  using block = host_memory;
+
+  block allocate(std::size_t bytes) const { return host_memory(bytes); }
+  void copy_in(void* to, void const* from, std::size_t bytes) const { std::memcpy(to, from, bytes); }
+  void copy_out(void* to, void const* from, std::size_t bytes) const { std::memcpy(to, from, bytes); }
+};
+
+/// Lets f(array) write `count` elements that end up at `to`: there directly, or by way of the host where `to` lies elsewhere.
+template <cache_memory Memory, class T, class F>
+void write_array(Memory const& memory, T* to, std::size_t count, F const& f) {
+  if constexpr (is_host_memory<Memory>) {
+    f(to);
+  } else {
+    std::vector<T> array(count);
+    f(array.data());
+    if (count != 0) memory.copy_in(reinterpret_cast<std::byte*>(to), array.data(), count * sizeof(T));
+  }
+}
 
 }  // namespace kvsift

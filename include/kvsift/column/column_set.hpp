@@ -61,9 +61,9 @@ struct column_set : Columns... {
     });
     return floats;
   }
-  /// Writes the tables to memory [table_floats] and lets the columns know where. Host only.
-  void bind([[maybe_unused]] std::uint32_t head_dim, [[maybe_unused]] float* memory) {
-    (bind_one(static_cast<Columns&>(*this), head_dim, memory), ...);
+  /// Writes the tables to memory [table_floats] and lets the columns know that tasks find them at `found`. Host only.
+  void bind([[maybe_unused]] std::uint32_t head_dim, [[maybe_unused]] float* memory, [[maybe_unused]] float const* found) {
+    (bind_one(static_cast<Columns&>(*this), head_dim, memory, found), ...);
   }
   /// Bytes that the columns store for one slot.
   KVSIFT_HOST_DEVICE constexpr std::size_t bytes_per_slot() const {
@@ -99,11 +99,12 @@ struct column_set : Columns... {
       if (!wanted) column.drop();
   }
   template <class C>
-  static void bind_one(C& column, std::uint32_t head_dim, float*& memory) {
+  static void bind_one(C& column, std::uint32_t head_dim, float*& memory, float const*& found) {
     if constexpr (tabled_column<C>) {
       std::size_t const floats = column.table_floats(head_dim);
-      column.bind(head_dim, memory);
+      column.bind(head_dim, memory, found);
       memory += floats;
+      found += floats;
     }
   }
 };

@@ -122,11 +122,12 @@ constexpr mass_part mass_read_by() {
     return mass_part::sum | mass_part::squares | mass_part::last;
 }
 
-/// A column that shares a table of floats between all slots: made once, when the cache is, on the host.
+/// A column that shares a table of floats between all slots: made once, when the cache is, on the host. bind(head_dim, memory,
+/// found) writes it to memory [table_floats]; tasks find it at `found`, which is elsewhere where the cache is a device's.
 template <class C>
-concept tabled_column = slot_column<C> && requires(C const& c, C& mine, std::uint32_t head_dim, float* memory) {
+concept tabled_column = slot_column<C> && requires(C const& c, C& mine, std::uint32_t head_dim, float* memory, float const* found) {
   { c.table_floats(head_dim) } -> std::convertible_to<std::size_t>;
-  mine.bind(head_dim, memory);
+  mine.bind(head_dim, memory, found);
 };
 
 }  // namespace kvsift

@@ -111,8 +111,8 @@ struct signature {
             "give head_dim x bits of them");
     return std::size_t{width()} * head_dim * lane_count;
   }
-  /// Writes the projection to `to` [table_floats] and keeps it. Places of bits that there are not become 0.
-  void bind(std::uint32_t head_dim, float* to) {
+  /// Writes the projection to `to` [table_floats], and keeps where tasks find it. Places of bits that there are not become 0.
+  void bind(std::uint32_t head_dim, float* to, float const* found) {
     if (bits == 0) return;
     for (std::uint32_t u = 0; u < width(); ++u)
       for (std::uint32_t d = 0; d < head_dim; ++d)
@@ -121,7 +121,7 @@ struct signature {
           to[(std::size_t{u} * head_dim + d) * lane_count + i] =
               b >= bits ? 0.0f : given.empty() ? drawn(d, b) : given[std::size_t{d} * bits + b];
         }
-    projection = to;
+    projection = found;
   }
   /// Component d of projection b if none is given: of mean 0 and variance 1, normal but for its tails. Twelve uniform
   /// draws, whose sum is exact.

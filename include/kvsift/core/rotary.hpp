@@ -162,9 +162,13 @@ class rotary_table {
       for (std::uint32_t digit = 0; digit < rotary_view::digit_values; ++digit) t.add(frequency, digit * unit, 1);
     return t;
   }
-  rotary_view view() const {
-    return cosines_.empty() ? rotary_view{} : rotary_view{cosines_.data(), sines_.data(), rotary_dim_, pairs_};
+  rotary_view view() const { return view_of(cosines_.data(), sines_.data()); }
+  /// The same of copies [floats each] that lie elsewhere.
+  rotary_view view_of(float const* cosines, float const* sines) const {
+    return cosines_.empty() ? rotary_view{} : rotary_view{cosines, sines, rotary_dim_, pairs_};
   }
+  /// Cosines, and as many sines.
+  std::size_t floats() const { return cosines_.size(); }
 
  private:
   void add(std::vector<double> const& frequency, double position, double amplitude) {

@@ -40,11 +40,10 @@ struct cache_image {
   friend bool operator==(cache_image const&, cache_image const&) = default;
 };
 
-/// The image of a cache. Copies every slot in use; allocates.
-template <class Policy, class Payload, class Position, class Disposal, class Placement>
-cache_image image_of(kv_tensor<Policy, Payload, Position, Disposal, Placement> const& cache) {
-  auto const& planes = cache.view();
-  cache_image image;
+namespace detail {
+
+template <class Cache, class Planes>
+void take_image(Cache const& cache, Planes const& planes, cache_image& image) {
   image.shape = planes.shape;
   image.vector_bytes = planes.vector_bytes;
   image.states.assign(planes.states, planes.states + planes.shape.rows());
@@ -75,10 +74,7 @@ cache_image image_of(kv_tensor<Policy, Payload, Position, Disposal, Placement> c
       });
     }
   }
-  return image;
 }
-
-namespace detail {
 
 /// Refuses an image that no cache of this plan can have come to: whatever is restored, the verbs stay within their
 /// memory.
@@ -163,24 +159,15 @@ void check_image(Cache const& cache, cache_image const& image) {
             image.held[l], "the cache has fewer; plan for a larger capacity");
 }
 
-}  // namespace detail
-
-/// Lets a cache be what it was when the image was taken, of this or of another cache of the same shape, policy, payload
-/// and position rule; capacities may differ, and rows and pages. What it held is forgotten. Copies every slot; takes no
-/// memory but a list of one row's slots. Throws bad_argument, and changes nothing, if the image is of another cache or
-/// damaged.
-template <class Policy, class Payload, class Position, class Disposal, class Placement>
-void restore(kv_tensor<Policy, Payload, Position, Disposal, Placement>& cache, cache_image const& image) {
-  detail::check_image(cache, image);
-  cache.clear();
-  auto const& planes = cache.view();
+template <class Cache, class Planes>
+void put_back(Cache const& cache, Planes const& planes, cache_image const& image) {
   if (cache.policy().facts().competing)  // rows lie as the heads' limits came out
     for (std::uint32_t r = 0; r + 1 < planes.shape.rows(); ++r) {
       std::uint32_t const layer = r / planes.shape.layer_rows(),
                           beyond = cache.slots().least_room[layer] - cache.slots().least[layer];
       if ((r + 1) % planes.shape.kv_heads != 0)
         planes.firsts[r + 1] =
-            planes.firsts[r] + whole(std::uint64_t{image.states[r].limit} + beyond, Placement::grain);
+            planes.firsts[r] + whole(std::uint64_t{image.states[r].limit} + beyond, Planes::placement::grain);
     }
   std::size_t from = 0;
   for (std::uint32_t r = 0; r < planes.shape.rows(); ++r) {
@@ -200,7 +187,28 @@ void restore(kv_tensor<Policy, Payload, Position, Disposal, Placement>& cache, c
     }
     *row.state = image.states[r];
   }
-  for (std::uint32_t l = 0; l < planes.shape.layers; ++l) cache.count_restored(l, image.held[l], image.least_held[l]);
+}
+
+}  // namespace detail
+
+/// The image of a cache. Copies every slot in use, or the whole cache where the host does not reach it; allocates.
+template <class Policy, class Payload, class Position, class Disposal, class Placement, class Memory>
+cache_image image_of(kv_tensor<Policy, Payload, Position, Disposal, Placement, Memory> const& cache) {
+  cache_image image;
+  cache.read_planes([&](auto const& planes) { detail::take_image(cache, planes, image); });
+  return image;
+}
+
+/// Lets a cache be what it was when the image was taken, of this or of another cache of the same shape, policy, payload
+/// and position rule; capacities may differ, and rows and pages. What it held is forgotten. Copies every slot; takes no
+/// memory but a list of one row's slots, and a copy of the cache where the host does not reach it. Throws
+/// bad_argument, and changes nothing, if the image is of another cache or damaged.
+template <class Policy, class Payload, class Position, class Disposal, class Placement, class Memory>
+void restore(kv_tensor<Policy, Payload, Position, Disposal, Placement, Memory>& cache, cache_image const& image) {
+  detail::check_image(cache, image);
+  cache.clear();
+  cache.change_planes([&](auto const& planes) { detail::put_back(cache, planes, image); });
+  for (std::uint32_t l = 0; l < cache.shape().layers; ++l) cache.count_restored(l, image.held[l], image.least_held[l]);
 }
 
 }  // namespace kvsift

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
@@ -30,8 +31,9 @@ struct memory_plan {
 /// A KV cache with the columns of its policy: owner of the memory, and of the workspace of the verbs.
 /// Everything is allocated here; the verbs allocate nothing. Not copyable.
 /// Placement: in_rows, where a row's slots lie one behind another, or in_pages, where they are handed out in pages.
+/// Memory: where it lies. In another memory than the host's, view() is of pointers that the host must not follow.
 template <class Policy, class Payload = fp32_payload, position_rule Position = original_positions, disposal Disposal = dropped,
-          class Placement = in_rows>
+          class Placement = in_rows, cache_memory Memory = main_memory>
 class kv_tensor {
   static_assert(requires(Policy const& p) { p.columns(); p.facts(); p.budget; p.rules; },
                 "kvsift: a kv_tensor takes a policy after the shape, such as kvsift::roco(512, 144)");
@@ -42,6 +44,7 @@ class kv_tensor {
   using columns = columns_of<Policy>;
   using payload = Payload;
   using placement = Placement;
+  using memory_type = Memory;
   using view_type = cache_view<columns, Placement>;
   using disposed = disposed_payload<Payload, Disposal>;
   using bound_type = bound_cache<columns, Disposal, Placement>;
@@ -50,8 +53,8 @@ class kv_tensor {
   /// Throws bad_argument, before anything is allocated, for a shape, policy or option that cannot be served, and
   /// std::bad_alloc if there is not so much memory.
   kv_tensor(cache_shape const& shape, Policy const& policy, cache_options const& options = {}, Position position = {},
-            Disposal what_becomes = {}, Placement = {})
-      : policy_(policy), position_(position), options_(options), slots_(plan_slots(shape, policy, options, Placement::grain)) {
+            Disposal what_becomes = {}, Placement = {}, Memory memory = {})
+      : policy_(policy), position_(position), options_(options), slots_(plan_slots(shape, policy, options, Placement::grain)), source_(memory) {
     auto asked = policy_.columns(), carried = policy_.carried();
     std::size_t total = 0;
     std::size_t const vector_bytes = Payload::bytes(shape.head_dim);
@@ -60,26 +63,30 @@ class kv_tensor {
     lay_out<Placement>(nullptr, shape, vector_bytes, carried, slots_.extent, Position::ranked, options.order, bytes_, total);
     bytes_.tables = plane_bytes(asked.table_floats(shape.head_dim) * sizeof(float));
     std::size_t const scratch = workspace_view<columns>::carve(nullptr, shape, asked, facts, slots_.longest, options).bytes;
-    memory_ = host_memory(total + bytes_.tables);
-    workspace_ = host_memory(scratch);
+    memory_ = source_.allocate(total + bytes_.tables);
+    workspace_ = source_.allocate(scratch);
     bound_.planes = lay_out<Placement>(memory_.data(), shape, vector_bytes, carried, slots_.extent, Position::ranked,
                                        options.order, bytes_, total);
     bound_.work = workspace_view<columns>::carve(workspace_.data(), shape, asked, facts, slots_.longest, options);
-    asked.bind(shape.head_dim, reinterpret_cast<float*>(memory_.data() + total));
+    float* const tables = reinterpret_cast<float*>(memory_.data() + total);
+    write_array(source_, tables, bytes_.tables / sizeof(float), [&](float* to) { asked.bind(shape.head_dim, to, tables); });
     bound_.work.staging.stored = bound_.planes.stored = asked;
     bound_.planes.stored.keep_only(carried);
     bound_.disposal = what_becomes;
     table_ = position.table(shape, static_cast<std::uint32_t>(bound_.work.slots));
-    bound_.reading = position.reading(table_.view());
-    bound_.reading.sinks = facts.sinks;
+    bind_reading();
     if constexpr (realigned) {
-      realigning_ = host_memory(realigning_bytes(shape, position_));
+      realigning_ = source_.allocate(realigning_bytes(shape, position_));
       bound_.planes.fell = reinterpret_cast<std::uint32_t*>(realigning_.data());
     }
     held_.resize(shape.layers);
     least_held_.resize(shape.layers);
     clear();
   }
+  /// The same with what is usual, in another memory.
+  template <std::same_as<Memory> Given>
+  kv_tensor(cache_shape const& shape, Policy const& policy, cache_options const& options, Given const& memory)
+      : kv_tensor(shape, policy, options, Position{}, Disposal{}, Placement{}, memory) {}
 
   /// What such a cache would take: arithmetic only. Throws bad_argument as the constructor does. Beside it stands the table of a
   /// rotation that is applied on reading, 4 bytes a slot of the longest row and component.
@@ -97,24 +104,32 @@ class kv_tensor {
     return needed;
   }
 
-  /// Forgets every token. No memory is taken or returned.
+  /// Forgets every token. No memory is taken or returned, of a cache in the host's memory; of another one, states go there once
+  /// all that was enqueued is done.
   void clear() {
     cache_shape const& s = shape();
-    std::uint64_t first = 0, next = 0;  // slot of the row; of the next layer's or sequence's first row
-    for (std::uint32_t r = 0; r < s.rows(); ++r) {
-      std::uint32_t const layer = r / s.layer_rows(), head = layer * s.kv_heads + r % s.kv_heads;
-      bound_.planes.states[r] = {0, 0, 0, slots_.limits[head]};
-      if (bound_.planes.firsts == nullptr) continue;
-      if (r % s.kv_heads == 0) {
-        first = next;
-        next += slots_.shares[layer];
-      }
-      bound_.planes.firsts[r] = first;
-      first += whole(slots_.rooms[head], Placement::grain);
-    }
-    if (bound_.planes.firsts != nullptr) bound_.planes.firsts[s.rows()] = next;
-    if constexpr (Placement::paged) bound_.planes.pool.fill();
-    for (std::uint32_t r = 0; r < s.rows() && bound_.planes.fell != nullptr; ++r) bound_.planes.fell[r] = 0;
+    view_type const& planes = bound_.planes;
+    auto const head_of = [&](std::uint32_t r) { return r / s.layer_rows() * s.kv_heads + r % s.kv_heads; };
+    write_array(source_, planes.states, s.rows(), [&](row_state* states) {
+      for (std::uint32_t r = 0; r < s.rows(); ++r) states[r] = {0, 0, 0, slots_.limits[head_of(r)]};
+    });
+    if (planes.firsts != nullptr)
+      write_array(source_, planes.firsts, s.rows() + std::size_t{1}, [&](std::uint64_t* firsts) {
+        std::uint64_t first = 0, next = 0;  // slot of the row; of the next layer's or sequence's first row
+        for (std::uint32_t r = 0; r < s.rows(); ++r) {
+          if (r % s.kv_heads == 0) {
+            first = next;
+            next += slots_.shares[r / s.layer_rows()];
+          }
+          firsts[r] = first;
+          first += whole(slots_.rooms[head_of(r)], Placement::grain);
+        }
+        firsts[s.rows()] = next;
+      });
+    if constexpr (Placement::paged)
+      write_array(source_, planes.pool.free, planes.pool.words(), [&](std::uint32_t* free) { page_pool{free, planes.pool.pages}.fill(); });
+    if (planes.fell != nullptr)
+      write_array(source_, planes.fell, s.rows(), [&](std::uint32_t* fell) { std::fill_n(fell, s.rows(), 0u); });
     for (std::uint32_t l = 0; l < s.layers; ++l) held_[l] = least_held_[l] = 0;
   }
 
@@ -125,6 +140,17 @@ class kv_tensor {
   static constexpr kvsift::keys_are keys_are() { return Position::keys; }
   /// The planes, to read or to hand to a task.
   view_type const& view() const { return bound_.planes; }
+  Memory const& memory() const { return source_; }
+  /// Calls f(planes) with planes that the host can read: these, or a copy of all of them where they lie elsewhere.
+  template <class F>
+  void read_planes(F const& f) const {
+    on_host(f, false);
+  }
+  /// The same for f that writes to them.
+  template <class F>
+  void change_planes(F const& f) {
+    on_host(f, true);
+  }
   cache_bytes const& bytes() const { return bytes_; }
   /// Bytes taken from the machine for the planes; beside them stands the workspace.
   std::size_t allocated_bytes() const { return memory_.size(); }
@@ -177,6 +203,19 @@ class kv_tensor {
     held_[l] = std::min(held_[l], slots_.most[l] - room);
     least_held_[l] = std::min(least_held_[l], slots_.least[l] - room);
   }
+  /// For engines that replay a captured step of every layer, one token, and its evict: the verbs counted what they recorded, for its
+  /// first run; call this before each further one. Throws bad_argument, and counts nothing, where no slot is left for the token.
+  void count_replayed() {
+    moment const moments = policy_.facts().moments;
+    bool const makes_room = includes(moments, moment::before_append | moment::after_attention);
+    for (std::uint32_t l = 0; l < shape().layers; ++l)
+      require((makes_room && slots_.most[l] != no_limit) || held_[l] < slots_.most_room[l], "slots held", held_[l],
+              "are all there are, and no rule of the policy makes room; plan a larger capacity");
+    for (std::uint32_t l = 0; l < shape().layers; ++l) {
+      count_arrived(l, 1);
+      if (includes(moments, moment::after_attention)) count_cut(l, 0);
+    }
+  }
   void count_restored(std::uint32_t l, std::uint32_t held, std::uint32_t least_held) {
     held_[l] = held;
     least_held_[l] = least_held;
@@ -221,18 +260,55 @@ class kv_tensor {
     else return 0;
   }
 
+  /// The rotation that tasks apply on reading: the table itself, or a copy of it where the cache lies elsewhere.
+  void bind_reading() {
+    rotary_view table = table_.view();
+    if constexpr (!is_host_memory<Memory>) {
+      if (std::size_t const bytes = table_.floats() * sizeof(float); bytes != 0) {
+        rotation_ = source_.allocate(2 * bytes);
+        source_.copy_in(rotation_.data(), table.cosines, bytes);
+        source_.copy_in(rotation_.data() + bytes, table.sines, bytes);
+        auto const* const copied = reinterpret_cast<float const*>(rotation_.data());
+        table = table_.view_of(copied, copied + table_.floats());
+      }
+    }
+    bound_.reading = position_.reading(table);
+    bound_.reading.sinks = policy_.facts().sinks;
+  }
+  template <class F>
+  void on_host(F const& f, bool written) const {
+    if constexpr (is_host_memory<Memory>) {
+      f(bound_.planes);
+    } else {
+      std::size_t const bytes = memory_.size() - bytes_.tables;
+      host_memory const copy(bytes);
+      source_.copy_out(copy.data(), memory_.data(), bytes);
+      cache_bytes unused;
+      std::size_t total = 0;
+      f(lay_out<Placement>(copy.data(), shape(), bound_.planes.vector_bytes, bound_.planes.stored, slots_.extent, Position::ranked,
+                           options_.order, unused, total));
+      if (written) source_.copy_in(memory_.data(), copy.data(), bytes);
+    }
+  }
+
   Policy policy_;
   Position position_;
   cache_options options_;
   slot_plan slots_;
+  [[no_unique_address]] Memory source_;
   bound_type bound_;
   cache_bytes bytes_;
-  host_memory memory_;
-  host_memory workspace_;
-  host_memory realigning_;  ///< see realigning_bytes
+  typename Memory::block memory_;
+  typename Memory::block workspace_;
+  typename Memory::block realigning_;  ///< see realigning_bytes
+  typename Memory::block rotation_;    ///< a copy of table_ where the host's is out of reach
   rotary_table table_;
   std::vector<std::uint32_t> held_;
   std::vector<std::uint32_t> least_held_;
 };
+
+template <class Policy, cache_memory Memory>
+kv_tensor(cache_shape const&, Policy const&, cache_options const&, Memory)
+    -> kv_tensor<Policy, fp32_payload, original_positions, dropped, in_rows, Memory>;
 
 }  // namespace kvsift

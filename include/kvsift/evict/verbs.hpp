@@ -38,6 +38,25 @@ void with_rule(rule_list<First, Rest...> const& rules, moment when, F const& f) 
 template <class Rule>
 inline constexpr bool acts = !std::is_same_v<std::remove_cvref_t<Rule>, no_rule>;
 
+/// Enqueues a task over a cache, once it is sure that its executor reaches the cache.
+template <class Executor, class Cache, class Task>
+void enqueue(Executor const& on, Cache const& cache, std::uint32_t blocks, Task const& task) {
+  using space = typename Cache::memory_type::space;
+  constexpr bool host_cache = std::is_same_v<space, host_space>, host_executor = std::is_same_v<space_of<Executor>, host_space>;
+  static_assert(host_cache || !host_executor,
+                "kvsift: the cache lies in memory that a host executor cannot reach; give the verb an executor of that device, "
+                "such as kvsift::cuda_executor");
+  static_assert(!host_cache || host_executor,
+                "kvsift: the cache lies in the host's memory, which this executor cannot reach; give kv_tensor a memory of its device, "
+                "such as kvsift::cuda::memory");
+  static_assert(host_cache || host_executor || std::is_same_v<space, space_of<Executor>>,
+                "kvsift: the cache lies in the memory of another device than the executor's");
+  if constexpr (requires { on.group_threads(); })
+    require(on.group_threads() <= cache.options().group_threads, "threads of the executor", on.group_threads(),
+            "the cache is planned for smaller groups; give cache_options.group_threads as many");
+  on.launch(blocks, task);
+}
+
 /// Cuts the rows of `layers` layers from `first` on as far as `depth` says, by `rule`.
 /// piece: the token that room is made for, if one is.
 template <class Executor, class Cache, class Rule>
@@ -45,8 +64,8 @@ void cut_by(Executor const& on, Cache& cache, Rule const& rule, std::uint32_t fi
             arrivals const& piece = {}) {
   cache_shape const& shape = cache.shape();
   std::uint32_t const blocks = layers * (rule.who == unit::shared ? shape.sequences : shape.layer_rows());
-  on.launch(blocks, cut_task<typename Cache::disposed, typename Cache::bound_type, typename Cache::columns, Rule>{
-                        cache.bound(), rule, first * shape.layer_rows(), depth, piece});
+  enqueue(on, cache, blocks, cut_task<typename Cache::disposed, typename Cache::bound_type, typename Cache::columns, Rule>{
+                                cache.bound(), rule, first * shape.layer_rows(), depth, piece});
   cache.realign(on, first, layers);
   for (std::uint32_t l = first; l < first + layers; ++l) {
     if (depth.piece != 0) cache.count_piece(l, depth.piece);
@@ -67,9 +86,9 @@ void cut_layers(Executor const& on, Cache& cache, moment when, std::uint32_t fir
 template <class Executor, class Cache, class Rule>
 void run_step(Executor const& on, Cache& cache, std::uint32_t layer, Rule const& rule, arrivals const& piece, float* out,
               bool silent = false) {
-  on.launch(cache.shape().layer_rows(),
-            step_task<typename Cache::payload, typename Cache::bound_type, typename Cache::columns, Rule>{
-                cache.bound(), rule, piece, out, layer, silent});
+  enqueue(on, cache, cache.shape().layer_rows(),
+         step_task<typename Cache::payload, typename Cache::bound_type, typename Cache::columns, Rule>{
+             cache.bound(), rule, piece, out, layer, silent});
   if (piece.keys != nullptr) cache.count_arrived(layer, piece.tokens);
 }
 
@@ -94,21 +113,20 @@ void stage(Executor const& on, Cache& cache, std::uint32_t layer, arrivals const
   cache_shape const& shape = cache.shape();
   float const* const queries = piece.queries != nullptr ? piece.queries : masses.queries;
   staging_rows<columns> const rows{cache.bound().work.staging, piece, layer, 0, 1, queries};
-  on.launch(shape.layer_rows(), stage_task<bound, columns>{cache.bound(), rows, masses, out});
+  enqueue(on, cache, shape.layer_rows(), stage_task<bound, columns>{cache.bound(), rows, masses, out});
   with_rule(cache.policy().rules, moment::prompt_end, [&](auto const& rule) {
     using rule_type = std::remove_cvref_t<decltype(rule)>;
     with_measured(cache.policy().budget, [&]<class Shares>(Shares const& shares) {
       if constexpr (Shares::each_head) {
-        on.launch(shape.layer_rows(), measure_task<bound, columns, Shares>{cache.bound(), rows, shares});
+        enqueue(on, cache, shape.layer_rows(), measure_task<bound, columns, Shares>{cache.bound(), rows, shares});
       } else if constexpr (acts<rule_type>) {
         if (rule.who != unit::competing) return;
         std::uint32_t const beyond = cache.slots().least_room[layer] - cache.slots().least[layer];
-        on.launch(shape.sequences, allocate_task<bound, columns, rule_type, Shares>{
-                                       cache.bound(), rows, rule, shares, beyond});
+        enqueue(on, cache, shape.sequences, allocate_task<bound, columns, rule_type, Shares>{cache.bound(), rows, rule, shares, beyond});
       }
     });
     std::uint32_t const blocks = rule.who == unit::shared ? shape.sequences : shape.layer_rows();
-    on.launch(blocks, settle_task<payload, bound, columns, rule_type>{cache.bound(), rows, rule});
+    enqueue(on, cache, blocks, settle_task<payload, bound, columns, rule_type>{cache.bound(), rows, rule});
   });
   cache.count_prompt(layer, piece.tokens);
 }
@@ -178,8 +196,8 @@ void check_piece(Cache const& cache, std::uint32_t layer, std::uint32_t tokens) 
 /// Brings every head of every layer under its limit by the rules of after_attention. Call it once per step, when all
 /// layers have attended: victims are first needed by the next append. A second call in a row does nothing.
 /// Reads the columns of the rule once or twice, moves one slot per victim. One launch, no allocation, capturable.
-template <executor Executor, class Policy, class Payload, class Position, class Disposal, class Placement>
-void evict(Executor const& on, kv_tensor<Policy, Payload, Position, Disposal, Placement>& cache) {
+template <executor Executor, class Policy, class Payload, class Position, class Disposal, class Placement, class Memory>
+void evict(Executor const& on, kv_tensor<Policy, Payload, Position, Disposal, Placement, Memory>& cache) {
   detail::cut_layers(on, cache, moment::after_attention, 0, cache.shape().layers, {});
 }
 
@@ -187,8 +205,8 @@ void evict(Executor const& on, kv_tensor<Policy, Payload, Position, Disposal, Pl
 /// the rule of before_piece; without one that of decode, which then guards no more of the newest than find room beside them.
 /// Reads the columns of the rule once or twice per victim, moves one slot each. One launch, no allocation, capturable.
 /// Throws bad_argument, and changes nothing, if what never goes leaves no such room, or if nothing ever goes.
-template <executor Executor, class Policy, class Payload, class Position, class Disposal, class Placement>
-void make_room(Executor const& on, kv_tensor<Policy, Payload, Position, Disposal, Placement>& cache, std::uint32_t tokens) {
+template <executor Executor, class Policy, class Payload, class Position, class Disposal, class Placement, class Memory>
+void make_room(Executor const& on, kv_tensor<Policy, Payload, Position, Disposal, Placement, Memory>& cache, std::uint32_t tokens) {
   if (cache.realigned) throw bad_argument("make_room takes many tokens at once, and the position rule realigns slots after each; evict them one by one");
   constexpr moment orders[] = {moment::before_piece, moment::after_attention, moment::before_append};
   moment const moments = cache.policy().facts().moments;
@@ -284,8 +302,8 @@ void observe(Executor const& on, Layer rows, float const* masses, std::size_t pi
   using cache_type = std::remove_reference_t<decltype(cache)>;
   require(rows.layer < cache.shape().layers, "layer", rows.layer, "the cache has fewer layers");
   require(pitch >= cache.most_held(rows.layer), "pitch", pitch, "give a row of masses at least as long as the slots held");
-  on.launch(cache.shape().layer_rows(),
-            observe_task<typename cache_type::columns, typename cache_type::placement>{cache.view(), masses, pitch, rows.layer});
+  detail::enqueue(on, cache, cache.shape().layer_rows(),
+                 observe_task<typename cache_type::columns, typename cache_type::placement>{cache.view(), masses, pitch, rows.layer});
 }
 
 /// For engines with an attention of their own: the first piece of a sequence is cut down to the limit by the rule of

@@ -12,6 +12,27 @@ namespace kvsift {
 template <class E>
 concept executor = requires(E const& on) { typename E::is_executor; };
 
+/// The memory that the processor reaches.
+struct host_space {};
+
+namespace detail {
+
+template <class E>
+struct space_named {
+  using type = host_space;
+};
+template <class E>
+requires requires { typename E::space; }
+struct space_named<E> {
+  using type = typename E::space;
+};
+
+}  // namespace detail
+
+/// The memory that an executor's tasks reach: the host's, unless it names another as E::space.
+template <class E>
+using space_of = typename detail::space_named<E>::type;
+
 /// One block after another, on the calling thread.
 struct serial_executor {
   using is_executor = void;

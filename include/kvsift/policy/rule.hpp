@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include <kvsift/core/anything.hpp>
 #include <kvsift/scope/concepts.hpp>
 #include <kvsift/scope/protect.hpp>
 #include <kvsift/score/concepts.hpp>
@@ -41,7 +42,7 @@ enum class pick : std::uint32_t { victims, keepers };
 
 /// A part of a rule that holds one of several, chosen at run time: visit(f) calls f with the one it holds.
 template <class Part>
-concept chosen_at_run_time = requires(Part const& part) { part.visit([](auto const&) {}); };
+concept chosen_at_run_time = requires(Part const& part) { part.visit(takes_anything{}); };
 
 namespace detail {
 

@@ -1,9 +1,11 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
 
+#include <kvsift/cache/memory.hpp>
 #include <kvsift/cache/storage.hpp>
 #include <kvsift/collective/product.hpp>
 #include <kvsift/core/carver.hpp>
@@ -48,6 +50,24 @@ class align_network {
   }
   std::uint32_t head_dim() const { return head_dim_; }
   std::uint32_t heads() const { return heads_; }
+  /// Floats of all of it.
+  std::size_t floats() const {
+    std::size_t n = 0;
+    for (auto const* part : parts()) n += part->size();
+    return n;
+  }
+  /// Copies it to `to` [floats()] in the memory where a cache lies, for tasks over that cache.
+  template <cache_memory Memory>
+  align_view copied(Memory const& memory, float* to) const {
+    float const* at[7] = {};
+    std::size_t i = 0;
+    for (auto const* part : parts()) {
+      memory.copy_in(reinterpret_cast<std::byte*>(to), part->data(), part->size() * sizeof(float));
+      at[i++] = to;
+      to += part->size();
+    }
+    return {at[0], at[1], at[2], at[3], at[4], at[5], at[6], wide_, narrow_, positions_};
+  }
 
  private:
   static std::vector<float> packed(span<float const> matrix, std::size_t rows, std::size_t columns, std::size_t pitch) {
@@ -55,6 +75,10 @@ class align_network {
     for (std::size_t i = 0; i < rows; ++i)
       for (std::size_t d = 0; d < columns; ++d) p[packed_place(i, d, columns)] = matrix[i * pitch + d];
     return p;
+  }
+
+  std::array<std::vector<float> const*, 7> parts() const {
+    return {&first_, &second_, &third_, &by_position_, &by_head_, &bias2_, &bias3_};  // as in align_view
   }
 
   std::vector<float> first_, second_, third_, by_position_, by_head_, bias2_, bias3_;

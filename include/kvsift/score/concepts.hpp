@@ -6,6 +6,7 @@
 
 #include <kvsift/cache/row.hpp>
 #include <kvsift/column/column_set.hpp>
+#include <kvsift/core/anything.hpp>
 #include <kvsift/exec/group.hpp>
 
 namespace kvsift {
@@ -29,14 +30,6 @@ struct score_words {
   }
 };
 
-namespace detail {
-
-struct any_use {
-  KVSIFT_HOST_DEVICE void operator()(auto const&) const {}
-};
-
-}  // namespace detail
-
 /// A score that looks at the row or at the arriving token as a whole before it is asked of slots. The group calls prepare
 /// once a decision and row; it hands `use` the function of a slot that is then the score, and may work in
 /// words [2 x num_threads] until then, with more behind them if its `words` says so. Values are written to an array and read from
@@ -44,7 +37,7 @@ struct any_use {
 template <class S>
 concept prepared_score = requires(S const& score, serial_group const& g, narrowed_row<columns_of<S>, columns_of<S>> const& row,
                                   std::uint32_t* words) {
-  score.prepare(g, row, words, detail::any_use{});
+  score.prepare(g, row, words, takes_anything{});
 };
 
 /// How much a slot is worth; the lowest goes first. A pure function of the columns named in columns(), of the slot's

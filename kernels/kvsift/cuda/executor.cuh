@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+#include <cuda_runtime_api.h>
+
+#include <kvsift/core/check.hpp>
+#include <kvsift/cuda/block_group.cuh>
+#include <kvsift/cuda/memory.hpp>
+#include <kvsift/cuda/status.hpp>
+#include <kvsift/exec/executor.hpp>
+
+namespace kvsift {
+
+namespace cuda {
+
+/// Most threads of a block: at 256 each may have all the registers that there are, so that nothing is spilled for want of them.
+inline constexpr std::uint32_t most_block_threads = 256;
+/// Most bytes of a task: what a launch can carry.
+inline constexpr std::size_t most_task_bytes = 32764;
+
+/// The one kernel: a task over the block's threads. The task stays in the constant bank; parts of it are pointed to.
+template <class Task>
+__global__ void __launch_bounds__(most_block_threads) run_task(__grid_constant__ Task const task) {
+  task(block_group{}, blockIdx.x);
+}
+
+}  // namespace cuda
+
+/// Enqueues a task on a stream, one CUDA block a block. launch returns when the task is enqueued; it allocates nothing, does not
+/// wait, and can be captured. Copies share the stream, which belongs to the caller.
+class cuda_executor {
+ public:
+  using is_executor = void;
+  using space = cuda::device_space;
+
+  /// threads: of a block; the cache is planned for them with cache_options.group_threads.
+  explicit cuda_executor(cudaStream_t stream, std::uint32_t threads = 128) : stream_(stream), threads_(threads) {
+    require(threads >= 1 && threads <= cuda::most_block_threads, "threads", threads, "give 1 to 256 threads a block");
+  }
+  cudaStream_t stream() const { return stream_; }
+  std::uint32_t group_threads() const { return threads_; }
+
+  template <class Task>
+  void launch(std::uint32_t blocks, Task const& task) const {
+    static_assert(std::is_trivially_copyable_v<Task>,
+                  "kvsift: a task is copied to the device byte by byte; its policy's parts must be trivially copyable");
+    static_assert(sizeof(Task) <= cuda::most_task_bytes, "kvsift: a task is passed by value and may have at most 32,764 bytes");
+    if (blocks == 0) return;
+    void* arguments[] = {const_cast<Task*>(__builtin_addressof(task))};
+    cuda::check(cudaLaunchKernel(reinterpret_cast<void const*>(&cuda::run_task<Task>), dim3(blocks), dim3(threads_), arguments, 0, stream_),
+                "cudaLaunchKernel of a task");
+  }
+
+ private:
+  cudaStream_t stream_;
+  std::uint32_t threads_;
+};
+
+}  // namespace kvsift

@@ -1,0 +1,108 @@
+#include "recording_runtime.hpp"
+
+#include <cstdlib>
+#include <cstring>
+#include <map>
+
+namespace capture {
+
+recording& recorded() {
+  static recording all;
+  return all;
+}
+
+namespace {
+
+std::map<void const*, std::string>& kernels() {
+  static std::map<void const*, std::string> names;
+  return names;
+}
+void note(asked what, cudaStream_t stream, std::size_t bytes = 0) { recorded().calls.push_back({what, stream, {}, 0, 0, bytes}); }
+
+}  // namespace
+}  // namespace capture
+
+using namespace capture;
+
+extern "C" {
+
+// What nvcc's own start-up code of an object calls.
+void** __cudaRegisterFatBinary(void*) {
+  static void* handle = nullptr;
+  return &handle;
+}
+void __cudaRegisterFatBinaryEnd(void**) {}
+void __cudaUnregisterFatBinary(void**) {}
+char __cudaInitModule(void**) { return 1; }
+void __cudaRegisterFunction(void**, char const* stub, char*, char const* name, int, uint3*, uint3*, dim3*, dim3*, int*) {
+  kernels()[stub] = name;
+}
+cudaError_t __cudaGetKernel(cudaKernel_t* kernel, void const* stub) {
+  *kernel = const_cast<cudaKernel_t>(static_cast<cudaKernel_t>(const_cast<void*>(stub)));
+  return cudaSuccess;
+}
+cudaError_t __cudaLaunchKernel(cudaKernel_t, dim3, dim3, void**, std::size_t, cudaStream_t) { return cudaErrorNotSupported; }
+cudaError_t __cudaPopCallConfiguration(dim3*, dim3*, std::size_t*, void*) { return cudaErrorNotSupported; }
+
+cudaError_t cudaLaunchKernel(void const* stub, dim3 grid, dim3 block, void**, std::size_t, cudaStream_t stream) {
+  recording& all = recorded();
+  cudaError_t const status = all.next_launch;
+  all.next_launch = cudaSuccess;
+  if (status != cudaSuccess) return all.last = status;
+  if (kernels().count(stub) == 0) return all.last = cudaErrorInvalidDeviceFunction;
+  all.calls.push_back({asked::launch, stream, kernels()[stub], grid.x * grid.y * grid.z, block.x * block.y * block.z, 0});
+  return cudaSuccess;
+}
+cudaError_t cudaMallocAsync(void** to, std::size_t bytes, cudaStream_t stream) {
+  recording& all = recorded();
+  if (bytes > all.refused_above) return all.last = cudaErrorMemoryAllocation;
+  note(asked::allocation, stream, bytes);
+  *to = std::calloc(bytes, 1);
+  ++all.in_use;
+  return cudaSuccess;
+}
+cudaError_t cudaFreeAsync(void* pointer, cudaStream_t stream) {
+  note(asked::release, stream);
+  std::free(pointer);
+  --recorded().in_use;
+  return cudaSuccess;
+}
+cudaError_t cudaMemcpyAsync(void* to, void const* from, std::size_t bytes, cudaMemcpyKind, cudaStream_t stream) {
+  note(asked::copy, stream, bytes);
+  std::memcpy(to, from, bytes);
+  return cudaSuccess;
+}
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+  note(asked::wait, stream);
+  return cudaSuccess;
+}
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
+  note(asked::begin_capture, stream);
+  recorded().capturing = true;
+  return cudaSuccess;
+}
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
+  note(asked::end_capture, stream);
+  recorded().capturing = false;
+  *graph = nullptr;
+  return cudaSuccess;
+}
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t, unsigned long long) {
+  note(asked::instantiate, nullptr);
+  *executable = nullptr;
+  return cudaSuccess;
+}
+cudaError_t cudaGraphLaunch(cudaGraphExec_t, cudaStream_t stream) {
+  note(asked::graph_launch, stream);
+  return cudaSuccess;
+}
+cudaError_t cudaGraphDestroy(cudaGraph_t) { return cudaSuccess; }
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t) { return cudaSuccess; }
+cudaError_t cudaGetLastError() {
+  cudaError_t const status = recorded().last;
+  recorded().last = cudaSuccess;
+  return status;
+}
+char const* cudaGetErrorString(cudaError_t) { return "as recorded"; }
+
+}  // extern "C"

@@ -1,0 +1,40 @@
+// docs/guide/gpu.md: how an engine captures a step of all layers.
+#include <kvsift/cuda/executor.cuh>
+#include <kvsift/cuda/graph.hpp>
+#include <kvsift/kvsift.hpp>
+namespace ks = kvsift;
+
+// The engine's own: arrays in device memory, and its kernels between the library's.
+ks::arrivals prompt(std::uint32_t layer);
+float const* queries(std::uint32_t layer);
+float const* keys(std::uint32_t layer);
+float const* values(std::uint32_t layer);
+float* out(std::uint32_t layer);
+void project(cudaStream_t stream, std::uint32_t layer);
+void finish(cudaStream_t stream, std::uint32_t layer);
+bool goes_on();
+
+void generate(cudaStream_t stream, ks::cache_shape const& shape) {
+  constexpr std::uint32_t threads = 128;
+  ks::cuda_executor const on(stream, threads);
+  ks::kv_tensor cache{shape, ks::roco(1024, 144), ks::cache_options{.max_piece = 4096, .group_threads = threads}, ks::cuda::memory{stream}};
+
+  for (std::uint32_t layer = 0; layer < shape.layers; ++layer)    // the prompt; all arrays are the device's
+    ks::step(on, cache[layer], prompt(layer), out(layer));
+  ks::evict(on, cache);
+
+  auto const token = [&] {
+    for (std::uint32_t layer = 0; layer < shape.layers; ++layer) {
+      project(stream, layer);                                     // your own kernels; they read and write at fixed places
+      ks::step(on, cache[layer], {queries(layer), keys(layer), values(layer), 1}, out(layer));
+      finish(stream, layer);
+    }
+    ks::evict(on, cache);
+  };
+  ks::cuda::graph const step = ks::cuda::graph::capture(stream, token);   // nothing of it runs yet
+  step.launch(stream);
+  while (goes_on()) {
+    cache.count_replayed();   // the verbs counted the capture, for the first launch; each further one is counted here
+    step.launch(stream);
+  }
+}

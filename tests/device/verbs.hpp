@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include <cuda_runtime_api.h>
+
+#include <kvsift/cuda/memory.hpp>
+#include <kvsift/kvsift.hpp>
+
+// The verbs on a CUDA stream over policies chosen at run time, compiled by nvcc once (rows.cu, pages.cu) for tests that are plain C++:
+// with a GPU, or over a runtime that only records.
+namespace device {
+
+using rows_cache = kvsift::kv_tensor<kvsift::any_policy, kvsift::fp32_payload, kvsift::original_positions, kvsift::dropped, kvsift::in_rows,
+                                     kvsift::cuda::memory<>>;
+using pages_cache = kvsift::kv_tensor<kvsift::any_policy, kvsift::bf16_payload, kvsift::in_cache_positions, kvsift::dropped, kvsift::in_pages,
+                                      kvsift::cuda::memory<>>;
+
+/// A stream and the threads of a block: what a cuda_executor is made of.
+struct where {
+  cudaStream_t stream;
+  std::uint32_t threads = 128;
+};
+
+/// The verbs of kvsift/evict/verbs.hpp.
+template <class Cache>
+struct verbs {
+  static void step(where on, Cache& cache, std::uint32_t layer, kvsift::arrivals const& piece, float* out);
+  static void evict(where on, Cache& cache);
+  static void evict_layer(where on, Cache& cache, std::uint32_t layer);
+  static void make_room(where on, Cache& cache, std::uint32_t tokens);
+  static void append(where on, Cache& cache, std::uint32_t layer, kvsift::arrivals const& token);
+  static void attend(where on, Cache& cache, std::uint32_t layer, float const* queries, float* out);
+  static void observe(where on, Cache& cache, std::uint32_t layer, float const* masses, std::size_t pitch);
+  static void compress(where on, Cache& cache, std::uint32_t layer, kvsift::arrivals const& prompt, kvsift::prompt_masses const& masses);
+};
+
+}  // namespace device
