@@ -55,7 +55,7 @@ bool lies_far(Bound const& b) {
       if constexpr (std::is_same_v<C, signature>) tables = tables && far(column.projection);
     });
   return tables && planes(b.planes) && planes(b.work.staging) && far(b.work.blocks) && far(b.work.sums) && far(b.work.words) &&
-         far(b.rotary.cosines) && far(b.rotary.sines);
+         far(b.reading.table.cosines) && far(b.reading.table.sines);
 }
 
 template <class Here, class There>
