@@ -147,6 +147,7 @@ struct counted_positions {
   static constexpr bool ranked = true;
   static constexpr std::uint32_t next(std::uint32_t seen, std::uint32_t held) { return seen - held; }
   kvsift::rotary_table table(kvsift::cache_shape const&, std::uint32_t) const { return {}; }
+  kvsift::key_reading reading(kvsift::rotary_view const&) const { return {.ranked = true}; }
 };
 
 /// Blocks from the last to the first.
