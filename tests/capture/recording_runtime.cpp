@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <map>
+#include <utility>
 
 namespace capture {
 
@@ -17,6 +18,8 @@ std::map<void const*, std::string>& kernels() {
   static std::map<void const*, std::string> names;
   return names;
 }
+using graph_work = std::vector<std::function<void()>>;
+
 void note(asked what, cudaStream_t stream, std::size_t bytes = 0) { recorded().calls.push_back({what, stream, {}, 0, 0, bytes}); }
 
 }  // namespace
@@ -84,20 +87,36 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
   note(asked::end_capture, stream);
   recorded().capturing = false;
-  *graph = nullptr;
+  *graph = reinterpret_cast<cudaGraph_t>(new graph_work(std::exchange(recorded().captured, {})));
   return cudaSuccess;
 }
-cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t, unsigned long long) {
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long) {
   note(asked::instantiate, nullptr);
-  *executable = nullptr;
+  *executable = reinterpret_cast<cudaGraphExec_t>(new graph_work(*reinterpret_cast<graph_work*>(graph)));
   return cudaSuccess;
 }
-cudaError_t cudaGraphLaunch(cudaGraphExec_t, cudaStream_t stream) {
+cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
   note(asked::graph_launch, stream);
+  for (auto const& task : *reinterpret_cast<graph_work*>(executable)) task();
   return cudaSuccess;
 }
-cudaError_t cudaGraphDestroy(cudaGraph_t) { return cudaSuccess; }
-cudaError_t cudaGraphExecDestroy(cudaGraphExec_t) { return cudaSuccess; }
+cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+  delete reinterpret_cast<graph_work*>(graph);
+  return cudaSuccess;
+}
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) {
+  delete reinterpret_cast<graph_work*>(executable);
+  return cudaSuccess;
+}
+cudaError_t cudaGetDeviceCount(int* count) {
+  *count = 1;
+  return cudaSuccess;
+}
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
+  *stream = reinterpret_cast<cudaStream_t>(0x80);
+  return cudaSuccess;
+}
+cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
 cudaError_t cudaGetLastError() {
   cudaError_t const status = recorded().last;
   recorded().last = cudaSuccess;

@@ -2,13 +2,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include <cuda_runtime_api.h>
 
 // A CUDA runtime that runs nothing: it records what it is asked for. Its memory is the host's. Linked in place of the toolkit's, so that
-// what a step enqueues can be counted where there is no GPU.
+// what a step enqueues can be counted where there is no GPU. It has one device, so that tests of a GPU can be tried over it.
 namespace capture {
 
 enum class asked { launch, allocation, release, copy, wait, begin_capture, end_capture, instantiate, graph_launch };
@@ -29,6 +30,7 @@ struct recording {
   cudaError_t next_launch = cudaSuccess;        ///< what the next launch comes to
   cudaError_t last = cudaSuccess;               ///< what cudaGetLastError says
   bool capturing = false;
+  std::vector<std::function<void()>> captured{};  ///< by a stand-in for the executor: what launches of the graph do
 
   std::size_t count(asked what) const {
     std::size_t n = 0;

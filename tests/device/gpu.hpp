@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 #include <vector>
 
 #include <cuda_runtime_api.h>
@@ -17,7 +18,7 @@ inline bool gpu_is_there() {
   cudaError_t const status = cudaGetDeviceCount(&count);
   if (status == cudaSuccess && count > 0) return true;
   (void)cudaGetLastError();
-  MESSAGE("skipped: no GPU here: ", cudaGetErrorString(status));
+  MESSAGE("skipped: no GPU here: ", std::string(cudaGetErrorString(status)));
   return false;
 }
 

@@ -1,0 +1,32 @@
+#pragma once
+// Stands in for the executor of the same name, in front of it on the include path: tasks run on the host, over memory of the recording
+// runtime, and a capture keeps them for its graph. So what is tested on a GPU can be tried without one, replays among it.
+
+#include <cstdint>
+
+#include <capture/recording_runtime.hpp>
+#include <kvsift/cuda/memory.hpp>
+#include <kvsift/exec/executor.hpp>
+
+namespace kvsift {
+
+class cuda_executor {
+ public:
+  using is_executor = void;
+  using space = cuda::device_space;
+
+  cuda_executor(cudaStream_t, std::uint32_t threads) : threads_(threads) {}
+  std::uint32_t group_threads() const { return threads_; }
+
+  template <class Task>
+  void launch(std::uint32_t blocks, Task const& task) const {
+    auto const run = [blocks, task] { serial_executor{}.launch(blocks, task); };
+    if (capture::recorded().capturing) capture::recorded().captured.push_back(run);
+    else run();
+  }
+
+ private:
+  std::uint32_t threads_;
+};
+
+}  // namespace kvsift
