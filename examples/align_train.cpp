@@ -50,7 +50,7 @@ void add_options(command_line& line, arguments& a) {
   line.add("--sinks", a.sinks, "Tokens that never move").shows_default();
   line.add("--shard", a.shard, "Windows whose pairs are in memory at once; a round learns from as many pairs").shows_default();
   line.add("--epochs", a.epochs, "Times that every window is learned from").shows_default();
-  line.add("--rollouts", a.rollouts, "Rounds behind the epochs that learn from what a cache holds in use, drifted as it is by then: the networks repair their own mistakes")
+  line.add("--rollouts", a.rollouts, "Rounds behind the epochs that learn from what a cache holds in use: the networks repair what they did")
       .shows_default();
   line.add("--batch", a.batch, "Pairs of a step").shows_default();
   line.add("--units", a.units, {1, 4096}, "Of the two hidden layers").shows_default();
@@ -258,12 +258,8 @@ int train(arguments a) {
   std::span<std::uint32_t const> const seen(tokens.data(), tokens.size() - apart), unseen(tokens.data() + seen.size(), apart);
   // A round: windows as in a shard, a fourth as many, and rollouts for the rest.
   std::uint32_t const of_windows = (a.shard + 3) / 4;
-  rollout_draw const drawn{a.window, a.sinks, c.layers * c.kv_heads, 0, pairs_a_window * std::max(1u, a.shard - of_windows)};
-  auto const rollouts_of = [&](std::uint64_t round) {
-    rollout_draw now = drawn;
-    now.evictions = evictions_of_round(a.window, round, a.rollouts);
-    return draw_rollouts(seen, now, a.shared.seed + 1000 + round);
-  };
+  rollout_draw const drawn{a.window, a.sinks, c.layers * c.kv_heads, pairs_a_window * std::max(1u, a.shard - of_windows)};
+  auto const rollouts_of = [&](std::uint64_t round) { return draw_rollouts(seen, drawn, a.shared.seed + 1000000 * (round + 1)); };
   std::vector<std::uint64_t> ends{0};  // steps by the end of each shard
   for (std::uint64_t s = 0; s < all; ++s) {
     std::uint64_t pairs = std::min<std::uint64_t>(a.shard, a.windows - s % shards * a.shard) * pairs_a_window;  // of the last, shorter one fewer

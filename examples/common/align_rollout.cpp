@@ -51,6 +51,15 @@ void copy_held(Cache const& cache, std::uint32_t begin, std::vector<float>& keys
   }
 }
 
+// The last vectors of `held` become truth + s (held - truth), s from -1 to 1 for each.
+void scatter(std::vector<float> const& truth, std::uint32_t dim, kvsift::counter_random const& draw, std::uint32_t number, std::vector<float>& held) {
+  float* const x = held.data() + (held.size() - truth.size());
+  for (std::size_t i = 0; i < truth.size(); ++i) {
+    float const s = 2 * draw.uniform(number, static_cast<std::uint32_t>(i / dim)) - 1;
+    x[i] = truth[i] + s * (x[i] - truth[i]);
+  }
+}
+
 std::uint32_t below(kvsift::counter_random const& draw, std::uint32_t a, std::uint32_t b, std::size_t count) {
   auto const drawn = static_cast<std::size_t>(static_cast<double>(draw.uniform(a, b)) * static_cast<double>(count));
   return static_cast<std::uint32_t>(std::min(drawn, count - 1));
@@ -67,8 +76,8 @@ void add_rollout_pairs(parallel_executor const& on, reference_model::model const
                   rollout.tokens.size(), "give the budget and one for each eviction");
   kvsift::cache_shape const shape{c.layers, c.kv_heads, c.group(), c.head_dim, 1};
   kvsift::kv_tensor streamed{shape, kvsift::streaming_llm(sinks, recent), {.max_piece = budget}, rule};
-  kvsift::kv_tensor afresh{shape, kvsift::full(), {.capacity = budget, .max_piece = budget}};
-  reference_model::transformer decoder(m, budget);
+  kvsift::kv_tensor afresh{shape, kvsift::full(), {.capacity = budget + 1, .max_piece = budget + 1}};
+  reference_model::transformer decoder(m, budget + 1);
   std::vector<std::uint32_t> positions(std::size_t{budget} + 1);
   std::iota(positions.begin(), positions.end(), 0u);
   keys.dim = values.dim = c.head_dim;
@@ -90,6 +99,17 @@ void add_rollout_pairs(parallel_executor const& on, reference_model::model const
     afresh.clear();
     decoder.forward(on, afresh, staying.data(), positions.data(), budget);
     copy_held(afresh, sinks, keys.to, values.to);
+    if (rollout.drift == align_rollout::drift_is::scattered) {
+      staying.insert(staying.begin() + sinks, *(token - recent));
+      afresh.clear();
+      decoder.forward(on, afresh, staying.data(), positions.data(), budget + 1);
+      staying.erase(staying.begin() + sinks);
+      std::vector<float> true_keys, true_values;
+      copy_held(afresh, sinks + 1, true_keys, true_values);
+      kvsift::counter_random const draw{rollout.seed};
+      scatter(true_keys, c.head_dim, draw, 2 * eviction, keys.from);
+      scatter(true_values, c.head_dim, draw, 2 * eviction + 1, values.from);
+    }
     for (align_pairs* const p : {&keys, &values})
       for (std::uint32_t r = 0; r < shape.rows(); ++r)
         for (std::uint32_t j = 0; j < recent; ++j) {
@@ -98,11 +118,6 @@ void add_rollout_pairs(parallel_executor const& on, reference_model::model const
           p->head.push_back(static_cast<std::uint16_t>(r % c.kv_heads));
         }
   }
-}
-
-std::uint32_t evictions_of_round(std::uint32_t window, std::uint64_t round, std::uint64_t rounds) {
-  double const all = 1.5 * window, first = 4, share = 2 * static_cast<double>(round) / static_cast<double>(rounds);
-  return static_cast<std::uint32_t>(first * std::pow(std::max(1.0, all / first), std::min(1.0, share)));
 }
 
 std::vector<align_rollout> draw_rollouts(std::span<std::uint32_t const> text, rollout_draw const& d, std::uint64_t seed) {
@@ -117,8 +132,10 @@ std::vector<align_rollout> draw_rollouts(std::span<std::uint32_t const> text, ro
       double const share = (quarter + static_cast<double>(draw.uniform(number, 0))) / quarters;
       auto const recent = static_cast<std::uint32_t>(std::lround(least * std::pow(most / least, share)));
       one.budget = d.sinks + recent;
+      one.drift = align_rollout::drift_is::scattered;
+      one.seed = seed + number;
       std::uint64_t const a_look = std::uint64_t{d.rows} * recent;
-      auto const evictions = static_cast<std::uint32_t>(std::min<std::uint64_t>({text.size() - one.budget, recent + recent / 2, d.evictions}));
+      auto const evictions = static_cast<std::uint32_t>(std::min<std::uint64_t>({text.size() - one.budget, recent + recent / 2}));
       auto const kept = static_cast<std::uint32_t>(std::min<std::uint64_t>((left + a_look - 1) / a_look, evictions));
       one.looks.resize(evictions);
       std::iota(one.looks.begin(), one.looks.end(), 0u);
