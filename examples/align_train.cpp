@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include <common/align_rollout.hpp>
 #include <common/align_training.hpp>
 #include <common/json_output.hpp>
 #include <common/line_plot.hpp>
@@ -29,7 +30,7 @@ using namespace programs;
 struct arguments {
   shared_options shared;
   std::string text;
-  std::uint32_t window = 0, stride = 32, sinks = 4, windows = 512, held_out = 8, shard = 64, epochs = 3, batch = 1024;
+  std::uint32_t window = 0, stride = 32, sinks = 4, windows = 512, held_out = 8, shard = 64, epochs = 3, batch = 1024, rollouts = 0;
   std::vector<std::uint32_t> units{128, 128};
   double learning_rate = 8e-4;
   std::uint32_t search = 0;
@@ -47,16 +48,18 @@ void add_options(command_line& line, arguments& a) {
   line.add("--windows", a.windows, "Windows to learn from").shows_default();
   line.add("--held-out", a.held_out, "Windows behind them that are only measured").shows_default();
   line.add("--sinks", a.sinks, "Tokens that never move").shows_default();
-  line.add("--shard", a.shard, "Windows whose pairs are in memory at once").shows_default();
+  line.add("--shard", a.shard, "Windows whose pairs are in memory at once; a round learns from as many pairs").shows_default();
   line.add("--epochs", a.epochs, "Times that every window is learned from").shows_default();
+  line.add("--rollouts", a.rollouts, "Rounds behind the epochs that learn from what a cache holds in use: the networks repair what they did")
+      .shows_default();
   line.add("--batch", a.batch, "Pairs of a step").shows_default();
   line.add("--units", a.units, {1, 4096}, "Of the two hidden layers").shows_default();
-  line.add("--learning-rate", a.learning_rate, "At the beginning; it falls to nothing in a line").shows_default();
+  line.add("--learning-rate", a.learning_rate, "At the beginning of the epochs and of the first round; it falls to nothing in a line, in each round as well").shows_default();
   line.add("--search", a.search, "Try N random choices of units, batch and learning rate on one shard each, and print how they did").shows_default();
   line.add("--seed", a.shared.seed, "Seed of everything that is drawn").shows_default();
   line.add("--executor", a.shared.executor, "serial, parallel or parallel:N threads").shows_default();
   line.add("--json", a.as_json, "Print the measurements as JSON lines in place of a table");
-  line.example("align_train --model reference_model/checkpoint_gpt2 --text stories.txt --out networks --executor parallel\n"
+  line.example("align_train --model reference_model/checkpoint_gpt2 --text stories.txt --out networks --rollouts 40 --executor parallel\n"
                "generate --model reference_model/checkpoint_gpt2 --mode kv --align networks --budget 100 --tokens 1000\n"
                "--out gets keys_network.safetensors, values_network.safetensors, training.jsonl and loss.svg.");
 }
@@ -65,9 +68,11 @@ void add_options(command_line& line, arguments& a) {
 struct measurement {
   std::uint64_t shard = 0;
   double keys = 0, values = 0, held_out_keys = 0, held_out_values = 0;
+  double in_use_keys = 0, in_use_values = 0;  // of what a cache holds after many steps, on the text held out
 
   std::string json() const {
-    return json_line({{"shard", shard}, {"keys", keys}, {"values", values}, {"held_out_keys", held_out_keys}, {"held_out_values", held_out_values}});
+    return json_line({{"shard", shard}, {"keys", keys}, {"values", values}, {"held_out_keys", held_out_keys}, {"held_out_values", held_out_values},
+                      {"in_use_keys", in_use_keys}, {"in_use_values", in_use_values}});
   }
 };
 
@@ -80,7 +85,8 @@ std::vector<measurement> read_measurements(std::string const& path) {
       if (!o.contains(field) || !o[field].is_number()) throw reference_model::bad_file(path, std::string(field) + " is missing; remove the folder and train anew");
       return o[field].get<double>();
     };
-    all.push_back({static_cast<std::uint64_t>(number("shard")), number("keys"), number("values"), number("held_out_keys"), number("held_out_values")});
+    all.push_back({static_cast<std::uint64_t>(number("shard")), number("keys"), number("values"), number("held_out_keys"), number("held_out_values"),
+                   number("in_use_keys"), number("in_use_values")});
   }
   return all;
 }
@@ -113,8 +119,20 @@ struct both {
 both collect(arguments const& a, kvsift::parallel_executor const& on, loaded_model const& m, std::vector<std::uint32_t> const& tokens,
              std::span<std::size_t const> windows) {
   both pairs;
-  for (std::size_t const begin : windows) add_pairs(on, m.model, {tokens.data() + begin, a.window}, a.sinks, pairs.keys, pairs.values);
+  std::vector<std::uint32_t> window(a.window);
+  for (std::size_t const begin : windows) {  // each begins as a text does, with BOS where the tokenizer has it
+    std::copy_n(tokens.begin() + static_cast<std::ptrdiff_t>(begin), a.window, window.begin());
+    window[0] = tokens[0];
+    add_pairs(on, m.model, window, a.sinks, pairs.keys, pairs.values);
+  }
   return pairs;
+}
+
+// Adds the pairs of rollouts under the networks as they are by now.
+void add_rollouts(kvsift::parallel_executor const& on, loaded_model const& m, std::uint32_t sinks, align_trainer const& keys, align_trainer const& values,
+                  std::span<align_rollout const> rollouts, both& pairs) {
+  kvsift::align_network const of_keys = keys.network(), of_values = values.network();
+  for (align_rollout const& one : rollouts) add_rollout_pairs(on, m.model, {of_keys.view(), of_values.view(), sinks}, one, pairs.keys, pairs.values);
 }
 
 // The mean squared error of leaving everything as it is.
@@ -152,16 +170,19 @@ align_sizes sizes_of(arguments const& a, reference_model::config const& c) {
   return s;
 }
 
-std::string loss_picture(std::vector<measurement> const& all, double keys_unchanged, double values_unchanged) {
+std::string loss_picture(std::vector<measurement> const& all, std::uint32_t rounds, double keys_unchanged, double values_unchanged) {
   line_plot plot;
   plot.title = "Training of KV-Align's networks";
-  plot.x_label = "shards learned from";
-  plot.y_label = "mean squared error, held out";
+  plot.x_label = rounds == 0 ? "shards learned from" : "shards learned from, the last " + std::to_string(rounds) + " by rollouts";
+  plot.y_label = "mean squared error, held out; in use: after many steps";
   plot.log_y = true;
-  plot.lines = {{"keys", {}, false}, {"values", {}, false}, {"keys unchanged", {{1, keys_unchanged}}, true}, {"values unchanged", {{1, values_unchanged}}, true}};
+  plot.lines = {{"keys", {}, false}, {"values", {}, false}, {"keys in use", {}, false}, {"values in use", {}, false},
+                {"keys unchanged", {{1, keys_unchanged}}, true}, {"values unchanged", {{1, values_unchanged}}, true}};
   for (measurement const& one : all) {
     plot.lines[0].points.emplace_back(one.shard, one.held_out_keys);
     plot.lines[1].points.emplace_back(one.shard, one.held_out_values);
+    plot.lines[2].points.emplace_back(one.shard, one.in_use_keys);
+    plot.lines[3].points.emplace_back(one.shard, one.in_use_values);
   }
   return draw(plot);
 }
@@ -210,6 +231,8 @@ int train(arguments a) {
   }
   for (auto const& [name, value] : {std::pair{"--windows", a.windows}, {"--held-out", a.held_out}, {"--shard", a.shard}, {"--epochs", a.epochs}, {"--batch", a.batch}, {"--stride", a.stride}})
     if (value == 0) throw usage_error(std::string(name) + " is 0; give at least 1");
+  if (a.rollouts > 1000000) throw usage_error("--rollouts is " + std::to_string(a.rollouts) + "; give at most 1000000");
+  if (a.rollouts != 0 && a.search != 0) throw usage_error("--search tries what one step is learned with, and --rollouts is " + std::to_string(a.rollouts) + "; give one of them");
   std::uint64_t const pairs_a_window = std::uint64_t{c.layers} * c.kv_heads * (a.window - a.sinks - 1);
   a.shard = std::min(a.shard, a.windows);
   std::uint32_t const over = a.windows % a.shard, smallest = over != 0 ? over : a.shard;  // windows of the last shard
@@ -226,57 +249,76 @@ int train(arguments a) {
   std::string const folder = a.shared.out + "/";
   align_trainer keys(sizes_of(a, c), a.shared.seed), values(sizes_of(a, c), a.shared.seed + 1);
   std::vector<measurement> done;
-  if (std::filesystem::exists(folder + "keys_state.safetensors") && std::filesystem::exists(folder + "values_state.safetensors")) {
-    keys.resume(folder + "keys_state.safetensors");
-    values.resume(folder + "values_state.safetensors");
+  if (std::filesystem::exists(folder + "state.safetensors")) {
+    align_trainer::resume(folder + "state.safetensors", keys, values);
     done = read_measurements(folder + "training.jsonl");
   }
-  std::uint64_t const shards = (a.windows + a.shard - 1) / a.shard, all = shards * a.epochs;
-  auto const steps_of = [&](std::uint64_t shard) {  // of the last, shorter one fewer
-    return std::min<std::uint64_t>(a.shard, a.windows - shard % shards * a.shard) * pairs_a_window / a.batch;
+  std::uint64_t const shards = (a.windows + a.shard - 1) / a.shard, of_epochs = shards * a.epochs, all = of_epochs + a.rollouts;
+  std::size_t const apart = a.held_out * std::size_t{a.window};
+  std::span<std::uint32_t const> const seen(tokens.data(), tokens.size() - apart), unseen(tokens.data() + seen.size(), apart);
+  // A round: windows as in a shard, a fourth as many, and rollouts for the rest.
+  std::uint32_t const of_windows = (a.shard + 3) / 4;
+  rollout_draw const drawn{a.window, a.sinks, c.layers * c.kv_heads, pairs_a_window * std::max(1u, a.shard - of_windows)};
+  auto const rollouts_of = [&](std::uint64_t round) { return draw_rollouts(seen, drawn, a.shared.seed + 1000000 * (round + 1)); };
+  std::vector<std::uint64_t> ends{0};  // steps by the end of each shard
+  for (std::uint64_t s = 0; s < all; ++s) {
+    std::uint64_t pairs = std::min<std::uint64_t>(a.shard, a.windows - s % shards * a.shard) * pairs_a_window;  // of the last, shorter one fewer
+    if (s >= of_epochs) {
+      pairs = pairs_a_window * of_windows;
+      for (align_rollout const& one : rollouts_of(s - of_epochs)) pairs += one.looks.size() * drawn.rows * (one.budget - a.sinks);
+    }
+    ends.push_back(ends.back() + pairs / a.batch);
+  }
+  // In the epochs the rate falls to nothing once; so the rounds can be added to a training later. In a round it falls to nothing, too: what runs
+  // the next rollouts does not tremble.
+  auto const rate = [&](std::uint64_t step) {
+    auto const part = [](std::uint64_t at, std::uint64_t begin, std::uint64_t end) { return 1 - static_cast<double>(at - begin) / static_cast<double>(end - begin); };
+    if (step < ends[of_epochs]) return a.learning_rate * part(step, 0, ends[of_epochs]);
+    auto const shard = static_cast<std::uint64_t>(std::upper_bound(ends.begin(), ends.end(), step) - ends.begin()) - 1;
+    return a.learning_rate * part(shard, of_epochs, all) * part(step, ends[shard], ends[shard + 1]);
   };
-  std::uint64_t steps = 0;
-  for (std::uint64_t s = 0; s < all; ++s) steps += steps_of(s);
-  auto const rate = [&](std::uint64_t step) { return a.learning_rate * (1 - static_cast<double>(step) / static_cast<double>(steps)); };
-  std::uint64_t next = 0, expected = 0;
-  while (next < all && expected + steps_of(next) <= values.steps()) expected += steps_of(next++);
-  // The state of the keys is written first: cut short between the two, only the values have a shard to learn from again.
-  bool keys_are_ahead = next < all && keys.steps() == expected + steps_of(next) && done.size() > next;
-  if ((keys.steps() != expected && !keys_are_ahead) || expected != values.steps() || done.size() < next)
+  std::uint64_t next = static_cast<std::uint64_t>(std::find(ends.begin(), ends.end(), keys.steps()) - ends.begin());
+  if (next > all || done.size() < next)
     throw usage_error("--out '" + a.shared.out + "' holds a training of other options; give these, or another folder");
-  double const learned = keys_are_ahead ? done[next].keys : 0;
   done.resize(next);
+  align_rollout const in_use = measured_rollout(unseen, drawn);
 
   progress shown("shards", static_cast<long long>(all));
   for (; next < all; ++next) {
-    shown.at(static_cast<long long>(next), done.empty() ? "" : "keys " + fixed(done.back().held_out_keys, 6) + ", values " + fixed(done.back().held_out_values, 6));
-    std::size_t const first = next % shards * a.shard;
-    both const pairs = collect(a, on, m, tokens, std::span(windows).subspan(first, std::min<std::size_t>(a.shard, a.windows - first)));
+    shown.at(static_cast<long long>(next), done.empty() ? "" : "in use: keys " + fixed(done.back().in_use_keys, 6) + ", values " + fixed(done.back().in_use_values, 6));
+    bool const round = next >= of_epochs;
+    std::size_t const first = round ? (next - of_epochs) * of_windows % (a.windows - of_windows + 1) : next % shards * a.shard;
+    both pairs = collect(a, on, m, tokens, std::span(windows).subspan(first, std::min<std::size_t>(round ? of_windows : a.shard, a.windows - first)));
+    if (round) add_rollouts(on, m, a.sinks, keys, values, rollouts_of(next - of_epochs), pairs);
     measurement now{next + 1};
-    now.keys = std::exchange(keys_are_ahead, false) ? learned : learn(on, keys, pairs.keys, a.batch, a.shared.seed + next, rate);
+    now.keys = learn(on, keys, pairs.keys, a.batch, a.shared.seed + next, rate);
     now.values = learn(on, values, pairs.values, a.batch, a.shared.seed + next, rate);
     now.held_out_keys = keys.error(on, held_out.keys);
     now.held_out_values = values.error(on, held_out.values);
+    both used;
+    add_rollouts(on, m, a.sinks, keys, values, {&in_use, 1}, used);
+    now.in_use_keys = keys.error(on, used.keys);
+    now.in_use_values = values.error(on, used.values);
     done.push_back(now);
     output_file log("--out", folder + "training.jsonl");
     for (measurement const& one : done) log.write(one.json());
     log.commit();
-    keys.write(folder + "keys_state.safetensors", true);
-    values.write(folder + "values_state.safetensors", true);
+    align_trainer::write_state(folder + "state.safetensors", keys, values);
   }
   shown.clear();
-  keys.write(folder + "keys_network.safetensors", false);
-  values.write(folder + "values_network.safetensors", false);
+  keys.write(folder + "keys_network.safetensors");
+  values.write(folder + "values_network.safetensors");
   output_file picture("--out", folder + "loss.svg");
-  picture.write(loss_picture(done, unchanged(held_out.keys), unchanged(held_out.values)));
+  picture.write(loss_picture(done, a.rollouts, unchanged(held_out.keys), unchanged(held_out.values)));
   picture.commit();
 
   std::string objects;
-  table t({"shards", "keys", "values", "keys held out", "values held out"});
-  t.add({"unchanged", "-", "-", fixed(unchanged(held_out.keys), 6), fixed(unchanged(held_out.values), 6)});
+  table t({"shards", "keys", "values", "keys held out", "values held out", "keys in use", "values in use"});
+  t.add({"unchanged", "-", "-", fixed(unchanged(held_out.keys), 6), fixed(unchanged(held_out.values), 6), "-", "-"});
   for (measurement const& one : done) {
     objects += one.json();
-    t.add({std::to_string(one.shard), fixed(one.keys, 6), fixed(one.values, 6), fixed(one.held_out_keys, 6), fixed(one.held_out_values, 6)});
+    t.add({std::to_string(one.shard), fixed(one.keys, 6), fixed(one.values, 6), fixed(one.held_out_keys, 6), fixed(one.held_out_values, 6), fixed(one.in_use_keys, 6),
+           fixed(one.in_use_values, 6)});
   }
   print_now(a.as_json ? objects : t.aligned());
   return 0;

@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 #include <kvsift/collective/product.hpp>
 #include <kvsift/core/random.hpp>
 #include <kvsift/evict/verbs.hpp>
 #include <kvsift/policy/named.hpp>
 #include <reference_model/io/safetensors.hpp>
-#include <reference_model/io/write_safetensors.hpp>
 #include <reference_model/model/transformer.hpp>
 
 namespace programs {
@@ -224,34 +224,56 @@ double align_trainer::error(parallel_executor const& on, align_pairs const& pair
   return sum / static_cast<double>(pairs.size());
 }
 
-void align_trainer::write(std::filesystem::path const& path, bool with_state) const {
-  std::vector<reference_model::tensor_to_write> all;
-  std::vector<std::vector<float> const*> const kinds{&parameters_, &first_moment_, &second_moment_};
-  char const* const before[] = {"", "first_moment.", "second_moment."};
-  for (std::size_t k = 0; k < (with_state ? 3u : 1u); ++k)
-    for (tensor const& t : tensors_) {
-      std::vector<std::uint64_t> shape{t.rows};
-      if (t.columns != 0) shape.push_back(t.columns);
-      all.push_back({std::string(before[k]) + t.name, shape, kinds[k]->data() + t.begin});
-    }
-  reference_model::write_safetensors(path, all, {{"trained_positions", std::to_string(sizes_.positions)}, {"trained_start_size", std::to_string(sizes_.sinks)}, {"train_steps", std::to_string(steps_)}});
+kvsift::align_network align_trainer::network() const {
+  return {{tensor_of(of_position), tensor_of(of_layer), tensor_of(of_head), tensor_of(w1), tensor_of(b1), tensor_of(w2), tensor_of(b2), tensor_of(w3), tensor_of(b3)},
+          sizes_.dim, sizes_.layers, sizes_.heads, sizes_.positions};
 }
 
-void align_trainer::resume(std::filesystem::path const& path) {
+void align_trainer::add_tensors(std::vector<reference_model::tensor_to_write>& to, std::string const& prefix, std::vector<float> const& numbers) const {
+  for (tensor const& t : tensors_) {
+    std::vector<std::uint64_t> shape{t.rows};
+    if (t.columns != 0) shape.push_back(t.columns);
+    to.push_back({prefix + t.name, shape, numbers.data() + t.begin});
+  }
+}
+
+void align_trainer::write(std::filesystem::path const& path, std::vector<reference_model::tensor_to_write> const& tensors) const {
+  reference_model::write_safetensors(path, tensors, {{"trained_positions", std::to_string(sizes_.positions)}, {"trained_start_size", std::to_string(sizes_.sinks)}, {"train_steps", std::to_string(steps_)}});
+}
+
+void align_trainer::write(std::filesystem::path const& path) const {
+  std::vector<reference_model::tensor_to_write> all;
+  add_tensors(all, "", parameters_);
+  write(path, all);
+}
+
+void align_trainer::write_state(std::filesystem::path const& path, align_trainer const& keys, align_trainer const& values) {
+  std::vector<reference_model::tensor_to_write> all;
+  for (auto const& [name, net] : {std::pair{"keys.", &keys}, {"values.", &values}}) {
+    net->add_tensors(all, name, net->parameters_);
+    net->add_tensors(all, std::string(name) + "first_moment.", net->first_moment_);
+    net->add_tensors(all, std::string(name) + "second_moment.", net->second_moment_);
+  }
+  keys.write(path, all);
+}
+
+void align_trainer::resume(std::filesystem::path const& path, align_trainer& keys, align_trainer& values) {
   reference_model::safetensors_reader file(path);
-  std::vector<std::vector<float>*> const kinds{&parameters_, &first_moment_, &second_moment_};
-  char const* const before[] = {"", "first_moment.", "second_moment."};
-  for (std::size_t k = 0; k < 3; ++k)
-    for (tensor const& t : tensors_) {
-      std::vector<std::uint64_t> shape{t.rows};
-      if (t.columns != 0) shape.push_back(t.columns);
-      file.read(std::string(before[k]) + t.name, shape, kinds[k]->data() + t.begin);
-    }
   auto const stated = file.metadata().find("train_steps");
   std::string const digits = stated == file.metadata().end() ? "" : stated->second;
   if (digits.empty() || digits.size() > 18 || digits.find_first_not_of("0123456789") != std::string::npos)
     throw reference_model::bad_file(path.string(), "train_steps is '" + digits + "'; a whole number is expected; train from the beginning");
-  steps_ = std::stoull(digits);
+  auto const read = [&](std::string const& name, align_trainer& net) {
+    for (auto const& [kind, numbers] : {std::pair{"", &net.parameters_}, {"first_moment.", &net.first_moment_}, {"second_moment.", &net.second_moment_}})
+      for (tensor const& t : net.tensors_) {
+        std::vector<std::uint64_t> shape{t.rows};
+        if (t.columns != 0) shape.push_back(t.columns);
+        file.read(name + kind + t.name, shape, numbers->data() + t.begin);
+      }
+    net.steps_ = std::stoull(digits);
+  };
+  read("keys.", keys);
+  read("values.", values);
 }
 
 }  // namespace programs

@@ -8,6 +8,8 @@
 #include <vector>
 
 #include <kvsift/exec/parallel_executor.hpp>
+#include <kvsift/position/learned_align.hpp>
+#include <reference_model/io/write_safetensors.hpp>
 #include <reference_model/model/weights.hpp>
 
 namespace programs {
@@ -45,9 +47,13 @@ class align_trainer {
   double error(kvsift::parallel_executor const& on, align_pairs const& pairs);
   std::uint64_t steps() const { return steps_; }
 
-  // The network as load_align_network reads it, or with the state of its training; and back. Throw bad_file.
-  void write(std::filesystem::path const& path, bool with_state) const;
-  void resume(std::filesystem::path const& path);
+  // The network as it is by now, ready for a cache.
+  kvsift::align_network network() const;
+  // The same as a file, as load_align_network reads it. Throws bad_file.
+  void write(std::filesystem::path const& path) const;
+  // Both networks with the state of their training, in one file, and back: one is never a step ahead of the other. Throw bad_file.
+  static void write_state(std::filesystem::path const& path, align_trainer const& keys, align_trainer const& values);
+  static void resume(std::filesystem::path const& path, align_trainer& keys, align_trainer& values);
 
   // For tests: the gradient of the last step, before it was shortened, and the parameters, laid out alike.
   std::vector<float> const& gradient() const { return gradient_; }
@@ -61,6 +67,9 @@ class align_trainer {
     std::size_t size() const { return rows * (columns == 0 ? 1 : columns); }
   };
   enum part { of_position, of_layer, of_head, w1, b1, w2, b2, w3, b3 };
+  void add_tensors(std::vector<reference_model::tensor_to_write>& to, std::string const& prefix, std::vector<float> const& numbers) const;
+  void write(std::filesystem::path const& path, std::vector<reference_model::tensor_to_write> const& tensors) const;
+  kvsift::span<float const> tensor_of(part p) const { return {parameters_.data() + tensors_[p].begin, tensors_[p].size()}; }
   float* at(part p) { return parameters_.data() + tensors_[p].begin; }
   float* change(part p) { return gradient_.data() + tensors_[p].begin; }
   double forward(kvsift::parallel_executor const& on, align_pairs const& pairs, std::span<std::uint32_t const> chosen);

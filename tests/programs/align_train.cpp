@@ -116,7 +116,7 @@ TEST_CASE("training finds what there is to find") {
   CHECK(last < 0.02 * first);
   // The network that is written is the one that was trained.
   temporary_folder const folder;
-  net.write(folder / "net.safetensors", false);
+  net.write(folder / "net.safetensors");
   reference_model::config c;
   c.layers = 2;
   c.kv_heads = c.heads = 3;

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -62,6 +63,35 @@ inline finished run_program(std::string const& name, std::vector<std::string> co
   ::waitpid(child, &status, 0);
   f.status = WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
   return f;
+}
+
+/// Starts a program and kills it as soon as enough() says so, asked all the time. Whether it came to its end before; then its status was 0.
+template <class Enough>
+bool run_program_until(std::string const& name, std::vector<std::string> const& arguments, Enough const& enough) {
+  std::string const path = std::string(KVSIFT_PROGRAM_DIR) + "/" + name;
+  std::vector<char*> argv{const_cast<char*>(path.c_str())};
+  for (std::string const& a : arguments) argv.push_back(const_cast<char*>(a.c_str()));
+  argv.push_back(nullptr);
+  pid_t const child = ::fork();
+  if (child < 0) throw std::runtime_error("no process");
+  if (child == 0) {
+    int const nowhere = ::open("/dev/null", O_WRONLY);
+    for (int const end : {STDOUT_FILENO, STDERR_FILENO}) ::dup2(nowhere, end);
+    ::execv(path.c_str(), argv.data());
+    ::_exit(127);
+  }
+  int status = 0;
+  for (;;) {
+    if (::waitpid(child, &status, WNOHANG) == child) break;
+    if (enough()) {
+      ::kill(child, SIGKILL);
+      ::waitpid(child, &status, 0);
+      break;
+    }
+    ::usleep(200);
+  }
+  if (WIFEXITED(status) && WEXITSTATUS(status) != 0) throw std::runtime_error(name + " has failed");
+  return WIFEXITED(status);
 }
 
 /// A folder that goes with everything in it.
