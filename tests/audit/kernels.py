@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Holds what nvcc made of the kernels to what it was: registers, stack, spills and shared memory of each, and the calls that enqueue them.
 
-    kernels.py OBJECT...            compare with kernels/resources.txt; exit status 1 where a kernel takes more than it says, is not in
+    kernels.py OBJECT...            compare with --table, a file beside kernels/keep_said.py; exit status 1 where a kernel takes more than it says, is not in
                                     it, is launched but not there on the device, or an object calls what a step must not call
     kernels.py --write OBJECT...    write that table
     kernels.py                      77: nothing was compiled by nvcc here
@@ -15,7 +15,7 @@ import re
 import subprocess
 import sys
 
-TABLE = pathlib.Path(__file__).parent / "kernels" / "resources.txt"
+TABLES = pathlib.Path(__file__).parent / "kernels"
 ALL_COLUMNS = ("attention_sum attention_square_sum last_attention window_attention observations key_square_norm signature young_attention "
                "token_class")  # as policies chosen at run time store them
 FIGURES = ("registers", "stack", "spilled", "shared")  # the last three in bytes; spilled: stores and loads together
@@ -84,7 +84,7 @@ def main():
     parser = argparse.ArgumentParser(description="what nvcc made of the kernels is what it was")
     parser.add_argument("objects", nargs="*")
     parser.add_argument("--write", action="store_true")
-    parser.add_argument("--table", type=pathlib.Path, default=TABLE)
+    parser.add_argument("--table", type=lambda name: TABLES / name, default="kernels.txt")
     parser.add_argument("--nvcc", default="unknown", help="version of the compiler")
     args = parser.parse_args()
     if not args.objects:
@@ -96,7 +96,7 @@ def main():
         try:
             found = compiled(pathlib.Path(path + ".ptxas").read_text(encoding="utf-8"))
         except FileNotFoundError:
-            print(f"skipped: {path} was not built; build the target nvcc_kernels")
+            print(f"skipped: {path} was not built; build the targets nvcc_kernels and nvcc_typed_kernels")
             return 77
         launched, forbidden = enqueued(path)
         where = pathlib.Path(path).name
