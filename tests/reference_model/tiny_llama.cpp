@@ -1,9 +1,12 @@
 // A Llama whose weights a formula gives: negative log-likelihoods of StreamingLLM's harness, token by token, that independent
-// programs computed in double: dense, with sinks and without, numbered by slot and by text.
+// programs computed in double: dense, with sinks and without, numbered by slot and by text; and a reservoir's whole course, whose
+// draws are Python's.
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <random>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -86,6 +89,38 @@ void agrees(std::string const& name, u32 kv_heads, Policy const& policy, Positio
   CHECK(worst < 5e-5);
 }
 
+/// The generator that Python's random.seed(seed) leaves.
+std::mt19937 python_generator(u32 seed) {
+  constexpr u32 n = 624;
+  std::vector<u32> state(n);
+  state[0] = 19650218;
+  for (u32 i = 1; i < n; ++i) state[i] = 1812433253u * (state[i - 1] ^ (state[i - 1] >> 30)) + i;
+  u32 i = 1;
+  auto const next = [&] {
+    if (++i < n) return;
+    state[0] = state[n - 1];
+    i = 1;
+  };
+  for (u32 k = 0; k < n; ++k, next()) state[i] = (state[i] ^ ((state[i - 1] ^ (state[i - 1] >> 30)) * 1664525u)) + seed;
+  for (u32 k = 1; k < n; ++k, next()) state[i] = (state[i] ^ ((state[i - 1] ^ (state[i - 1] >> 30)) * 1566083941u)) - i;
+  state[0] = 0x80000000u;
+  std::stringstream text;
+  for (u32 const word : state) text << word << ' ';
+  text << n;
+  std::mt19937 generator;
+  text >> generator;
+  return generator;
+}
+
+/// What a head holds, ascending.
+template <class Cache>
+std::vector<u32> held_by(Cache const& cache, u32 layer, u32 head) {
+  auto const row = cache.view().row(cache.shape().row(layer, 0, head));
+  std::vector<u32> positions(row.positions.data(), row.positions.data() + row.state->held);
+  std::sort(positions.begin(), positions.end());
+  return positions;
+}
+
 }  // namespace
 
 TEST_CASE("StreamingLLM's harness on a formula's Llama") {
@@ -100,4 +135,56 @@ TEST_CASE("StreamingLLM's harness on a formula's Llama") {
     agrees(front + "window_S0_R8", kv_heads, kvsift::streaming_llm(0, 8), by_text);
     agrees(front + "stream_S2_R6_origpos", kv_heads, kvsift::streaming_llm(2, 6), by_text);
   }
+}
+
+TEST_CASE("the reservoir's course on a formula's Llama: draws, acceptances, room for a query, what is generated") {
+  std::mt19937 bits = python_generator(42);
+  std::vector<float> draws(std::size_t{30} * 2 * 4, 1.0f);
+  for (std::size_t d = 8 * 8; d < draws.size(); ++d) {  // from the ninth token on, layer by layer, head by head
+    double const high = static_cast<u32>(bits()) >> 5, low = static_cast<u32>(bits()) >> 6;
+    draws[d] = static_cast<float>((high * 67108864 + low) / 9007199254740992.0);
+  }
+  CHECK(draws[64] == doctest::Approx(0.639426798458));
+  CHECK(draws[69] == doctest::Approx(0.676699487423));
+
+  nlohmann::json const recorded = nlohmann::json::parse(support::read_file(support::test_data() / "tiny_llama_vectors.json"));
+  std::vector<u32> const tokens = recorded["tokens"];
+  model const m = formula_model(4);
+  // As the original, which lets the newest token make room as well; ours keeps it.
+  kvsift::rule<kvsift::newest_query_attention> const room{kvsift::moment::before_piece, {}, {}};
+  kvsift::policy const original{kvsift::uniform_budget{8}, kvsift::in_pieces(1, kvsift::reservoir_attention{2, 0, {draws.data(), 30, 2, 4}}, {}), room};
+  kvsift::kv_tensor cache{kvsift::cache_shape{2, 4, 1, 8, 1}, original, {.max_piece = 3}, kvsift::in_cache_positions{{10000.0}}};
+  transformer decoder(m, 3);
+  double sum = 0;
+  std::string accepted;
+  u32 taken = 0, seen = 0;
+  for (u32 t = 0; t < 30; ++t) {
+    std::vector<std::vector<u32>> before(8);
+    for (u32 h = 0; h < 8; ++h) before[h] = held_by(cache, h / 4, h % 4);
+    sum += negative_log_likelihood(decoder.forward(kvsift::serial_executor{}, cache, &tokens[t], &seen, 1), 40, tokens[t + 1]);
+    ++seen;
+    for (u32 h = 0; h < 8; ++h) {
+      std::vector<u32> const after = held_by(cache, h / 4, h % 4);
+      for (u32 slot = 0; slot < 2 && t >= 8; ++slot) {
+        if (std::count(after.begin(), after.end(), before[h][slot]) != 0) continue;
+        if (++taken <= 4) accepted += "(" + std::to_string(t) + "," + std::to_string(h / 4) + "," + std::to_string(h % 4) + "," + std::to_string(slot) + ")";
+      }
+    }
+  }
+  CHECK(taken == 17);  // of 176 candidates
+  CHECK(accepted == "(9,0,3,1)(10,0,3,0)(10,1,2,0)(11,0,1,0)");
+  CHECK(sum / 30 == doctest::Approx(7.694812).epsilon(1e-6));
+  u32 const start[8][2] = {{13, 15}, {5, 20}, {0, 9}, {3, 4}, {14, 17}, {1, 20}, {1, 10}, {21, 23}};
+  for (u32 h = 0; h < 8; ++h) CHECK(held_by(cache, h / 4, h % 4) == std::vector<u32>{start[h][0], start[h][1], 24, 25, 26, 27, 28, 29});
+
+  kvsift::make_room(kvsift::serial_executor{}, cache, 5);
+  std::vector<u32> const left[8] = {{15, 25, 28}, {24, 25, 28}, {27, 28, 29}, {4, 28, 29}, {24, 26, 27}, {20, 25, 27}, {1, 25, 26}, {23, 25, 29}};
+  for (u32 h = 0; h < 8; ++h) CHECK(held_by(cache, h / 4, h % 4) == left[h]);
+
+  u32 const query[3] = {1, 36, 34}, places[3] = {3, 4, 5};
+  auto const likeliest = [](float const* logits) { return static_cast<u32>(std::max_element(logits, logits + 40) - logits); };
+  u32 const first = likeliest(decoder.forward(kvsift::serial_executor{}, cache, query, places, 3)), at = 6;
+  CHECK(first == 4);
+  CHECK(likeliest(decoder.forward(kvsift::serial_executor{}, cache, &first, &at, 1)) == 4);
+  CHECK(cache.held(0) == 7);
 }
