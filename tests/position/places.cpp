@@ -1,5 +1,6 @@
 // Where keys stand, however a position rule brings them there: attention over what is held, turned and biased from scratch in double
 // precision.
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <vector>
@@ -40,7 +41,7 @@ double slope(double steepness, u32 head, u32 heads) {
   return head < below ? slope(steepness, head, below) : slope(steepness, 2 * (head - below), 2 * below);
 }
 
-/// One token after another: after each, out is compared with attention over the row's positions.
+/// What is fed, and how: see worst_difference.
 struct course {
   cache_shape shape;
   rotary_encoding encoding{};
@@ -48,6 +49,7 @@ struct course {
   u32 tokens = 60;
   u32 threads = 1;
   u32 first_piece = 1;
+  u32 room = 0;
   bool by_rank = true;  ///< places are ranks, else positions
 };
 
@@ -69,41 +71,59 @@ support::marked_vectors::piece piece_of(Cache const& cache, support::marked_vect
   return p;
 }
 
+/// How far what query `t` of a piece was given is from attention over the slots held that are no newer than it.
+template <class Cache>
+double difference(Cache const& cache, support::marked_vectors const& data, course const& c, u32 layer, u32 position, float const* out) {
+  u32 const dim = c.shape.head_dim;
+  double worst = 0;
+  for (u32 q = 0; q < c.shape.query_heads(); ++q) {
+    auto const row = cache.view().row(c.shape.row(layer, 0, q / c.shape.group));
+    std::vector<u32> positions;
+    for (u32 i = 0; i < row.state->held; ++i)
+      if (row.positions[i] <= position) positions.push_back(row.positions[i]);
+    std::sort(positions.begin(), positions.end());
+    auto const place = [&](std::size_t i) { return c.by_rank ? static_cast<double>(i) : static_cast<double>(positions[i]); };
+    std::size_t const last = positions.size() - 1;
+    std::vector<double> const query = turned(data.vector(kind::query, layer, 0, q, position), c.encoding, place(last));
+    std::vector<double> want(dim, 0.0);
+    double total = 0;
+    for (std::size_t i = 0; i < positions.size(); ++i) {
+      std::vector<double> const key = turned(data.vector(kind::key, layer, 0, row.head, positions[i]), c.encoding, place(i));
+      double logit = 0;
+      for (u32 d = 0; d < dim; ++d) logit += query[d] * key[d] / std::sqrt(static_cast<double>(dim));
+      if (c.steepness != 0) logit -= slope(c.steepness, q, c.shape.query_heads()) * (place(last) - place(i));
+      double const weight = std::exp(logit);
+      total += weight;
+      for (u32 d = 0; d < dim; ++d) want[d] += weight * static_cast<double>(data.component(kind::value, layer, 0, row.head, positions[i], d));
+    }
+    for (u32 d = 0; d < dim; ++d) worst = std::max(worst, std::abs(static_cast<double>(out[q * dim + d]) - want[d] / total));
+  }
+  return worst;
+}
+
+/// A first piece, tokens one by one, and, if there is to be `room`, as many at once when others have gone for them.
 template <class Cache>
 double worst_difference(Cache& cache, course const& c, std::uint64_t seed) {
   support::thread_group_executor const on{c.threads};
   support::marked_vectors const data{seed, c.shape};
-  u32 const dim = c.shape.head_dim;
   double worst = 0;
-  for (u32 seen = 0, tokens = c.first_piece; seen < c.tokens; seen += tokens, tokens = 1) {
+  u32 seen = 0;
+  auto const feed = [&](u32 tokens, bool nothing_goes) {
     for (u32 layer = 0; layer < c.shape.layers; ++layer) {
       support::marked_vectors::piece const p = piece_of(cache, data, c, layer, seen, tokens, cache.held(layer));
       std::vector<float> out(p.queries.size());
       step(on, cache[layer], p.view(), out.data());
-      if (tokens > 1) continue;  // what it saw is gone when a rule cuts it
-      for (u32 q = 0; q < c.shape.query_heads(); ++q) {
-        auto const row = cache.view().row(c.shape.row(layer, 0, q / c.shape.group));
-        std::vector<u32> positions;
-        for (u32 i = 0; i < row.state->held; ++i) positions.push_back(row.positions[i]);
-        std::sort(positions.begin(), positions.end());
-        auto const place = [&](std::size_t i) { return c.by_rank ? static_cast<double>(i) : static_cast<double>(positions[i]); };
-        std::size_t const last = positions.size() - 1;
-        std::vector<double> const query = turned(data.vector(kind::query, layer, 0, q, seen), c.encoding, place(last));
-        std::vector<double> want(dim, 0.0);
-        double total = 0;
-        for (std::size_t i = 0; i < positions.size(); ++i) {
-          std::vector<double> const key = turned(data.vector(kind::key, layer, 0, row.head, positions[i]), c.encoding, place(i));
-          double logit = 0;
-          for (u32 d = 0; d < dim; ++d) logit += query[d] * key[d] / std::sqrt(static_cast<double>(dim));
-          if (c.steepness != 0) logit -= slope(c.steepness, q, c.shape.query_heads()) * (place(last) - place(i));
-          double const weight = std::exp(logit);
-          total += weight;
-          for (u32 d = 0; d < dim; ++d) want[d] += weight * static_cast<double>(data.component(kind::value, layer, 0, row.head, positions[i], d));
-        }
-        for (u32 d = 0; d < dim; ++d) worst = std::max(worst, std::abs(static_cast<double>(out[q * dim + d]) - want[d] / total));
-      }
+      for (u32 t = 0; t < tokens && nothing_goes; ++t)
+        worst = std::max(worst, difference(cache, data, c, layer, seen + t, out.data() + std::size_t{t} * c.shape.query_heads() * c.shape.head_dim));
     }
+    seen += tokens;
     evict(on, cache);
+  };
+  if (c.first_piece > 1) feed(c.first_piece, false);  // what it saw may be gone when a rule has cut it
+  while (seen < c.tokens) feed(1, true);
+  if (c.room != 0) {
+    make_room(on, cache, c.room);
+    feed(c.room, true);
   }
   return worst;
 }
@@ -116,10 +136,11 @@ course random_course(support::draws& d) {
   if (d.chance(0.3)) c.encoding.amplitude = 1.2;
   c.threads = d.chance(0.3) ? 3 : 1;
   c.first_piece = d.chance(0.4) ? static_cast<u32>(d.between(2, 30)) : 1;
+  c.room = static_cast<u32>(d.between(0, 4));
   return c;
 }
 
-cache_options options_of(course const& c) { return {.max_piece = c.first_piece, .group_threads = c.threads}; }
+cache_options options_of(course const& c) { return {.max_piece = std::max({c.first_piece, c.room, 1u}), .group_threads = c.threads}; }
 
 }  // namespace
 
@@ -127,7 +148,7 @@ TEST_CASE("ranks as positions by three ways: keys turned on reading, keys turned
   support::for_each_seed(60, [](std::uint64_t seed) {
     support::draws d(seed);
     course const c = random_course(d);
-    auto const sinks = static_cast<u32>(d.between(0, 3)), recent = static_cast<u32>(d.between(2, 9));
+    auto const sinks = static_cast<u32>(d.between(0, 3)), recent = static_cast<u32>(d.between(5, 12));
     auto const policy = streaming_llm(sinks, recent);
     kv_tensor on_reading{c.shape, policy, options_of(c), in_cache_positions{c.encoding}};
     CHECK(worst_difference(on_reading, c, seed) < 2e-5);
@@ -137,6 +158,7 @@ TEST_CASE("ranks as positions by three ways: keys turned on reading, keys turned
     CHECK(worst_difference(paged, c, seed) < 2e-5);
     course token_by_token = c;
     token_by_token.first_piece = 1;
+    token_by_token.room = 0;
     kv_tensor when_others_go{c.shape, policy, options_of(token_by_token), rerotated_positions{c.encoding}};
     CHECK(worst_difference(when_others_go, token_by_token, seed) < 5e-5);
     kv_tensor whoever_goes{c.shape, roco(sinks + recent + 2, 2, 2), options_of(token_by_token), rerotated_positions{c.encoding}};
