@@ -31,10 +31,7 @@ struct arguments {
 
 void add_options(command_line& line, arguments& a) {
   line.help_column(26);
-  line.add("--model", a.shared.model,
-           "Model folder, .safetensors file or llama2.c checkpoint (the shipped checkpoint)");
-  line.add("--tokenizer", a.shared.tokenizer,
-           "Folder, tokenizer.json, vocab.json, llama2.c tokenizer.bin, or 'bytes' (the model's own)");
+  add_model_options(line, a.shared);
   line.add("--task", a.task.task,
            "passkey, or a file of {\"prompt\": ..., \"answer\": ...} a line whose prompts hold their answers")
       .shows_default();

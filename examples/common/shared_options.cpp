@@ -54,11 +54,15 @@ std::uint32_t chunk_tokens(std::string const& prefill) {
 
 }  // namespace
 
+void add_model_options(command_line& line, shared_options& o) {
+  line.add("--model", o.model, "Model folder, .safetensors file or llama2.c checkpoint (the shipped checkpoint)");
+  line.add("--tokenizer", o.tokenizer, "Folder, tokenizer.json, vocab.json, llama2.c tokenizer.bin, or 'bytes' (the model's own)");
+}
+
 void add_shared_options(command_line& line, shared_options& o, bool many) {
   std::string const several = many ? "; repeat it or separate by commas for several" : "";
   line.help_column(26);
-  line.add("--model", o.model, "Model folder, .safetensors file or llama2.c checkpoint (the shipped checkpoint)");
-  line.add("--tokenizer", o.tokenizer, "Folder, tokenizer.json, vocab.json, llama2.c tokenizer.bin, or 'bytes' (the model's own)");
+  add_model_options(line, o);
   option const policy = line.add("--policy", o.policies, "Name, alias or JSON file of the eviction policy (full)" + several);
   line.add("--set", o.sets, "FIELD=VALUE of the policy; repeatable, overrides the file");
   option const budget = line.add("--budget", o.budgets, "Slots a KV head may keep, as N or P% of the run's tokens" + several);

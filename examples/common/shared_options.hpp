@@ -28,7 +28,10 @@ struct shared_options {
   std::uint64_t seed = 1;
 };
 
-// `many`: the program takes several policies and budgets in one run, repeated or separated by commas.
+// --model and --tokenizer.
+void add_model_options(command_line& line, shared_options& o);
+
+// `many`: the program takes several policies, budgets and positions in one run, repeated or separated by commas.
 void add_shared_options(command_line& line, shared_options& o, bool many);
 
 // --mode, a word for --policy and --positions.

@@ -21,6 +21,7 @@
 #include <reference_model/model/transformer.hpp>
 #include <support/files.hpp>
 
+#include "align_workshop.hpp"
 #include "tiny_gpt2.hpp"
 
 namespace {
@@ -113,21 +114,10 @@ double farthest(std::vector<float> const& a, std::vector<double> const& b) {
   return worst;
 }
 
-/// Text, model and options of a short training with rounds.
-struct workshop {
-  tiny_gpt2 model;
-  temporary_folder folder;
-  std::string text;
-
-  workshop() : text((folder / "text.txt").string()) {
-    std::ofstream file(text);
-    for (int i = 0; i < 60; ++i) file << "The quick brown fox number " << i * 37 % 101 << " jumps over " << i << " lazy dogs. ";
-  }
-  arguments training(std::string const& out, std::string const& rollouts) const {
-    return {"--model", model.path(), "--text", text, "--out", out, "--windows", "8", "--held-out", "3", "--shard", "4", "--epochs", "1", "--batch", "128",
-            "--units", "16,16", "--learning-rate", "0.003", "--rollouts", rollouts};
-  }
-};
+/// A short training with rounds.
+arguments with_rounds(workshop const& w, std::string const& out, std::string const& rollouts) {
+  return w.training(out, {"--windows", "8", "--shard", "4", "--epochs", "1", "--rollouts", rollouts});
+}
 
 char const* const results[] = {"keys_network.safetensors", "values_network.safetensors", "state.safetensors", "training.jsonl", "loss.svg"};
 
@@ -258,7 +248,7 @@ TEST_CASE("rollouts are drawn from all sizes and places, and lie within the text
 TEST_CASE("rounds that were cut short go on to the same networks, and can be added later") {
   workshop const w;
   std::string const whole = (w.folder / "whole").string(), parts = (w.folder / "parts").string(), later = (w.folder / "later").string();
-  finished const f = run_program("align_train", w.training(whole, "3"));
+  finished const f = run_program("align_train", with_rounds(w, whole, "3"));
   INFO(f.err);
   REQUIRE(f.status == 0);
   std::string const log = support::read_file(whole + "/training.jsonl");
@@ -272,19 +262,19 @@ TEST_CASE("rounds that were cut short go on to the same networks, and can be add
   for (bool done = false; !done && starts < 60; ++starts) {
     std::string const state = parts + "/state.safetensors";
     std::string const before = std::filesystem::exists(state) ? support::read_file(state) : "";
-    done = run_program_until("align_train", w.training(parts, "3"), [&] { return std::filesystem::exists(state) && support::read_file(state) != before; });
+    done = run_program_until("align_train", with_rounds(w, parts, "3"), [&] { return std::filesystem::exists(state) && support::read_file(state) != before; });
   }
   CHECK(starts > 2);
   for (char const* const name : results) CHECK(support::read_file(parts + "/" + name) == support::read_file(whole + "/" + name));
 
   // A training without rounds, and the rounds behind it.
-  REQUIRE(run_program("align_train", w.training(later, "0")).status == 0);
+  REQUIRE(run_program("align_train", with_rounds(w, later, "0")).status == 0);
   std::string const without = support::read_file(later + "/keys_network.safetensors");
-  REQUIRE(run_program("align_train", w.training(later, "3")).status == 0);
+  REQUIRE(run_program("align_train", with_rounds(w, later, "3")).status == 0);
   CHECK(without != support::read_file(later + "/keys_network.safetensors"));
   for (char const* const name : results) CHECK(support::read_file(later + "/" + name) == support::read_file(whole + "/" + name));
   // Fewer rounds than were done are another training.
-  finished const refused = run_program("align_train", w.training(later, "1"));
+  finished const refused = run_program("align_train", with_rounds(w, later, "1"));
   CHECK(refused.status == 2);
   CHECK(refused.err.find("holds a training of other options") != std::string::npos);
 }
@@ -300,10 +290,10 @@ TEST_CASE("what rounds cannot be given is refused in one line") {
     CHECK(f.err.find(said) != std::string::npos);
   };
   std::string const out = (w.folder / "x").string();
-  refused(w.training(out, "-1"), "--rollouts");
-  refused(w.training(out, "many"), "--rollouts");
-  refused(w.training(out, "1000001"), "--rollouts is 1000001");
-  arguments both = w.training(out, "2");
+  refused(with_rounds(w, out, "-1"), "--rollouts");
+  refused(with_rounds(w, out, "many"), "--rollouts");
+  refused(with_rounds(w, out, "1000001"), "--rollouts is 1000001");
+  arguments both = with_rounds(w, out, "2");
   both.insert(both.end(), {"--search", "1"});
   refused(both, "--search tries what one step is learned with, and --rollouts is 2");
   CHECK(!std::filesystem::exists(out));

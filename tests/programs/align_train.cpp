@@ -20,6 +20,7 @@
 #include <reference_model/io/load_model.hpp>
 #include <support/files.hpp>
 
+#include "align_workshop.hpp"
 #include "tiny_gpt2.hpp"
 #include "tiny_model.hpp"
 
@@ -56,28 +57,6 @@ std::vector<std::uint32_t> all_of(align_pairs const& p) {
   std::iota(all.begin(), all.end(), 0u);
   return all;
 }
-
-/// A text and a model to train on; every program's run.
-struct workshop {
-  tiny_gpt2 model;
-  temporary_folder folder;
-  std::string text;
-
-  workshop() : text((folder / "text.txt").string()) {
-    std::ofstream file(text);
-    for (int i = 0; i < 60; ++i) file << "The quick brown fox number " << i * 37 % 101 << " jumps over " << i << " lazy dogs. ";
-  }
-  arguments training(std::string const& out, arguments more = {}) const {
-    arguments a{"--model", model.path(), "--text", text, "--out", out, "--windows", "24", "--held-out", "3", "--shard", "8", "--epochs", "2", "--batch", "128",
-                "--units", "16,16", "--learning-rate", "0.003"};
-    for (std::size_t i = 0; i + 1 < more.size(); i += 2) {
-      auto const given = std::find(a.begin(), a.end(), more[i]);
-      if (given != a.end()) *(given + 1) = more[i + 1];
-      else a.insert(a.end(), {more[i], more[i + 1]});
-    }
-    return a;
-  }
-};
 
 }  // namespace
 
