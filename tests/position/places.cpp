@@ -8,11 +8,11 @@
 #include <doctest/doctest.h>
 
 #include <kvsift/kvsift.hpp>
+#include <support/any_executor.hpp>
 #include <support/marked_vectors.hpp>
 #include <support/random_trace.hpp>
 #include <support/seeds.hpp>
 #include <support/snapshot.hpp>
-#include <support/thread_group.hpp>
 
 namespace {
 
@@ -104,7 +104,7 @@ double difference(Cache const& cache, support::marked_vectors const& data, cours
 /// A first piece, tokens one by one, and, if there is to be `room`, as many at once when others have gone for them.
 template <class Cache>
 double worst_difference(Cache& cache, course const& c, std::uint64_t seed) {
-  support::thread_group_executor const on{c.threads};
+  support::any_executor const on = c.threads == 1 ? support::any_executor() : support::any_executor(support::thread_group_executor{c.threads});
   support::marked_vectors const data{seed, c.shape};
   double worst = 0;
   u32 seen = 0;
