@@ -40,7 +40,7 @@ void add_options(command_line& line, arguments& a) {
   line.add("--tasks,--task", a.tasks,
            "perplexity, the generated passkey, needle, multi_key, multi_value, key_value, variable_tracking, "
            "common_words, "
-           "reconstruction, or task files (passkey, and perplexity if there is a --text)")
+           "reconstruction, task files, or prompts (.jsonl) (passkey, and perplexity if there is a --text)")
       .separated_by_commas();
   line.add("--text", a.text, "perplexity: text file (UTF-8)");
   line.add("--tokens", a.tokens, "perplexity: of the text the first N tokens, BOS included; 0 for all").shows_default();
