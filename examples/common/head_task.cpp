@@ -1,13 +1,18 @@
 #include <common/head_task.hpp>
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <limits>
+#include <map>
 #include <memory>
 #include <utility>
 #include <vector>
 
+#include <common/fed_prompts.hpp>
 #include <common/fnv1a.hpp>
 #include <common/json_output.hpp>
+#include <common/metrics/words.hpp>
 #include <common/perplexity_task.hpp>
 #include <common/tasks/answer.hpp>
 
@@ -50,25 +55,25 @@ struct drawn_samples {
   }
 };
 
-double mean_likelihood(loaded_model const& m, policy_choice const& choice, shared_options const& with,
-                       drawn_samples const& drawn) {
+// Mean over the prompts, each fed by feed(session, its number, position plan); of likelihood where there is no metric.
+template <class Feed>
+double mean_worth(loaded_model const& m, policy_choice const& choice, shared_options const& with,
+                  drawn_samples const& drawn, metric score, Feed feed) {
   position_plan const plan = plan_samples(with, choice, m, drawn.samples);
   session run(m.model, choice, session_of(plan, choice, m, with.executor, longest_of(drawn.samples)));
   double sum = 0;
-  for (std::size_t i = 0; i < drawn.samples.size(); ++i)
-    sum += likelihood_of(m, run, drawn.samples[i], drawn.answers[i], plan, with.decode_first_token);
+  for (std::size_t i = 0; i < drawn.samples.size(); ++i) {
+    sample const& s = drawn.samples[i];
+    float const* const logits = feed(run, i, plan);
+    sum += score == nullptr ? likelihood_behind(m, run, drawn.answers[i], logits)
+                            : score({valid_text(answer_behind(m, run, s, logits)), s.answers, s.classes});
+  }
   return sum / static_cast<double>(drawn.samples.size());
 }
 
-double mean_score(loaded_model const& m, policy_choice const& choice, shared_options const& with,
-                  drawn_samples const& drawn, metric score) {
-  position_plan const plan = plan_samples(with, choice, m, drawn.samples);
-  double sum = 0;
-  answer_all(m, choice, plan, drawn.samples, 0, with.executor, with.decode_first_token,
-             [&](std::size_t i, answered const& one) {
-               sum += score({one.text, drawn.samples[i].answers, drawn.samples[i].classes});
-             });
-  return sum / static_cast<double>(drawn.samples.size());
+// A quarter of what the machine has.
+std::size_t memory_for_prompts() {
+  return static_cast<std::size_t>(::sysconf(_SC_PHYS_PAGES)) / 4 * static_cast<std::size_t>(::sysconf(_SC_PAGE_SIZE));
 }
 
 // "": likelihood.
@@ -101,7 +106,22 @@ head_task sampled_task(loaded_model const& m, shared_options const& shared, task
   with.decode_first_token = o.decode_first_token;
   metric const score = name.empty() ? nullptr : find_metric(name, "--metric");
   task.value = [&m, drawn, with, score](policy_choice const& choice) {
-    return score == nullptr ? mean_likelihood(m, choice, with, *drawn) : mean_score(m, choice, with, *drawn, score);
+    return mean_worth(m, choice, with, *drawn, score, [&](session& run, std::size_t i, position_plan const& plan) {
+      return feed_sample(run, drawn->samples[i], plan, with.decode_first_token);
+    });
+  };
+  auto const kept = std::make_shared<std::map<std::pair<std::uint32_t, std::uint32_t>, fed_prompts>>();
+  task.worth = [&m, drawn, with, score, kept](coalition const& members, head_window const& window) {
+    auto const fed = kept->try_emplace({window.sinks, window.recent}, m, with, window, drawn->samples.size(),
+                                       memory_for_prompts() / (kept->size() + 1));
+    policy_choice const choice = keep_heads(members, window);
+    std::size_t const tokens = longest_of(drawn->samples);
+    return mean_worth(m, choice, with, *drawn, score, [&](session& run, std::size_t i, position_plan const& plan) {
+      return feed_sample(run, drawn->samples[i], with.decode_first_token,
+                         [&](std::vector<std::uint32_t> const& prompt) {
+                           return fed.first->second.feed(run, i, prompt, members, plan, tokens);
+                         });
+    });
   };
   task.policies = [drawn](shared_options const& given) { return policies_of(given, drawn->longest); };
   return task;
@@ -128,6 +148,9 @@ head_task text_task(loaded_model const& m, shared_options const& shared, task_op
   task.value = [&m, text, with, from = o.from](policy_choice const& choice) {
     position_plan const plan = plan_positions(with, choice, m, text->longest - 1, from);
     return 1 / predict(m, choice, plan, *text, from, with.executor, [](std::size_t) {}).perplexity();
+  };
+  task.worth = [value = task.value](coalition const& members, head_window const& window) {
+    return value(keep_heads(members, window));
   };
   task.policies = [from = o.from](shared_options const& asked) { return policies_of(asked, from); };
   return task;

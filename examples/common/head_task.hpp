@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include <common/keep_heads.hpp>
 #include <common/policy_choice.hpp>
 #include <common/shared_options.hpp>
 #include <common/tasks/task.hpp>
@@ -17,6 +18,9 @@ namespace programs {
 struct head_task {
   std::string description;  // JSON: all that the value depends on but model, policy and window
   std::function<double(policy_choice const&)> value;
+  // value(keep_heads(members, window)). Prompts are fed once, whatever the members, and kept while a quarter of the
+  // machine's memory holds them.
+  std::function<double(coalition const& members, head_window const& window)> worth;
   std::function<std::vector<policy_choice>(shared_options const&)>
       policies;  // those of the command line; P% is of the task's tokens
 };

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -282,6 +283,33 @@ TEST_CASE("any task is worth something: prompts, the same as a task file, by lik
   CHECK(value(b.path("task.json"), "score") == doctest::Approx(score));
   CHECK(value(b.path("task.json"), "edit_similarity") == doctest::Approx(score));
   CHECK(value(b.path("task.json"), "exact") == 0);
+}
+
+TEST_CASE("prompts that are fed once: every coalition is worth to the last bit what it is worth alone") {
+  bench const b;
+  shared_options shared;
+  shared.model = b.model.path();
+  loaded_model const m = load(shared);
+  std::ofstream(b.path("prompts.jsonl")) << json{{"prompt", "a bird that could "}, {"answer", "sing"}}.dump() << "\n"
+                                         << json{{"prompt", "one"}, {"answer", "two"}}.dump() << "\n";
+  task_options o;
+  o.task = b.path("prompts.jsonl");
+  std::set<double> seen;
+  for (std::string const metric : {"likelihood", "edit_similarity"})
+    for (bool const alone : {false, true})
+      for (std::string const layout : {"rows", "pages"}) {
+          o.metric = metric, o.decode_first_token = alone, shared.layout = layout;
+          head_task const task = make_head_task(m, shared, o);
+          for (unsigned set = 0; set < 16; ++set) {
+            coalition const members{(set & 1) != 0, (set & 2) != 0, (set & 4) != 0, (set & 8) != 0};
+            for (head_window const window : {head_window{0, 4}, head_window{1, 2}}) {
+              double const worth = task.worth(members, window);
+              CHECK(worth == task.value(keep_heads(members, window)));
+              seen.insert(worth);
+            }
+          }
+        }
+  CHECK(seen.size() > 30);
 }
 
 TEST_CASE("members of a coalition hold everything, other heads the window and what follows the prompt") {

@@ -24,14 +24,6 @@ sizes sizes_of(std::vector<sample> const& samples) {
   return longest;
 }
 
-// What feeds the prompt for answers; its logits.
-float const* feed_sample(session& run, sample const& s, position_plan const& plan, bool last_alone) {
-  run.clear();
-  if ((!last_alone && s.choices.empty()) || s.prompt.size() < 2) return feed_prompt(run, s.prompt, plan);
-  feed_prompt(run, {s.prompt.begin(), s.prompt.end() - 1}, plan);
-  return run.feed(s.prompt.back());
-}
-
 // Negative log-likelihood of each text behind what was fed, whose logits are given. The session is left anywhere.
 std::vector<double> likelihoods(loaded_model const& m, session& run, float const* logits,
                                 std::vector<std::vector<std::uint32_t>> const& texts) {
@@ -75,7 +67,10 @@ position_plan plan_samples(shared_options const& o, policy_choice const& choice,
 
 std::string answer_of(loaded_model const& m, session& run, sample const& s, position_plan const& plan,
                       bool last_alone) {
-  float const* logits = feed_sample(run, s, plan, last_alone);
+  return answer_behind(m, run, s, feed_sample(run, s, plan, last_alone));
+}
+
+std::string answer_behind(loaded_model const& m, session& run, sample const& s, float const* logits) {
   if (!s.choices.empty()) return likeliest(m, run, s, logits);
   std::uint32_t before = s.prompt.back();
   std::string text;
@@ -115,10 +110,9 @@ std::vector<std::vector<std::uint32_t>> tokens_of_answers(reference_model::token
   return all;
 }
 
-double likelihood_of(loaded_model const& m, session& run, sample const& s,
-                     std::vector<std::vector<std::uint32_t>> const& answers, position_plan const& plan,
-                     bool last_alone) {
-  std::vector<double> const nll = likelihoods(m, run, feed_sample(run, s, plan, last_alone), answers);
+double likelihood_behind(loaded_model const& m, session& run, std::vector<std::vector<std::uint32_t>> const& answers,
+                         float const* logits) {
+  std::vector<double> const nll = likelihoods(m, run, logits, answers);
   double best = 0;
   for (std::size_t i = 0; i < nll.size(); ++i)
     if (!answers[i].empty()) best = std::max(best, std::exp(-nll[i] / static_cast<double>(answers[i].size())));
