@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include <common/analysis/analyse.hpp>
 #include <common/boundary.hpp>
 #include <common/json_output.hpp>
 #include <common/lab_options.hpp>
@@ -72,6 +73,8 @@ void add_options(command_line& line, arguments& a) {
       "Scores what is in the folder again; the model is not run.\n\n"
       "lab boundary --policy snapkv --tasks needle --within 5%\n"
       "Finds the smallest budget that loses no more; see lab boundary --help.\n\n"
+      "lab analyse --text stories.txt --policy roco --budget 25%\n"
+      "Overlap with the most attended, and deviation of attention by age; see lab analyse --help.\n\n"
       "lab split data.jsonl --valid 20% [--seed 1] [--out FOLDER]\n"
       "Writes data-valid.jsonl and data-test.jsonl.");
 }
@@ -328,6 +331,13 @@ int main(int argc, char** argv) {
       line.add("--allow-commands", commands, "Run the metrics command:COMMAND");
       if (auto const status = line.parse(argc - 2, argv + 2)) return *status;
       return score(argv[2], metrics, commands);
+    }
+    if (verb == "analyse") {
+      command_line line("What the attention of a full cache says of policies, token by token of a text.");
+      analyse_options o;
+      add_analyse_options(line, o);
+      if (auto const status = line.parse(argc - 1, argv + 1)) return *status;
+      return analyse(o);
     }
     if (verb == "boundary") {
       command_line line("The smallest budget with which a policy loses little of what the full cache is worth at a task.");

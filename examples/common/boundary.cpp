@@ -111,8 +111,6 @@ struct search {
       one.refused = wrong.what();
       return one;
     }
-    if (!r.choice.bounded())
-      throw usage_error("--policy " + r.choice.name + " has no budget; give one that keeps one");
     one.slots = r.choice.slots();
     std::vector<double> const scores = scores_of(o.lab, t, r, shown, done);
     std::vector<double> differences;
