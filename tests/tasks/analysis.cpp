@@ -26,8 +26,9 @@ TEST_CASE("overlap with the most attended, as many as are kept, and the attentio
   // Without the newest token the rest is the whole.
   CHECK(agreement_of({attention.data(), 4}, one).recovered == doctest::Approx(.25 / .8125));
   std::vector<float> const equal(4, .25f);
-  std::vector<std::uint32_t> const ends{0, 3};
-  CHECK(agreement_of(equal, ends).overlap == .5);  // of equals 0 and 1 come first
+  std::vector<std::uint32_t> const old{0, 1}, young{2, 3};
+  CHECK(agreement_of(equal, old).overlap == 1);  // of equals the lower positions come first
+  CHECK(agreement_of(equal, young).overlap == 0);
   CHECK(agreement_of(equal, {}).overlap == 0);
 }
 
