@@ -340,7 +340,8 @@ int main(int argc, char** argv) {
       return analyse(o);
     }
     if (verb == "boundary") {
-      command_line line("The smallest budget with which a policy loses little of what the full cache is worth at a task.");
+      command_line line(
+          "The smallest budget with which a policy loses little of what the full cache is worth at a task.");
       boundary_options o;
       add_boundary_options(line, o);
       if (auto const status = line.parse(argc - 1, argv + 1)) return *status;

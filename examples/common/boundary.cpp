@@ -129,9 +129,8 @@ struct search {
     std::vector<double> const with = scores_of(full, t, run_of(full, t, name, "full", ""), shown, done);
     b.full = mean_of(with);
     std::map<std::size_t, trial> all;
-    smallest_passing(budgets, [&](std::size_t i) {
-      return (all[i] = tried(t, name, policy, budget(i), with, shown, done)).passes;
-    });
+    smallest_passing(
+        budgets, [&](std::size_t i) { return (all[i] = tried(t, name, policy, budget(i), with, shown, done)).passes; });
     for (auto& [i, one] : all) b.tried.push_back(std::move(one));
     return b;
   }
@@ -186,11 +185,14 @@ std::string as_json(std::vector<boundary> const& all, search const& s) {
 // The rule, for people.
 std::string in_words(search const& s) {
   return "\nSmallest budget whose loss is at most " + fixed(100 * s.within, 1) + " points with " +
-         fixed(100 * s.confidence, 1) + " % confidence: over the same prompts, score with the full\ncache minus score with "
-         "the policy. \"at most\" is the upper bound of each budget at " + fixed(100 * s.each, 2) +
-         " %, so that all of up to " + std::to_string(looks_at_most(s.budgets)) +
-         "\ntogether hold at " + fixed(100 * s.confidence, 1) + " % (Bonferroni): exact for scores of 0 and 1 (prompts that "
-         "got worse), else Student's.\nBisection takes it that more slots lose no more; - in \"tried\": not shown to be "
+         fixed(100 * s.confidence, 1) +
+         " % confidence: over the same prompts, score with the full\ncache minus score with "
+         "the policy. \"at most\" is the upper bound of each budget at " +
+         fixed(100 * s.each, 2) + " %, so that all of up to " + std::to_string(looks_at_most(s.budgets)) +
+         "\ntogether hold at " + fixed(100 * s.confidence, 1) +
+         " % (Bonferroni): exact for scores of 0 and 1 (prompts that "
+         "got worse), else Student's.\nBisection takes it that more slots lose no more; - in \"tried\": not shown to "
+         "be "
          "within it.\n";
 }
 
@@ -201,12 +203,14 @@ void add_boundary_options(command_line& line, boundary_options& o) {
   a.prompts = 100;
   add_shared_options(line, a.shared, true);
   add_prompt_options(line, a.shared);
-  line.add("--tasks,--task", a.tasks, "One of lab's, but perplexity; several by commas (passkey)").separated_by_commas();
+  line.add("--tasks,--task", a.tasks, "One of lab's, but perplexity; several by commas (passkey)")
+      .separated_by_commas();
   line.add("--within", o.within, "What may be lost of the full cache's score, in points, as P%").shows_default();
   line.add("--confidence", o.confidence, "That no more is lost, as P%").shows_default();
   line.add("--step", o.step, "Budgets are multiples of so many percent of the tokens").shows_default();
   line.add("--metric", o.metric, "Any metric (the task's own)");
-  line.add("--length", a.lengths, {16, 0x7ffffffe}, "Tokens of a prompt and its answer, at most (1000; of task files their own)");
+  line.add("--length", a.lengths, {16, 0x7ffffffe},
+           "Tokens of a prompt and its answer, at most (1000; of task files their own)");
   line.add("--prompts", a.prompts, "Prompts of a task, the same for every policy and budget").shows_default();
   line.add("--depths", a.depths, "Places of what is asked for in the prompt").shows_default();
   line.add("--haystack", a.haystack, "Text file in place of drawn filler");
@@ -214,7 +218,8 @@ void add_boundary_options(command_line& line, boundary_options& o) {
   line.add("--json", a.as_json, "Print one JSON object a policy and task, in place of the table");
   line.example(
       "lab boundary --policy snapkv,roco --tasks needle --within 5% --prompts 200 --out results\n"
-      "results gets boundary.csv, boundary.jsonl, and a folder a budget and task as lab writes it: what is there is not\n"
+      "results gets boundary.csv, boundary.jsonl, and a folder a budget and task as lab writes it: what is there is "
+      "not\n"
       "run again.");
 }
 
@@ -240,7 +245,8 @@ int find_boundaries(boundary_options o) {
   std::size_t const budgets = (100 + o.step - 1) / o.step;
   lab_options full = a;
   full.shared.sets.clear();
-  search const s{o, full, m, within, confidence, 1 - (1 - confidence) / static_cast<double>(looks_at_most(budgets)), budgets};
+  search const s{
+      o, full, m, within, confidence, 1 - (1 - confidence) / static_cast<double>(looks_at_most(budgets)), budgets};
 
   std::vector<std::pair<std::string, samples_of_task>> drawn;
   for (std::size_t i = 0; i < tasks.size(); ++i) {

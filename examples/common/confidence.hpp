@@ -82,9 +82,11 @@ inline loss highest_loss(std::vector<double> const& differences, double confiden
     return result;
   }
   for (double const d : differences) squares += (d - result.mean) * (d - result.mean);
-  double const error = std::sqrt(squares / static_cast<double>(n) / static_cast<double>(std::max<std::size_t>(1, n - 1)));
+  double const error =
+      std::sqrt(squares / static_cast<double>(n) / static_cast<double>(std::max<std::size_t>(1, n - 1)));
   if (n > 1)
-    result.at_most = std::max(result.mean + student_quantile(confidence, n - 1) * error, highest_share(0, n, confidence));
+    result.at_most =
+        std::max(result.mean + student_quantile(confidence, n - 1) * error, highest_share(0, n, confidence));
   return result;
 }
 

@@ -85,7 +85,8 @@ std::string metric_of(std::string const& asked, task const& t) {
     if (one == name) return name;
     known += ", " + one;
   }
-  throw usage_error("--metric is '" + asked + "'; give likelihood, score (here " + t.metrics.front() + "), exact" + known);
+  throw usage_error("--metric is '" + asked + "'; give likelihood, score (here " + t.metrics.front() + "), exact" +
+                    known);
 }
 
 head_task sampled_task(loaded_model const& m, shared_options const& shared, task_options const& o) {

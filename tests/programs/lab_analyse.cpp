@@ -24,13 +24,17 @@ namespace {
 using namespace programs;
 using nlohmann::json;
 
-TEST_CASE("lab analyse: a window's overlap and recovered attention are those of its positions; a full cache agrees with itself") {
+TEST_CASE(
+    "lab analyse: a window's overlap and recovered attention are those of its positions; a full cache agrees with "
+    "itself") {
   tiny_model const files;
   temporary_folder const folder;
   std::string const words = "once upon a time there was a little bird that could not sing, and a big cat";
   std::ofstream(folder / "text.txt") << words;
-  std::vector<std::string> const asked{"analyse", "--model", files.path(), "--text", (folder / "text.txt").string(), "--tokens", "48",
-                                       "--from", "20", "--policy", "full,streaming_llm", "--budget", "10"};
+  std::vector<std::string> const asked{
+      "analyse", "--model", files.path(), "--text",   (folder / "text.txt").string(), "--tokens",
+      "48",      "--from",  "20",         "--policy", "full,streaming_llm",           "--budget",
+      "10"};
   std::vector<std::string> with = asked;
   with.insert(with.end(), {"--json", "--out", (folder / "out").string()});
   finished const f = run_program("lab", with);
@@ -79,7 +83,8 @@ TEST_CASE("lab analyse: a window's overlap and recovered attention are those of 
   CHECK(lines[2]["deviation_by_age"].size() == 24);
   CHECK(lines[2]["deviation_by_age"][0] == 0);
   CHECK(lines[3]["deviation_by_age"][5].get<double>() > 0);
-  CHECK(support::read_file(folder / "out/overlap.csv").rfind("policy,slots,layer,head,overlap,recovered attention\n", 0) == 0);
+  CHECK(support::read_file(folder / "out/overlap.csv")
+            .rfind("policy,slots,layer,head,overlap,recovered attention\n", 0) == 0);
   for (std::string const name : {"overlap.svg", "deviation.svg"})
     CHECK(support::read_file(folder / ("out/" + name)).find("</svg>") != std::string::npos);
 

@@ -33,7 +33,8 @@ std::string rows(temporary_folder const& folder, std::string const& budget) {
   return support::read_file(folder / ("out/streaming_llm-" + budget + "/needle-200/predictions.jsonl"));
 }
 
-TEST_CASE("lab boundary: the smallest budget whose loss is small, from lab's rows, and again after half of them are gone") {
+TEST_CASE(
+    "lab boundary: the smallest budget whose loss is small, from lab's rows, and again after half of them are gone") {
   temporary_folder const folder;
   std::string const out = (folder / "out").string();
   REQUIRE(lab({}, {"--policy", "streaming_llm", "--budget", "50%", "--out", out, "--jobs", "1"}).status == 0);
@@ -70,7 +71,8 @@ TEST_CASE("lab boundary: the smallest budget whose loss is small, from lab's row
   std::ofstream(folder / "out/streaming_llm-100%/needle-200/predictions.jsonl", std::ios::binary)
       << text.substr(0, text.size() / 2);
   CHECK(lab({"boundary"}, asked).out == f.out);
-  finished const table = lab({"boundary"}, {"--policy", "streaming_llm", "--within", "60%", "--step", "25", "--out", out});
+  finished const table =
+      lab({"boundary"}, {"--policy", "streaming_llm", "--within", "60%", "--step", "25", "--out", out});
   CHECK(table.out.find("at most 60.0 points with 95.0 % confidence") != std::string::npos);
   CHECK(table.out.find("  " + smallest + "  ") != std::string::npos);
 }
@@ -83,14 +85,17 @@ TEST_CASE("lab boundary refuses what can show nothing, in one line") {
     CHECK(std::count(f.err.begin(), f.err.end(), '\n') == 1);
     return f.err;
   };
-  CHECK(refused({"--policy", "snapkv", "--within", "5%"}) ==
-        "lab: --prompts: 30 of needle, with none of them lost, show a loss of at most 15.6 points; give at least 99, or "
-        "a larger --within\n");
+  CHECK(
+      refused({"--policy", "snapkv", "--within", "5%"}) ==
+      "lab: --prompts: 30 of needle, with none of them lost, show a loss of at most 15.6 points; give at least 99, or "
+      "a larger --within\n");
   CHECK(refused({"--within", "5"}) == "lab: --within is '5'; give P% with P above 0 and below 100\n");
-  CHECK(refused({"--policy", "snapkv", "--budget", "5%"}) == "lab: --budget is 5%; boundary looks for it, leave it out\n");
+  CHECK(refused({"--policy", "snapkv", "--budget", "5%"}) ==
+        "lab: --budget is 5%; boundary looks for it, leave it out\n");
   CHECK(refused({"--within", "60%", "--step", "50", "--policy", "full"}) ==
         "lab: --budget is 100%; --policy full has none, give one that keeps one\n");
-  CHECK(refused({"--policy", "snapkv", "--task", "perplexity"}).rfind("lab: --tasks is perplexity; boundary compares answers", 0) == 0);
+  CHECK(refused({"--policy", "snapkv", "--task", "perplexity"})
+            .rfind("lab: --tasks is perplexity; boundary compares answers", 0) == 0);
   CHECK(refused({"--policy", "snapkv", "--step", "0"}) == "lab: --step is 0; give 1 to 100 percent\n");
 }
 

@@ -240,8 +240,9 @@ TEST_CASE("any task is worth something: prompts, the same as a task file, by lik
     data << json{{"said", prompt}, {"next", {answer, likely}}}.dump() << "\n";
   }
   prompts.close(), data.close();
-  std::ofstream(b.path("task.json")) << R"({"data": "data.jsonl", "prompt": "{said}", "answers": "{next}", "new_tokens": 7,)"
-                                     << R"( "metrics": ["edit_similarity", "f1"]})";
+  std::ofstream(b.path("task.json"))
+      << R"({"data": "data.jsonl", "prompt": "{said}", "answers": "{next}", "new_tokens": 7,)"
+      << R"( "metrics": ["edit_similarity", "f1"]})";
   auto const value = [&](std::string const& task, std::string const& metric) {
     task_options o;
     o.task = task, o.metric = metric;
@@ -257,7 +258,8 @@ TEST_CASE("any task is worth something: prompts, the same as a task file, by lik
       for (std::size_t i = 0; i < written.size(); ++i) {
         double all = 0;
         auto const token = static_cast<unsigned char>(written[i]);
-        for (std::uint32_t v = 0; v < m.config().vocab; ++v) all += std::exp(static_cast<double>(logits[v] - logits[token]));
+        for (std::uint32_t v = 0; v < m.config().vocab; ++v)
+          all += std::exp(static_cast<double>(logits[v] - logits[token]));
         probability /= all;
         if (i + 1 < written.size()) logits = run.feed(token);
       }
@@ -298,17 +300,17 @@ TEST_CASE("prompts that are fed once: every coalition is worth to the last bit w
   for (std::string const metric : {"likelihood", "edit_similarity"})
     for (bool const alone : {false, true})
       for (std::string const layout : {"rows", "pages"}) {
-          o.metric = metric, o.decode_first_token = alone, shared.layout = layout;
-          head_task const task = make_head_task(m, shared, o);
-          for (unsigned set = 0; set < 16; ++set) {
-            coalition const members{(set & 1) != 0, (set & 2) != 0, (set & 4) != 0, (set & 8) != 0};
-            for (head_window const window : {head_window{0, 4}, head_window{1, 2}}) {
-              double const worth = task.worth(members, window);
-              CHECK(worth == task.value(keep_heads(members, window)));
-              seen.insert(worth);
-            }
+        o.metric = metric, o.decode_first_token = alone, shared.layout = layout;
+        head_task const task = make_head_task(m, shared, o);
+        for (unsigned set = 0; set < 16; ++set) {
+          coalition const members{(set & 1) != 0, (set & 2) != 0, (set & 4) != 0, (set & 8) != 0};
+          for (head_window const window : {head_window{0, 4}, head_window{1, 2}}) {
+            double const worth = task.worth(members, window);
+            CHECK(worth == task.value(keep_heads(members, window)));
+            seen.insert(worth);
           }
         }
+      }
   CHECK(seen.size() > 30);
 }
 
@@ -424,7 +426,8 @@ TEST_CASE("shapley, mask_heads and needle_heads refuse what they cannot use, in 
   CHECK(of({"--slices", "1,3"}) == "shapley: --slices is '3'; give sizes from 1 to half the heads, 2, or all\n");
   CHECK(of({"--metric", "exact"}) == "shapley: --metric is 'exact'; a text has its likelihood alone\n");
   finished const metric = run_program("shapley", {"judge", "--task", "needle", "--metric", "f2"});
-  CHECK(metric.err.rfind("shapley: --metric is 'f2'; give likelihood, score (here exact_match), exact, exact_match, ", 0) == 0);
+  CHECK(metric.err.rfind("shapley: --metric is 'f2'; give likelihood, score (here exact_match), exact, exact_match, ",
+                         0) == 0);
   CHECK(of({"--max-samples", "1"}).find("give at least 2, one for each of two runs") != std::string::npos);
   CHECK_FALSE(std::filesystem::exists(b.path("none")));
   CHECK(refused("shapley", {"merge", b.path("absent")}).find("absent' cannot be read") != std::string::npos);

@@ -17,7 +17,7 @@ using namespace programs;
 TEST_CASE("bounds of a share: no loss in n by hand, others by the definition") {
   CHECK(highest_share(0, 59, 0.95) == doctest::Approx(1 - std::pow(0.05, 1.0 / 59)).epsilon(1e-9));
   CHECK(highest_share(0, 1, 0.9) == doctest::Approx(0.9));
-  CHECK(highest_share(1, 2, 0.95) == doctest::Approx(std::sqrt(0.95)));  // 1 - p^2 = 0.05
+  CHECK(highest_share(1, 2, 0.95) == doctest::Approx(std::sqrt(0.95)));            // 1 - p^2 = 0.05
   CHECK(highest_share(1, 100, 0.95) == doctest::Approx(0.0465598).epsilon(1e-5));  // tables of Clopper and Pearson
   CHECK(highest_share(5, 20, 0.975) == doctest::Approx(0.4910459).epsilon(1e-5));
   CHECK(highest_share(3, 3, 0.95) == 1);

@@ -78,7 +78,8 @@ void look(analyse_options const& o, loaded_model const& m, std::vector<std::uint
   reference_model::transformer decoder(m.model, 1);
   watched_cache full(c);
   std::size_t const from = static_cast<std::size_t>(o.from);
-  for (contender& p : f.policies) feed_prompt(p.run, {text.begin(), text.begin() + static_cast<std::ptrdiff_t>(from)}, p.plan);
+  for (contender& p : f.policies)
+    feed_prompt(p.run, {text.begin(), text.begin() + static_cast<std::ptrdiff_t>(from)}, p.plan);
   progress shown("tokens", static_cast<long long>(text.size()));
   for (std::uint32_t t = 0; t < text.size(); ++t) {
     decoder.forward(on, full, &text[t], &t, 1);
@@ -218,8 +219,8 @@ int analyse(analyse_options const& o) {
   std::vector<std::uint32_t> text = m.text->encode(words);
   if (o.tokens < text.size()) text.resize(static_cast<std::size_t>(o.tokens));
   if (text.size() > c.max_positions)
-    throw usage_error("--tokens is " + std::to_string(text.size()) + "; the model has " + std::to_string(c.max_positions) +
-                      " positions, give fewer");
+    throw usage_error("--tokens is " + std::to_string(text.size()) + "; the model has " +
+                      std::to_string(c.max_positions) + " positions, give fewer");
   if (o.from < 1 || o.from >= text.size())
     throw usage_error("--from is " + std::to_string(o.from) + "; give 1 to " + std::to_string(text.size() - 1) +
                       ", below the tokens of the text");
@@ -239,8 +240,8 @@ int analyse(analyse_options const& o) {
   }
   look(o, m, text, f);
   if (files)
-    files.commit({overlap_table(f, true).csv(), deviation_table(f, true).csv(), overlap_picture(f), deviation_picture(f),
-                  as_json(f)});
+    files.commit({overlap_table(f, true).csv(), deviation_table(f, true).csv(), overlap_picture(f),
+                  deviation_picture(f), as_json(f)});
   print_now(o.as_json ? as_json(f) : overlap_table(f, false).aligned() + "\n" + deviation_table(f, false).aligned());
   return 0;
 }

@@ -26,9 +26,9 @@ struct task_answers {
 position_plan plan_samples(shared_options const& o, policy_choice const& choice, loaded_model const& m,
                            std::vector<sample> const& samples);
 
-// Feeds the prompt of a sample to an empty session; its logits. The last token of a prompt is fed alone if `last_alone`,
-// and always where there are choices: else the first token would come from the whole prompt, whatever the policy keeps.
-// `prefix(tokens)` feeds what is not the last token, or all.
+// Feeds the prompt of a sample to an empty session; its logits. The last token of a prompt is fed alone if
+// `last_alone`, and always where there are choices: else the first token would come from the whole prompt, whatever the
+// policy keeps. `prefix(tokens)` feeds what is not the last token, or all.
 template <class Prefix>
 float const* feed_sample(session& run, sample const& s, bool last_alone, Prefix prefix) {
   if ((!last_alone && s.choices.empty()) || s.prompt.size() < 2) return prefix(s.prompt);

@@ -71,7 +71,8 @@ task find_task(std::string const& name, task_sources const& sources) {
   if (name.ends_with(".jsonl")) return prompt_file_task(name);
   if (name.ends_with(".json")) return load_task(name, sources.data);
   if (std::string const path = shipped_task(name); !path.empty()) return load_task(path, sources.data);
-  throw usage_error("--tasks is '" + name + "'; give perplexity, a task file (.json), one that is shipped, prompts (.jsonl), or one of " +
+  throw usage_error("--tasks is '" + name +
+                    "'; give perplexity, a task file (.json), one that is shipped, prompts (.jsonl), or one of " +
                     known);
 }
 
