@@ -14,8 +14,11 @@
 #include <utility>
 #include <vector>
 
+#include <common/analysis/analyse.hpp>
+#include <common/boundary.hpp>
 #include <common/json_output.hpp>
 #include <common/lab_options.hpp>
+#include <common/lab_rows.hpp>
 #include <common/lab_run.hpp>
 #include <common/output_file.hpp>
 #include <common/perplexity_task.hpp>
@@ -40,7 +43,7 @@ void add_options(command_line& line, arguments& a) {
   line.add("--tasks,--task", a.tasks,
            "perplexity, the generated passkey, needle, multi_key, multi_value, key_value, variable_tracking, "
            "common_words, "
-           "reconstruction, or task files (passkey, and perplexity if there is a --text)")
+           "reconstruction, task files, or prompts (.jsonl) (passkey, and perplexity if there is a --text)")
       .separated_by_commas();
   line.add("--text", a.text, "perplexity: text file (UTF-8)");
   line.add("--tokens", a.tokens, "perplexity: of the text the first N tokens, BOS included; 0 for all").shows_default();
@@ -68,27 +71,15 @@ void add_options(command_line& line, arguments& a) {
       "Tasks beyond passkey and perplexity write to results unless --out says otherwise.\n\n"
       "lab score results [--metrics f1,rouge_l] [--allow-commands]\n"
       "Scores what is in the folder again; the model is not run.\n\n"
+      "lab boundary --policy snapkv --tasks needle --within 5%\n"
+      "Finds the smallest budget that loses no more; see lab boundary --help.\n\n"
+      "lab analyse --text stories.txt --policy roco --budget 25%\n"
+      "Overlap with the most attended, and deviation of attention by age; see lab analyse --help.\n\n"
       "lab split data.jsonl --valid 20% [--seed 1] [--out FOLDER]\n"
       "Writes data-valid.jsonl and data-test.jsonl.");
 }
 
 // What the tasks need of the model and the arguments.
-struct samples_of_task {
-  task asked;
-  std::uint64_t length;
-  std::vector<sample> samples;
-
-  // Tells tasks, data and versions of them apart by what they ask first. FNV-1a.
-  std::string fingerprint() const {
-    std::uint64_t hash = 0xcbf29ce484222325u;
-    auto const add = [&](std::uint64_t value) { hash = (hash ^ value) * 0x100000001b3u; };
-    for (char const c : asked.source) add(static_cast<unsigned char>(c));
-    for (std::uint32_t const token : samples.front().prompt) add(token);
-    for (std::string const& answer : samples.front().answers)
-      for (char const c : answer) add(static_cast<unsigned char>(c));
-    return std::to_string(hash);
-  }
-};
 struct tasks {
   std::map<std::pair<std::string, std::uint64_t>, samples_of_task> drawn;  // by task and length
   std::optional<windowed_text> text;
@@ -97,17 +88,8 @@ struct tasks {
 // Answers what is not answered yet, and returns the result as JSON.
 std::string result_of_task(loaded_model const& m, arguments const& a, samples_of_task const& t, lab_run const& r,
                            std::atomic<long long>& done) {
-  result_folder folder(r.folder, r.task, t.asked.metrics, folder_key_of(a, r), r.command);
-  std::size_t const there = std::min(folder.rows().size(), t.samples.size());
-  done += static_cast<long long>(there);
-  task_answers const answers = answer_all(m, r.choice, r.plan, t.samples, there, a.shared.executor,
-                                          a.shared.decode_first_token, [&](std::size_t i, answered const& one) {
-                                            folder.add(row_of(t.samples[i], one));
-                                            ++done;
-                                          });
-  folder.finish(answers.memory);
-  std::vector<prediction_row> const rows(folder.rows().begin(),
-                                         folder.rows().begin() + static_cast<std::ptrdiff_t>(t.samples.size()));
+  lab_rows const all = rows_of(m, a, t, r, [&](std::size_t more) { done += static_cast<long long>(more); });
+  std::vector<prediction_row> const& rows = all.rows;
   std::size_t tokens = 0;
   double seconds = 0;
   compression saved;
@@ -132,9 +114,9 @@ std::string result_of_task(loaded_model const& m, arguments const& a, samples_of
                       {"metrics", metrics},
                       {"tokens", tokens},
                       {"seconds", seconds},
-                      {"cache_bytes", answers.memory.cache()},
-                      {"bookkeeping_bytes", answers.memory.bookkeeping},
-                      {"workspace_bytes", answers.memory.workspace},
+                      {"cache_bytes", all.memory.cache()},
+                      {"bookkeeping_bytes", all.memory.bookkeeping},
+                      {"workspace_bytes", all.memory.workspace},
                       {"compression", saved.vectors},
                       {"compression_with_bookkeeping", saved.with_bookkeeping}})
       .text();
@@ -349,6 +331,21 @@ int main(int argc, char** argv) {
       line.add("--allow-commands", commands, "Run the metrics command:COMMAND");
       if (auto const status = line.parse(argc - 2, argv + 2)) return *status;
       return score(argv[2], metrics, commands);
+    }
+    if (verb == "analyse") {
+      command_line line("What the attention of a full cache says of policies, token by token of a text.");
+      analyse_options o;
+      add_analyse_options(line, o);
+      if (auto const status = line.parse(argc - 1, argv + 1)) return *status;
+      return analyse(o);
+    }
+    if (verb == "boundary") {
+      command_line line(
+          "The smallest budget with which a policy loses little of what the full cache is worth at a task.");
+      boundary_options o;
+      add_boundary_options(line, o);
+      if (auto const status = line.parse(argc - 1, argv + 1)) return *status;
+      return find_boundaries(o);
     }
     if (verb == "split") {
       if (argc < 3 || argv[2][0] == '-') throw usage_error("split is given without a file; give one with rows of data");

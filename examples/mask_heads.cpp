@@ -140,7 +140,7 @@ std::string as_picture(arguments const& a, std::vector<mask> const& all, double 
   line_plot plot;
   plot.title = "Heads masked";
   plot.x_label = "KV heads that keep a window alone";
-  plot.y_label = a.task.metric == "exact" ? "answers found" : "likelihood";
+  plot.y_label = a.task.metric == "exact" ? "answers found" : a.task.metric;
   plot.y_low = 0;
   plot.y_high = 1;
   for (mask const& k : all) {

@@ -6,13 +6,14 @@
 #include <string>
 #include <vector>
 
+#include <common/head_task.hpp>
 #include <common/heat_map.hpp>
 #include <common/needle_scores.hpp>
 #include <common/output_file.hpp>
 #include <common/progress.hpp>
-#include <common/recall_prompts.hpp>
 #include <common/shared_options.hpp>
 #include <common/table.hpp>
+#include <common/tasks/answer.hpp>
 #include <common/watched_cache.hpp>
 #include <kvsift/exec/parallel_executor.hpp>
 #include <nlohmann/json.hpp>
@@ -32,13 +33,7 @@ struct arguments {
 void add_options(command_line& line, arguments& a) {
   line.help_column(26);
   add_model_options(line, a.shared);
-  line.add("--task", a.task.task,
-           "passkey, or a file of {\"prompt\": ..., \"answer\": ...} a line whose prompts hold their answers")
-      .shows_default();
-  line.add("--prompts", a.task.prompts, "passkey: prompts").shows_default();
-  line.add("--length", a.task.length, "passkey: tokens of a prompt and its answer, at most").shows_default();
-  line.add("--depths", a.task.depths, "passkey: places of the key in the prompt").shows_default();
-  line.add("--task-seed", a.task.seed, "passkey: seed of the prompts").shows_default();
+  add_sample_options(line, a.task);
   line.add("--kind", a.kind,
            "reasoning: attention to the answer; retrieval: how often the answer's token is the most attended")
       .shows_default();
@@ -49,7 +44,7 @@ void add_options(command_line& line, arguments& a) {
   line.example(
       "needle_heads --prompts 50 --out heads\n"
       "  generate --policy headkv --set allocator.scores=heads/needle_heads.json --budget 25%\n"
-      "A prompt counts if more than half of its answer is written.");
+      "Of tasks whose prompts hold their answers. A prompt counts if more than half of its first answer is written.");
 }
 
 // Scores of all query heads [layers x Hq] for one prompt; empty if the model does not write the answer.
@@ -100,18 +95,19 @@ int needle_heads(arguments const& a) {
   kvsift::parallel_executor const on(threads_of(a.shared.executor));
   loaded_model const m = load(a.shared);
   reference_model::config const& c = m.config();
-  recall_set const recall = recall_prompts(m, a.task);
-  if (recall.set.tokens() - 1 > c.max_positions)
-    throw usage_error("a prompt and its answer have " + std::to_string(recall.set.tokens() - 1) +
+  std::vector<sample> const prompts = draw_samples(m, a.task, find_task(a.task));
+  std::size_t longest = 1;
+  for (sample const& s : prompts) longest = std::max(longest, s.prompt.size());
+  if (longest_of(prompts) - 1 > c.max_positions)
+    throw usage_error("a prompt and its answer have " + std::to_string(longest_of(prompts) - 1) +
                       " tokens; the model has " + std::to_string(c.max_positions) + " positions, give shorter ones");
   result_files files(a.shared.out, {"needle_heads.json", "needle_heads.svg"});
-  reference_model::transformer decoder(m.model,
-                                       static_cast<std::uint32_t>(std::max<std::size_t>(2, recall.set.longest) - 1));
+  reference_model::transformer decoder(m.model, static_cast<std::uint32_t>(std::max<std::size_t>(2, longest) - 1));
   std::vector<std::vector<double>> samples(std::size_t{c.layers} * c.heads);
-  progress shown("prompts", static_cast<long long>(recall.answers.size()));
-  for (std::size_t i = 0; i < recall.answers.size(); ++i) {
+  progress shown("prompts", static_cast<long long>(prompts.size()));
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
     std::vector<double> const scores =
-        scores_of(m, on, decoder, recall.set.prompts[i].tokens, recall.answers[i],
+        scores_of(m, on, decoder, prompts[i].prompt, tokens_of_answers(*m.text, prompts[i]).front(),
                   a.kind == "retrieval" ? needle_kind::retrieval : needle_kind::reasoning);
     for (std::size_t h = 0; h < scores.size(); ++h) samples[h].push_back(scores[h]);
     shown.at(static_cast<long long>(i + 1));
@@ -140,7 +136,7 @@ int needle_heads(arguments const& a) {
   }
   std::string const text = by_head.dump() + "\n";
   if (files) files.commit({text, as_picture(c, means, samples[0].size())});
-  std::fprintf(stderr, "%zu of %zu prompts count\n", samples[0].size(), recall.answers.size());
+  std::fprintf(stderr, "%zu of %zu prompts count\n", samples[0].size(), prompts.size());
   print_now(a.as_json ? text : t.aligned());
   return 0;
 }

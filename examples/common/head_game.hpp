@@ -7,21 +7,13 @@
 
 #include <common/coalition.hpp>
 #include <common/head_task.hpp>
-#include <common/policy_choice.hpp>
+#include <common/keep_heads.hpp>
 #include <reference_model/model/config.hpp>
 
 namespace programs {
 
-// What a head keeps of the prompt that is no member: CoKV's is the newest 8 tokens and no sinks.
-struct head_window {
-  std::uint32_t sinks = 0, recent = 8;
-};
-
 // Players of a model: its KV heads, layer by layer.
 inline std::size_t players_of(reference_model::config const& c) { return std::size_t{c.layers} * c.kv_heads; }
-
-// The policy under which members [layers x kv_heads] keep everything. Cut is once, when the prompt ends.
-policy_choice keep_heads(coalition const& members, head_window const& window);
 
 // u of coalitions; what is known is not run again.
 class head_game {
@@ -31,7 +23,7 @@ class head_game {
 
   double worth(coalition const& members) {
     auto const [at, fresh] = known_.try_emplace(members, 0.0);
-    if (fresh) at->second = task_.value(keep_heads(members, window_));
+    if (fresh) at->second = task_.worth(members, window_);
     return at->second;
   }
   void knows(coalition const& members, double worth) { known_[members] = worth; }

@@ -101,7 +101,9 @@ std::string long_table(std::vector<lab_run> const& runs) {
 
 std::string task_label(std::string const& task) {
   std::string const name = task.substr(task.rfind('/') + 1);
-  return name.ends_with(".json") ? name.substr(0, name.size() - 5) : name;
+  std::size_t const dot = name.rfind('.');
+  bool const file = name.ends_with(".json") || name.ends_with(".jsonl");
+  return file ? name.substr(0, dot) : name;
 }
 
 std::string lab_table(std::vector<lab_run> const& runs, bool csv) {

@@ -109,7 +109,7 @@ TEST_CASE("lab refuses tasks it has not, a task without its text, and a log that
     CHECK(f.out.empty());
     return f.err;
   };
-  CHECK(refused({"--tasks", "chess"}).starts_with("lab: --tasks is 'chess'; give perplexity, a task file (.json), one that is shipped, or one of passkey, needle, "));
+  CHECK(refused({"--tasks", "chess"}).starts_with("lab: --tasks is 'chess'; give perplexity, a task file (.json), one that is shipped, prompts (.jsonl), or one of passkey, needle, "));
   CHECK(refused({"--tasks", "perplexity"}) == "lab: --tasks is perplexity; give its --text\n");
   std::string const out = (b.folder / "other").string();
   std::filesystem::create_directory(out);

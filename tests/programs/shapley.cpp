@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -19,6 +20,7 @@
 
 #include <common/head_game.hpp>
 #include <common/head_table.hpp>
+#include <common/tasks/answer.hpp>
 #include <shapley/exact.hpp>
 #include <support/files.hpp>
 
@@ -214,6 +216,104 @@ TEST_CASE("shapley: what it estimates is what every coalition is worth, and it s
   CHECK(json::parse(run_program("shapley", b.with(loose)).out) == stopped);  // nothing is left to do
 }
 
+TEST_CASE("any task is worth something: prompts, the same as a task file, by likelihood and by the task's own metric") {
+  bench const b;
+  shared_options shared;
+  shared.model = b.model.path();
+  loaded_model const m = load(shared);
+  policy_choice const cut = keep_heads({true, false, false, true}, {0, 4});
+  struct row {
+    std::string prompt, answer, likely;  // likely: what the model writes next
+  };
+  std::vector<row> rows;
+  for (char c = 'a'; c <= 'z' && rows.size() < 2; ++c) {
+    std::string const prompt = std::string("a bird that could ") + c;
+    session run(m.model, cut, {.capacity = 60, .longest_piece = 40});
+    float const* const logits = run.feed(m.text->encode(prompt));
+    auto const next = std::max_element(logits, logits + m.config().vocab) - logits;
+    if (next > 32 && next < 127) rows.push_back({prompt, "sing", std::string(1, static_cast<char>(next))});
+  }
+  REQUIRE(rows.size() == 2);
+  std::ofstream prompts(b.path("prompts.jsonl")), data(b.path("data.jsonl"));
+  for (auto const& [prompt, answer, likely] : rows) {
+    prompts << json{{"prompt", prompt}, {"answer", answer}}.dump() << "\n";
+    data << json{{"said", prompt}, {"next", {answer, likely}}}.dump() << "\n";
+  }
+  prompts.close(), data.close();
+  std::ofstream(b.path("task.json"))
+      << R"({"data": "data.jsonl", "prompt": "{said}", "answers": "{next}", "new_tokens": 7,)"
+      << R"( "metrics": ["edit_similarity", "f1"]})";
+  auto const value = [&](std::string const& task, std::string const& metric) {
+    task_options o;
+    o.task = task, o.metric = metric;
+    return make_head_task(m, shared, o).value(cut);
+  };
+  double sum = 0, other = 0;  // a byte is a token
+  for (auto const& [prompt, answer, likely] : rows) {
+    double best = 0;
+    for (std::string const& written : {answer, likely}) {
+      session run(m.model, cut, {.capacity = 60, .longest_piece = 40});
+      float const* logits = run.feed(m.text->encode(prompt));
+      double probability = 1;
+      for (std::size_t i = 0; i < written.size(); ++i) {
+        double all = 0;
+        auto const token = static_cast<unsigned char>(written[i]);
+        for (std::uint32_t v = 0; v < m.config().vocab; ++v)
+          all += std::exp(static_cast<double>(logits[v] - logits[token]));
+        probability /= all;
+        if (i + 1 < written.size()) logits = run.feed(token);
+      }
+      double const mean = std::pow(probability, 1 / static_cast<double>(written.size()));
+      if (written == answer) sum += mean / 2;
+      best = std::max(best, mean);
+    }
+    other += best / 2;
+  }
+  CHECK(value(b.path("prompts.jsonl"), "likelihood") == doctest::Approx(sum).epsilon(1e-6));
+  CHECK(value(b.path("task.json"), "likelihood") == doctest::Approx(other).epsilon(1e-6));
+  CHECK(other > sum);
+
+  task_options o;
+  o.task = b.path("task.json");
+  task const asked = find_task(o);
+  auto const samples = draw_samples(m, o, asked);
+  REQUIRE(samples.size() == 2);
+  double score = 0;
+  answer_all(m, cut, plan_samples(shared, cut, m, samples), samples, 0, "serial", false,
+             [&](std::size_t i, answered const& one) { score += asked.score(one.text, samples[i]) / 2; });
+  CHECK(score > 0);
+  CHECK(value(b.path("task.json"), "score") == doctest::Approx(score));
+  CHECK(value(b.path("task.json"), "edit_similarity") == doctest::Approx(score));
+  CHECK(value(b.path("task.json"), "exact") == 0);
+}
+
+TEST_CASE("prompts that are fed once: every coalition is worth to the last bit what it is worth alone") {
+  bench const b;
+  shared_options shared;
+  shared.model = b.model.path();
+  loaded_model const m = load(shared);
+  std::ofstream(b.path("prompts.jsonl")) << json{{"prompt", "a bird that could "}, {"answer", "sing"}}.dump() << "\n"
+                                         << json{{"prompt", "one"}, {"answer", "two"}}.dump() << "\n";
+  task_options o;
+  o.task = b.path("prompts.jsonl");
+  std::set<double> seen;
+  for (std::string const metric : {"likelihood", "edit_similarity"})
+    for (bool const alone : {false, true})
+      for (std::string const layout : {"rows", "pages"}) {
+        o.metric = metric, o.decode_first_token = alone, shared.layout = layout;
+        head_task const task = make_head_task(m, shared, o);
+        for (unsigned set = 0; set < 16; ++set) {
+          coalition const members{(set & 1) != 0, (set & 2) != 0, (set & 4) != 0, (set & 8) != 0};
+          for (head_window const window : {head_window{0, 4}, head_window{1, 2}}) {
+            double const worth = task.worth(members, window);
+            CHECK(worth == task.value(keep_heads(members, window)));
+            seen.insert(worth);
+          }
+        }
+      }
+  CHECK(seen.size() > 30);
+}
+
 TEST_CASE("members of a coalition hold everything, other heads the window and what follows the prompt") {
   tiny_model const files;
   shared_options shared;
@@ -325,6 +425,9 @@ TEST_CASE("shapley, mask_heads and needle_heads refuse what they cannot use, in 
   CHECK(of({"--until", "1/0"}) == "shapley: --until is '1/0'; give 1/N, or a number above 0 and at most 1\n");
   CHECK(of({"--slices", "1,3"}) == "shapley: --slices is '3'; give sizes from 1 to half the heads, 2, or all\n");
   CHECK(of({"--metric", "exact"}) == "shapley: --metric is 'exact'; a text has its likelihood alone\n");
+  finished const metric = run_program("shapley", {"judge", "--task", "needle", "--metric", "f2"});
+  CHECK(metric.err.rfind("shapley: --metric is 'f2'; give likelihood, score (here exact_match), exact, exact_match, ",
+                         0) == 0);
   CHECK(of({"--max-samples", "1"}).find("give at least 2, one for each of two runs") != std::string::npos);
   CHECK_FALSE(std::filesystem::exists(b.path("none")));
   CHECK(refused("shapley", {"merge", b.path("absent")}).find("absent' cannot be read") != std::string::npos);

@@ -244,7 +244,7 @@ std::string refusal(auto call) {
 
 TEST_CASE("tasks there are not, numbers they do not take, and prompts without room are refused") {
   CHECK(refusal([] { find_task("chess", {}); }) ==
-        "--tasks is 'chess'; give perplexity, a task file (.json), one that is shipped, or one of passkey, needle, "
+        "--tasks is 'chess'; give perplexity, a task file (.json), one that is shipped, prompts (.jsonl), or one of passkey, needle, "
         "multi_key, multi_value, key_value, "
         "variable_tracking, common_words, reconstruction");
   CHECK(refusal([] { find_task("needle:3", {}); }) == "--tasks is 'needle:3'; needle takes no number, give it alone");

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
-#include <limits>
+#include <cmath>
 
 #include <common/metrics/words.hpp>
 #include <reference_model/model/metrics.hpp>
@@ -24,30 +24,37 @@ sizes sizes_of(std::vector<sample> const& samples) {
   return longest;
 }
 
-// The choice whose tokens are likeliest together. Every choice begins where the prompt ended.
-std::string likeliest(loaded_model const& m, session& run, sample const& s, float const* logits) {
+// Negative log-likelihood of each text behind what was fed, whose logits are given. The session is left anywhere.
+std::vector<double> likelihoods(loaded_model const& m, session& run, float const* logits,
+                                std::vector<std::vector<std::uint32_t>> const& texts) {
   std::uint32_t const vocab = m.config().vocab;
   std::vector<float> const first(logits, logits + vocab);
-  session::state const prompt = run.save();
-  std::string const* best = nullptr;
-  double least = std::numeric_limits<double>::infinity();
-  for (std::string const& choice : s.choices) {
-    auto const tokens = m.text->encode(choice, false);
+  session::state prompt;
+  if (texts.size() > 1) prompt = run.save();
+  std::vector<double> all;
+  bool fed = false;
+  for (auto const& tokens : texts) {
+    if (fed) run.restore(prompt);
+    fed = false;
     double nll = 0;
     float const* next = first.data();
-    bool fed = false;
     for (std::size_t i = 0; i < tokens.size(); ++i) {
       nll += reference_model::negative_log_likelihood(next, vocab, tokens[i]);
       if (i + 1 == tokens.size()) break;
       next = run.feed(tokens[i]);
       fed = true;
     }
-    if (fed) run.restore(prompt);
-    if (best != nullptr && !(nll < least)) continue;
-    best = &choice;
-    least = nll;
+    all.push_back(nll);
   }
-  return *best;
+  return all;
+}
+
+// The choice whose tokens are likeliest together. Every choice begins where the prompt ended.
+std::string likeliest(loaded_model const& m, session& run, sample const& s, float const* logits) {
+  std::vector<std::vector<std::uint32_t>> texts;
+  for (std::string const& choice : s.choices) texts.push_back(m.text->encode(choice, false));
+  std::vector<double> const nll = likelihoods(m, run, logits, texts);
+  return s.choices[static_cast<std::size_t>(std::min_element(nll.begin(), nll.end()) - nll.begin())];
 }
 
 }  // namespace
@@ -60,14 +67,10 @@ position_plan plan_samples(shared_options const& o, policy_choice const& choice,
 
 std::string answer_of(loaded_model const& m, session& run, sample const& s, position_plan const& plan,
                       bool last_alone) {
-  run.clear();
-  float const* logits = nullptr;
-  if ((last_alone || !s.choices.empty()) && s.prompt.size() > 1) {
-    feed_prompt(run, {s.prompt.begin(), s.prompt.end() - 1}, plan);
-    logits = run.feed(s.prompt.back());
-  } else {
-    logits = feed_prompt(run, s.prompt, plan);
-  }
+  return answer_behind(m, run, s, feed_sample(run, s, plan, last_alone));
+}
+
+std::string answer_behind(loaded_model const& m, session& run, sample const& s, float const* logits) {
   if (!s.choices.empty()) return likeliest(m, run, s, logits);
   std::uint32_t before = s.prompt.back();
   std::string text;
@@ -91,6 +94,32 @@ std::string answer_of(loaded_model const& m, session& run, sample const& s, posi
   }
   return s.characters > 0 ? text.substr(0, s.characters) : text;
 }
+
+std::vector<std::vector<std::uint32_t>> tokens_of_answers(reference_model::tokenizer const& text, sample const& s) {
+  std::string const before = text.decode(s.prompt);
+  auto const first = text.encode(before, false);
+  std::vector<std::vector<std::uint32_t>> all;
+  for (std::string const& answer : s.answers) {
+    auto const whole = text.encode(before + answer, false);
+    bool const behind = whole.size() > first.size() && std::equal(first.begin(), first.end(), whole.begin());
+    if (behind)
+      all.emplace_back(whole.begin() + static_cast<std::ptrdiff_t>(first.size()), whole.end());
+    else
+      all.push_back(text.encode(answer, false));
+  }
+  return all;
+}
+
+double likelihood_behind(loaded_model const& m, session& run, std::vector<std::vector<std::uint32_t>> const& answers,
+                         float const* logits) {
+  std::vector<double> const nll = likelihoods(m, run, logits, answers);
+  double best = 0;
+  for (std::size_t i = 0; i < nll.size(); ++i)
+    if (!answers[i].empty()) best = std::max(best, std::exp(-nll[i] / static_cast<double>(answers[i].size())));
+  return best;
+}
+
+std::size_t longest_of(std::vector<sample> const& samples) { return sizes_of(samples).tokens; }
 
 task_answers answer_all(loaded_model const& m, policy_choice const& choice, position_plan const& plan,
                         std::vector<sample> const& samples, std::size_t first, std::string const& executor,

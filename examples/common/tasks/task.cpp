@@ -9,6 +9,7 @@
 #include <common/tasks/key_value_task.hpp>
 #include <common/tasks/needle_tasks.hpp>
 #include <common/tasks/passkey.hpp>
+#include <common/tasks/prompt_file.hpp>
 #include <common/tasks/reconstruction.hpp>
 #include <common/tasks/task_file.hpp>
 #include <common/tasks/variable_tracking.hpp>
@@ -67,9 +68,11 @@ task find_task(std::string const& name, task_sources const& sources) {
                         " to " + std::to_string(g.most));
     return g.make(name, n, sources.haystack);
   }
+  if (name.ends_with(".jsonl")) return prompt_file_task(name);
   if (name.ends_with(".json")) return load_task(name, sources.data);
   if (std::string const path = shipped_task(name); !path.empty()) return load_task(path, sources.data);
-  throw usage_error("--tasks is '" + name + "'; give perplexity, a task file (.json), one that is shipped, or one of " +
+  throw usage_error("--tasks is '" + name +
+                    "'; give perplexity, a task file (.json), one that is shipped, prompts (.jsonl), or one of " +
                     known);
 }
 

@@ -62,8 +62,8 @@ struct task_sources {
   std::string data{};      // path, in place of the one in a task file
 };
 
-// The generated task NAME or NAME:N (N needles, values, hops, words), or a task file: a path, or the name of one that
-// is shipped. Throws usage_error or bad_file.
+// The generated task NAME or NAME:N (N needles, values, hops, words), a task file: a path, or the name of one that is
+// shipped, or a file of prompts (.jsonl). Throws usage_error or bad_file.
 task find_task(std::string const& name, task_sources const& sources);
 
 // The names of the generated ones.

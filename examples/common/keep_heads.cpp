@@ -1,4 +1,4 @@
-#include <common/head_game.hpp>
+#include <common/keep_heads.hpp>
 
 #include <string>
 #include <utility>
