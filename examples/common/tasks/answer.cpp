@@ -25,7 +25,7 @@ sizes sizes_of(std::vector<sample> const& samples) {
 }
 
 // The choice whose tokens are likeliest together. Every choice begins where the prompt ended.
-std::string likeliest(loaded_model const& m, session& run, sample const& s, float const* logits) {
+std::string likeliest(loaded_model const& m, session& run, sample const& s, float const* logits, std::size_t& steps) {
   std::uint32_t const vocab = m.config().vocab;
   std::vector<float> const first(logits, logits + vocab);
   session::state const prompt = run.save();
@@ -40,6 +40,7 @@ std::string likeliest(loaded_model const& m, session& run, sample const& s, floa
       nll += reference_model::negative_log_likelihood(next, vocab, tokens[i]);
       if (i + 1 == tokens.size()) break;
       next = run.feed(tokens[i]);
+      ++steps;
       fed = true;
     }
     if (fed) run.restore(prompt);
@@ -59,7 +60,10 @@ position_plan plan_samples(shared_options const& o, policy_choice const& choice,
 }
 
 std::string answer_of(loaded_model const& m, session& run, sample const& s, position_plan const& plan,
-                      bool last_alone) {
+                      bool last_alone, answered* times) {
+  answered unasked;
+  answered& spent = times != nullptr ? *times : unasked;
+  auto const asked_at = std::chrono::steady_clock::now();
   run.clear();
   float const* logits = nullptr;
   if ((last_alone || !s.choices.empty()) && s.prompt.size() > 1) {
@@ -68,7 +72,8 @@ std::string answer_of(loaded_model const& m, session& run, sample const& s, posi
   } else {
     logits = feed_prompt(run, s.prompt, plan);
   }
-  if (!s.choices.empty()) return likeliest(m, run, s, logits);
+  spent.prefill_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - asked_at).count();
+  if (!s.choices.empty()) return likeliest(m, run, s, logits, spent.steps);
   std::uint32_t before = s.prompt.back();
   std::string text;
   for (std::size_t i = 0; i < s.new_tokens; ++i) {
@@ -87,6 +92,7 @@ std::string answer_of(loaded_model const& m, session& run, sample const& s, posi
     if (end < text.size()) return text.substr(0, end);
     if ((s.characters > 0 && text.size() >= s.characters) || i + 1 == s.new_tokens) break;
     logits = run.feed(next);
+    ++spent.steps;
     before = next;
   }
   return s.characters > 0 ? text.substr(0, s.characters) : text;
@@ -98,10 +104,14 @@ task_answers answer_all(loaded_model const& m, policy_choice const& choice, posi
   task_answers all;
   session run(m.model, choice, session_of(plan, choice, m, executor, sizes_of(samples).tokens));
   all.memory = run.memory();
+  all.heap.look();
   for (std::size_t i = first; i < samples.size(); ++i) {
     auto const begin = std::chrono::steady_clock::now();
-    answered one{valid_text(answer_of(m, run, samples[i], plan, last_alone)), 0, run.saved()};
+    answered one;
+    one.text = valid_text(answer_of(m, run, samples[i], plan, last_alone, &one));
+    one.saved = run.saved();
     one.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    all.heap.look();
     all.each.push_back(std::move(one));
     done(i, all.each.back());
   }
