@@ -45,10 +45,9 @@ void draw_tasks(lab_part& part, std::string const& words) {
 // A policy alone that no budget bounds stands once.
 std::vector<std::string> budgets_of(shared_options const& o, std::uint64_t base, std::uint64_t prompt) {
   if (o.policies.size() != 1) return o.budgets;
-  shared_options one = o;
-  one.policies.push_back("tova");  // bounded, so that nothing is refused
-  one.budgets = {o.budgets.front().empty() ? "1" : o.budgets.front()};
-  return choose_all(one, base, prompt).front().bounded() ? o.budgets : std::vector<std::string>{""};
+  policy_choice const choice = choose_policy(
+      {o.policies.front(), o.sets, o.budgets.front(), o.pin, o.seed, base, o.bound, prompt});
+  return choice.bounded() ? o.budgets : std::vector<std::string>{""};
 }
 
 // Every policy at every budget over one task.

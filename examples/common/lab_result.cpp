@@ -48,7 +48,9 @@ json_value attention_of(lab_part const& part, lab_run const& r, full_attentions&
   auto const texts = probes_of(part, r);
   if (texts.empty()) return nullptr;
   std::size_t tokens = 0, steps = 0;
-  for (probe_text const& t : texts) tokens = std::max(tokens, t.prompt.size() + t.answer.size());
+  if (r.perplexity()) tokens = part.text->longest;
+  else
+    for (sample const& one : part.drawn.at({r.task, r.length}).samples) tokens = std::max(tokens, one.tokens());
   std::vector<double> layers;
   std::vector<std::vector<double>> kept;
   double recovered = 0;
