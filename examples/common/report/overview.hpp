@@ -112,7 +112,7 @@ inline void add_overview(report_page& page, report_data const& d) {
       std::string text = html(in_one_line(names));
       if (w.best.size() > 2) text += " and " + std::to_string(w.best.size() - 2) + " as good";
       text += " <small>" + score_text(top.any(), top.score()) + (w.near > 0 ? ", +" + std::to_string(w.near) : "") + "</small>";
-      cells.push_back({text});
+      cells.push_back({text, -1, false});
     }
     winners.add(d.budgets[b - 1], cells);
   }

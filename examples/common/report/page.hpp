@@ -47,7 +47,8 @@ class report_table {
   }
   std::size_t columns() const { return columns_; }
   std::string finished() const {
-    return "<div class=\"box\" tabindex=\"0\"><table><caption>" + html(caption_) + "</caption><thead><tr>" + head_ +
+    return "<p class=\"cap\">" + html(caption_) + "</p><div class=\"box\" tabindex=\"0\" role=\"region\" aria-label=\"" +
+           html(caption_) + "\"><table><thead><tr>" + head_ +
            "</tr></thead><tbody>\n" + body_ + "</tbody></table></div>\n";
   }
 
@@ -82,7 +83,7 @@ nav{font-size:.9rem}nav a{margin-right:1em;white-space:nowrap}a{color:var(--tone
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.2em 1em;margin:.6em 0}dt{color:var(--soft)}dd{margin:0}
 .box{overflow-x:auto;margin:.8em 0;border:1px solid var(--line);border-radius:6px}
 table{border-collapse:collapse;width:100%;font-size:.85rem;font-variant-numeric:tabular-nums;overflow-wrap:normal}
-caption{text-align:left;padding:.5em .7em;color:var(--soft);caption-side:top}
+.cap{color:var(--soft);font-size:.9rem;margin:1.2em 0 0;max-width:none}.cap+.box{margin-top:.3em}
 th,td{padding:.3em .7em;border-top:1px solid var(--line);text-align:left;white-space:nowrap}
 thead th{text-align:right;color:var(--soft);font-weight:600;vertical-align:bottom}thead th:first-child{text-align:left}
 tbody th{font-weight:600;position:sticky;left:0;background:var(--paper);border-right:1px solid var(--line)}
@@ -93,7 +94,8 @@ code{font:12px/1.4 ui-monospace,"DejaVu Sans Mono",monospace}td code{white-space
 figure{margin:0;break-inside:avoid;min-width:0}figcaption{font-size:.85rem;font-weight:600}
 svg{display:block;width:100%;height:auto}
 .wide{grid-template-columns:repeat(auto-fill,minmax(min(100%,310px),1fr))}
-@media print{body{max-width:none;padding:0;font-size:10pt}nav{display:none}.box{overflow:visible;border:0}h2{break-after:avoid}tr{break-inside:avoid}
+@media (min-width:60rem){.grid{grid-template-columns:repeat(4,1fr)}.wide{grid-template-columns:repeat(3,1fr)}}
+@media print{body{max-width:none;padding:0;font-size:10pt}nav{display:none}.box{overflow:visible;border:0}h2,h3,.cap{break-after:avoid}tr{break-inside:avoid}
 table{font-size:7pt}th,td{white-space:normal;padding:.15em .3em;overflow-wrap:anywhere}td code{white-space:normal;font-size:6pt}tbody th{position:static}
 .grid{grid-template-columns:repeat(4,1fr)}.wide{grid-template-columns:repeat(2,1fr)}*{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 )";
