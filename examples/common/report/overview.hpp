@@ -97,7 +97,7 @@ inline void add_overview(report_page& page, report_data const& d) {
   page.section("best", "What won");
   std::vector<std::string> header{"budget"};
   for (std::string const& c : d.columns) header.push_back(c);
-  report_table winners("Best policy by task and budget. +N: so many others cannot be told apart from it, as their 95 % intervals overlap.", header);
+  report_table winners("Best policy by task and budget. +N: so many others cannot be told apart from it, as their 95 % intervals overlap.", header, true);
   for (std::size_t b = 1; b <= d.budgets.size(); ++b) {
     std::vector<report_cell> cells;
     for (std::size_t c = 0; c < d.columns.size(); ++c) {

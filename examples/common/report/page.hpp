@@ -30,8 +30,9 @@ struct report_cell {
 // A table in a box of its own that scrolls where the page is narrow; the first column stays in sight.
 class report_table {
  public:
-  report_table(std::string caption, std::vector<std::string> header)
-      : caption_(std::move(caption)), columns_(header.size()) {
+  // `of_words`: its cells are no numbers, and stand at the left.
+  report_table(std::string caption, std::vector<std::string> const& header, bool of_words = false)
+      : caption_(std::move(caption)), of_words_(of_words) {
     for (std::string const& h : header) head_ += "<th scope=\"col\">" + html(h) + "</th>";
   }
   // `name` is plain text and heads the row.
@@ -45,16 +46,15 @@ class report_table {
     }
     body_ += "</tr>\n";
   }
-  std::size_t columns() const { return columns_; }
   std::string finished() const {
     return "<p class=\"cap\">" + html(caption_) + "</p><div class=\"box\" tabindex=\"0\" role=\"region\" aria-label=\"" +
-           html(caption_) + "\"><table><thead><tr>" + head_ +
+           html(caption_) + "\"><table" + (of_words_ ? " class=\"words\"" : "") + "><thead><tr>" + head_ +
            "</tr></thead><tbody>\n" + body_ + "</tbody></table></div>\n";
   }
 
  private:
   std::string caption_, head_, body_;
-  std::size_t columns_;
+  bool of_words_;
 };
 
 // Pictures side by side, as many as the page is wide, each with words above it.
@@ -85,10 +85,10 @@ dl{display:grid;grid-template-columns:max-content 1fr;gap:.2em 1em;margin:.6em 0
 table{border-collapse:collapse;width:100%;font-size:.85rem;font-variant-numeric:tabular-nums;overflow-wrap:normal}
 .cap{color:var(--soft);font-size:.9rem;margin:1.2em 0 0;max-width:none}.cap+.box{margin-top:.3em}
 th,td{padding:.3em .7em;border-top:1px solid var(--line);text-align:left;white-space:nowrap}
-thead th{text-align:right;color:var(--soft);font-weight:600;vertical-align:bottom}thead th:first-child{text-align:left}
+thead th{text-align:right;color:var(--soft);font-weight:600;vertical-align:bottom}thead th:first-child,.words thead th,thead th:last-child:nth-child(n+12){text-align:left}
 tbody th{font-weight:600;position:sticky;left:0;background:var(--paper);border-right:1px solid var(--line)}
 td.n{text-align:right}td[style]{background:linear-gradient(90deg,color-mix(in srgb,var(--tone) 28%,transparent) var(--s),transparent var(--s))}
-td small{color:var(--soft)}td.won,b.won{font-weight:700}
+td small{color:var(--soft)}
 code{font:12px/1.4 ui-monospace,"DejaVu Sans Mono",monospace}td code{white-space:nowrap}
 .grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(150px,1fr));gap:.6rem;margin:.6em 0}
 figure{margin:0;break-inside:avoid;min-width:0}figcaption{font-size:.85rem;font-weight:600}
