@@ -16,6 +16,11 @@ inline std::string score_text(report_run const& kind, double score) {
   return kind.perplexity() ? fixed(score, 3) : fixed(100 * score, 1) + " %";
 }
 
+// "65.6 ± 7 %"
+inline std::string plus_minus(double share, double half) {
+  return fixed(100 * share, 1) + (std::isnan(half) ? "" : " ± " + fixed(100 * half, 0)) + " %";
+}
+
 inline std::string in_one_line(std::vector<std::string> const& words) {
   std::string all;
   for (std::string const& w : words) all += (all.empty() ? "" : ", ") + w;
@@ -33,7 +38,7 @@ inline report_winners winners_of(report_data const& d, std::size_t column, std::
   for (std::size_t const p : d.ranked()) {
     report_point const& one = d.at(p, column, budget);
     if (one.runs.empty() || std::isnan(one.score())) continue;
-    double const ahead = w.best.empty() ? 1 : sign * (one.score() - d.at(w.best.front(), column, budget).score());
+    double const ahead = w.best.empty() ? 1.0 : sign * (one.score() - d.at(w.best.front(), column, budget).score());
     if (ahead > 0) w.best = {p};
     else if (ahead == 0) w.best.push_back(p);
   }
@@ -56,22 +61,24 @@ inline void add_overview(report_page& page, report_data const& d) {
   if (!order.empty() && scored > 0) {
     std::string won;
     for (std::size_t b = 1; b <= d.budgets.size(); ++b) {
-      double best = -1;
+      double best = -1, width = unknown;
       std::string names;
       for (std::size_t const p : order) {
         double const one = d.mean_score(p, b);
-        if (std::isnan(one) || one < best) continue;
-        names = one > best ? d.policies[p] : names + " and " + d.policies[p];
-        best = one;
+        if (std::isnan(one) || one < best - 1e-9) continue;
+        bool const ahead = one > best + 1e-9;
+        if (ahead) width = d.half_width(p, b);
+        names = ahead ? d.policies[p] : names + " and " + d.policies[p];
+        best = std::max(best, one);
       }
       if (names.empty()) continue;
-      won += (won.empty() ? "" : "; ") + ("at " + d.budgets[b - 1] + " " + names) + ", " + fixed(100 * best, 1) + " %";
+      won += (won.empty() ? "" : "; ") + ("at " + d.budgets[b - 1] + " " + names) + ", " + plus_minus(best, width);
     }
     std::string full;
     for (std::size_t p = 0; p < d.policies.size(); ++p)
       if (d.policies[p] == "full" && !std::isnan(d.mean_score(p, 0))) full = " The full cache: " + fixed(100 * d.mean_score(p, 0), 1) + " %.";
     if (!won.empty())
-      page.say("Best over " + std::string(scored == 1 ? "the task" : "all " + std::to_string(scored) + " scored tasks") + " (mean score): " + won + "." + full,
+      page.say("Best over " + std::string(scored == 1 ? "the task" : "all " + std::to_string(scored) + " scored tasks") + " (mean score and its 95 % interval): " + won + "." + full,
                "lead");
   }
 
@@ -126,7 +133,7 @@ inline void add_overview(report_page& page, report_data const& d) {
     std::vector<report_cell> cells;
     for (std::size_t b = 1; b <= d.budgets.size(); ++b) {
       double const one = d.mean_score(p, b);
-      cells.push_back({std::isnan(one) ? "-" : fixed(100 * one, 1) + " %", std::isnan(one) ? -1 : one});
+      cells.push_back({std::isnan(one) ? "-" : plus_minus(one, d.half_width(p, b)), std::isnan(one) ? -1 : one});
     }
     means.add(d.policies[p], cells);
   }

@@ -88,7 +88,7 @@ th,td{padding:.3em .7em;border-top:1px solid var(--line);text-align:left;white-s
 thead th{text-align:right;color:var(--soft);font-weight:600;vertical-align:bottom}thead th:first-child,.words thead th,thead th:last-child:nth-child(n+12){text-align:left}
 tbody th{font-weight:600;position:sticky;left:0;background:var(--paper);border-right:1px solid var(--line)}
 td.n{text-align:right}td[style]{background:linear-gradient(90deg,color-mix(in srgb,var(--tone) 28%,transparent) var(--s),transparent var(--s))}
-td small{color:var(--soft)}
+.words td{white-space:normal;min-width:10rem}td small{color:var(--soft);white-space:nowrap}
 code{font:12px/1.4 ui-monospace,"DejaVu Sans Mono",monospace}td code{white-space:nowrap}
 .grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(150px,1fr));gap:.6rem;margin:.6em 0}
 figure{margin:0;break-inside:avoid;min-width:0}figcaption{font-size:.85rem;font-weight:600}

@@ -167,6 +167,17 @@ double report_data::mean_score(std::size_t policy, std::size_t budget) const {
   return n > 0 ? sum / n : unknown;
 }
 
+double report_data::half_width(std::size_t policy, std::size_t budget) const {
+  double squares = 0, n = 0;
+  for (std::size_t c = 0; c < columns.size(); ++c) {
+    if (perplexity(c)) continue;
+    interval const i = at(policy, c, budget).within();
+    squares += (i.high - i.low) * (i.high - i.low) / 4;
+    n += 1;
+  }
+  return n > 0 ? std::sqrt(squares) / n : unknown;
+}
+
 double report_data::mean(std::size_t policy, std::size_t budget, double report_run::*field) const {
   double sum = 0, n = 0;
   for (std::size_t c = 0; c < columns.size(); ++c) {
@@ -219,6 +230,10 @@ report_data read_results(std::string const& folder) {
   }
   std::stable_sort(d.budgets.begin(), d.budgets.end(),
                    [&](std::string const& a, std::string const& b) { return slots[a] < slots[b]; });
+  std::stable_partition(d.policies.begin(), d.policies.end(), [&](std::string const& name) {
+    return std::none_of(d.runs.begin(), d.runs.end(),
+                        [&](report_run const& r) { return r.policy == name && !r.budget.empty(); });
+  });
   d.points.resize(d.policies.size() * d.columns.size() * (d.budgets.size() + 1));
   for (report_run const& r : d.runs) {
     std::size_t const p = index_in(d.policies, r.policy), c = index_in(d.columns, column_name(r)),

@@ -59,6 +59,8 @@ struct report_data {
   std::vector<std::size_t> ranked() const;
   // Mean of the scores of all tasks but perplexity; NaN unless every task has one.
   double mean_score(std::size_t policy, std::size_t budget) const;
+  // Half the width of its 95 % interval, from those of the tasks, which are independent; NaN where one has none.
+  double half_width(std::size_t policy, std::size_t budget) const;
   // Mean over columns and, for budget npos, over budgets.
   double mean(std::size_t policy, std::size_t budget, double report_run::*field) const;
 };
