@@ -31,9 +31,15 @@ json_value key_with(lab_options const& a, lab_run const& r, json_value const& wi
 
 std::string key_of(lab_options const& a, lab_run const& r) {
   if (r.task == "passkey")
-    return key_with(a, r, json_object({{"length", r.length}, {"prompts", a.prompts}, {"depths", a.depths}})).text();
+    return key_with(a, r, json_object({{"length", r.length}, {"prompts", a.prompts}, {"depths", a.depths}, {"probe", a.probe}}))
+        .text();
   if (r.perplexity())
-    return key_with(a, r, json_object({{"text", a.text}, {"tokens", a.tokens}, {"window", a.window}, {"from", a.from}}))
+    return key_with(a, r,
+                    json_object({{"text", a.text},
+                                 {"tokens", a.tokens},
+                                 {"window", a.window},
+                                 {"from", a.from},
+                                 {"probe", a.probe}}))
         .text();
   return key_with(a, r,
                   json_object({{"length", r.length},
@@ -42,7 +48,8 @@ std::string key_of(lab_options const& a, lab_run const& r) {
                                {"haystack", a.haystack},
                                {"drawn_from", r.drawn_from},
                                {"data", a.data},
-                               {"last_alone", a.shared.decode_first_token}}))
+                               {"last_alone", a.shared.decode_first_token},
+                               {"probe", a.probe}}))
       .text();
 }
 
@@ -75,7 +82,8 @@ std::string folder_of(lab_options const& a, lab_run const& r) {
   add("pin=" + a.shared.pin, !a.shared.pin.empty());
   add("seed=" + std::to_string(a.shared.seed), a.shared.seed != 1);
   std::string const of = path_part(task_label(r.task)) + (r.length > 0 ? "-" + std::to_string(r.length) : "");
-  return a.shared.out + "/" + path_part(name) + "/" + of;
+  std::string const in = a.checkpoint.empty() ? "" : path_part(a.checkpoint) + "/";
+  return a.shared.out + "/" + in + path_part(name) + "/" + of;
 }
 
 std::string command_of(lab_options const& a, lab_run const& r) {
@@ -95,10 +103,18 @@ std::string command_of(lab_options const& a, lab_run const& r) {
   for (std::string const& set : o.sets) add("--set", set);
   add("--tasks", r.task);
   if (r.length > 0) add("--length", std::to_string(r.length));
-  add("--prompts", std::to_string(a.prompts));
-  add("--depths", std::to_string(a.depths));
-  add("--haystack", a.haystack);
-  add("--data", a.data);
+  if (r.perplexity()) {
+    add("--text", a.text);
+    add("--tokens", std::to_string(a.tokens));
+    if (a.window != 0) add("--window", std::to_string(a.window));
+    add("--from", std::to_string(a.from));
+  } else {
+    add("--prompts", std::to_string(a.prompts));
+    add("--depths", std::to_string(a.depths));
+    add("--haystack", a.haystack);
+    add("--data", a.data);
+  }
+  if (a.probe != lab_options{}.probe) add("--probe", std::to_string(a.probe));
   add("--model", o.model);
   add("--tokenizer", o.tokenizer);
   add("--positions", r.choice.positions);
@@ -109,6 +125,7 @@ std::string command_of(lab_options const& a, lab_run const& r) {
   if (o.prefill != "whole") add("--prefill", o.prefill);
   if (o.decode_first_token) line += " --decode-first-token";
   add("--seed", std::to_string(o.seed));
+  if (o.executor != "serial") add("--executor", o.executor);
   add("--out", o.out);
   return line;
 }

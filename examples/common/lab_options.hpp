@@ -17,6 +17,8 @@ struct lab_options {
   std::vector<std::uint32_t> lengths{};  // none: those of each task
   std::uint64_t tokens = 4096, window = 0, from = 1;
   std::uint64_t prompts = 25, depths = 5, jobs = 0;
+  std::uint64_t probe = 1;    // prompts of a task whose attention is compared with a full cache's
+  std::string checkpoint{};   // what folders call the model where there are several; "": it is the only one
   bool as_json = false, commands = false;
 };
 

@@ -18,7 +18,7 @@ lab_rows rows_of(loaded_model const& m, lab_options const& a, samples_of_task co
                                           });
   folder.finish(answers.memory);
   return {{folder.rows().begin(), folder.rows().begin() + static_cast<std::ptrdiff_t>(t.samples.size())},
-          answers.memory};
+          answers.memory, answers.heap};
 }
 
 }  // namespace programs

@@ -3,6 +3,7 @@
 #include <functional>
 #include <vector>
 
+#include <common/heap_use.hpp>
 #include <common/lab_options.hpp>
 #include <common/tasks/result_folder.hpp>
 #include <common/tasks/samples_of_task.hpp>
@@ -12,6 +13,7 @@ namespace programs {
 struct lab_rows {
   std::vector<prediction_row> rows;  // [samples]
   session_memory memory;
+  heap_growth heap;
 };
 
 // Calls done(n) when n more rows are there. Throws usage_error or bad_file.

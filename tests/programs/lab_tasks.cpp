@@ -25,7 +25,7 @@ std::vector<json> rows_of(std::string const& path) {
   std::istringstream lines(support::read_file(path));
   for (std::string line; std::getline(lines, line);) {
     all.push_back(json::parse(line));
-    all.back().erase("seconds");
+    for (char const* const field : {"seconds", "prefill_seconds"}) all.back().erase(field);
   }
   return all;
 }

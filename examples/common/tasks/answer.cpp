@@ -24,9 +24,10 @@ sizes sizes_of(std::vector<sample> const& samples) {
   return longest;
 }
 
-// Negative log-likelihood of each text behind what was fed, whose logits are given. The session is left anywhere.
+// Negative log-likelihood of each text behind what was fed, whose logits are given. The session is left anywhere; tokens
+// that were fed are added to `steps`.
 std::vector<double> likelihoods(loaded_model const& m, session& run, float const* logits,
-                                std::vector<std::vector<std::uint32_t>> const& texts) {
+                                std::vector<std::vector<std::uint32_t>> const& texts, std::size_t& steps) {
   std::uint32_t const vocab = m.config().vocab;
   std::vector<float> const first(logits, logits + vocab);
   session::state prompt;
@@ -42,6 +43,7 @@ std::vector<double> likelihoods(loaded_model const& m, session& run, float const
       nll += reference_model::negative_log_likelihood(next, vocab, tokens[i]);
       if (i + 1 == tokens.size()) break;
       next = run.feed(tokens[i]);
+      ++steps;
       fed = true;
     }
     all.push_back(nll);
@@ -50,10 +52,10 @@ std::vector<double> likelihoods(loaded_model const& m, session& run, float const
 }
 
 // The choice whose tokens are likeliest together. Every choice begins where the prompt ended.
-std::string likeliest(loaded_model const& m, session& run, sample const& s, float const* logits) {
+std::string likeliest(loaded_model const& m, session& run, sample const& s, float const* logits, std::size_t& steps) {
   std::vector<std::vector<std::uint32_t>> texts;
   for (std::string const& choice : s.choices) texts.push_back(m.text->encode(choice, false));
-  std::vector<double> const nll = likelihoods(m, run, logits, texts);
+  std::vector<double> const nll = likelihoods(m, run, logits, texts, steps);
   return s.choices[static_cast<std::size_t>(std::min_element(nll.begin(), nll.end()) - nll.begin())];
 }
 
@@ -70,8 +72,11 @@ std::string answer_of(loaded_model const& m, session& run, sample const& s, posi
   return answer_behind(m, run, s, feed_sample(run, s, plan, last_alone));
 }
 
-std::string answer_behind(loaded_model const& m, session& run, sample const& s, float const* logits) {
-  if (!s.choices.empty()) return likeliest(m, run, s, logits);
+std::string answer_behind(loaded_model const& m, session& run, sample const& s, float const* logits,
+                          std::size_t* steps) {
+  std::size_t uncounted = 0;
+  std::size_t& fed = steps != nullptr ? *steps : uncounted;
+  if (!s.choices.empty()) return likeliest(m, run, s, logits, fed);
   std::uint32_t before = s.prompt.back();
   std::string text;
   for (std::size_t i = 0; i < s.new_tokens; ++i) {
@@ -90,6 +95,7 @@ std::string answer_behind(loaded_model const& m, session& run, sample const& s, 
     if (end < text.size()) return text.substr(0, end);
     if ((s.characters > 0 && text.size() >= s.characters) || i + 1 == s.new_tokens) break;
     logits = run.feed(next);
+    ++fed;
     before = next;
   }
   return s.characters > 0 ? text.substr(0, s.characters) : text;
@@ -112,7 +118,8 @@ std::vector<std::vector<std::uint32_t>> tokens_of_answers(reference_model::token
 
 double likelihood_behind(loaded_model const& m, session& run, std::vector<std::vector<std::uint32_t>> const& answers,
                          float const* logits) {
-  std::vector<double> const nll = likelihoods(m, run, logits, answers);
+  std::size_t uncounted = 0;
+  std::vector<double> const nll = likelihoods(m, run, logits, answers, uncounted);
   double best = 0;
   for (std::size_t i = 0; i < nll.size(); ++i)
     if (!answers[i].empty()) best = std::max(best, std::exp(-nll[i] / static_cast<double>(answers[i].size())));
@@ -127,10 +134,17 @@ task_answers answer_all(loaded_model const& m, policy_choice const& choice, posi
   task_answers all;
   session run(m.model, choice, session_of(plan, choice, m, executor, sizes_of(samples).tokens));
   all.memory = run.memory();
+  all.heap.look();
   for (std::size_t i = first; i < samples.size(); ++i) {
-    auto const begin = std::chrono::steady_clock::now();
-    answered one{valid_text(answer_of(m, run, samples[i], plan, last_alone)), 0, run.saved()};
-    one.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    using clock = std::chrono::steady_clock;
+    auto const begin = clock::now();
+    answered one;
+    float const* const logits = feed_sample(run, samples[i], plan, last_alone);
+    one.prefill_seconds = std::chrono::duration<double>(clock::now() - begin).count();
+    one.text = valid_text(answer_behind(m, run, samples[i], logits, &one.steps));
+    one.saved = run.saved();
+    one.seconds = std::chrono::duration<double>(clock::now() - begin).count();
+    all.heap.look();
     all.each.push_back(std::move(one));
     done(i, all.each.back());
   }

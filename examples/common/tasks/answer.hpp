@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include <common/heap_use.hpp>
 #include <common/shared_options.hpp>
 #include <common/tasks/task.hpp>
 
@@ -14,12 +15,15 @@ namespace programs {
 struct answered {
   std::string text;    // UTF-8; what is none became U+FFFD
   double seconds = 0;  // prompt and answer
+  double prefill_seconds = 0;  // of them, until the first logits of the answer
+  std::size_t steps = 0;       // tokens of the answer that were fed
   compression saved;   // at the end of the answer
 };
 
 struct task_answers {
   std::vector<answered> each;  // [samples]
   session_memory memory;
+  heap_growth heap;  // of the session and what it works with, looked at when it is made and behind every answer
 };
 
 // How samples are laid over the model's positions. Throws usage_error.
@@ -42,7 +46,9 @@ inline float const* feed_sample(session& run, sample const& s, position_plan con
 }
 
 // What the model writes behind the prompt that was fed and has these logits, greedily, or the likeliest of the choices.
-std::string answer_behind(loaded_model const& m, session& run, sample const& s, float const* logits);
+// `steps`: tokens that are fed for it are added.
+std::string answer_behind(loaded_model const& m, session& run, sample const& s, float const* logits,
+                          std::size_t* steps = nullptr);
 
 // feed_sample, and answer_behind.
 std::string answer_of(loaded_model const& m, session& run, sample const& s, position_plan const& plan, bool last_alone);

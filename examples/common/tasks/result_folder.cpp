@@ -60,6 +60,8 @@ std::string line_of(std::size_t number, prediction_row const& r) {
   row["answers"] = r.judged.answers;
   if (!r.judged.classes.empty()) row["classes"] = r.judged.classes;
   row["seconds"] = r.seconds;
+  row["prefill_seconds"] = r.prefill_seconds;
+  row["steps"] = r.steps;
   row["compression"] = r.saved.vectors;
   row["compression_with_bookkeeping"] = r.saved.with_bookkeeping;
   return row.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
@@ -79,6 +81,9 @@ std::vector<prediction_row> read_rows(std::string const& path, std::string const
       r.depth = row.contains("depth") ? row["depth"].get<double>() : none;
       r.tokens = row.value("tokens", std::size_t{0});
       r.seconds = row.value("seconds", 0.0);
+      if (row.contains("prefill_seconds") && row["prefill_seconds"].is_number())
+        r.prefill_seconds = row["prefill_seconds"].get<double>();
+      r.steps = row.value("steps", std::size_t{0});
       r.saved = {row.value("compression", 0.0), row.value("compression_with_bookkeeping", 0.0)};
       rows.push_back(std::move(r));
     } catch (std::exception const&) {
@@ -114,7 +119,7 @@ json metrics_json(std::string const& task, std::vector<prediction_row> const& ro
 }  // namespace
 
 prediction_row row_of(sample const& s, answered const& a) {
-  return {{a.text, s.answers, s.classes}, s.depth, s.prompt.size(), a.seconds, a.saved};
+  return {{a.text, s.answers, s.classes}, s.depth, s.prompt.size(), a.seconds, a.saved, a.prefill_seconds, a.steps};
 }
 
 void require_metrics(std::vector<std::string> const& metrics, bool commands, std::string const& where) {
@@ -136,17 +141,19 @@ std::vector<metric_summary> summarize(std::vector<prediction_row> const& rows,
   auto const n = static_cast<double>(rows.size());
   for (std::string const& name : metrics) {
     double sum = 0, squares = 0;
+    bool share = true;
     for (double const s : scores_of(rows, name)) {
       sum += s;
       squares += s * s;
+      share = share && (s == 0 || s == 1);
     }
     double const mean = rows.empty() ? 0 : sum / n;
     double const variance = rows.size() < 2 ? 0 : std::max(0.0, squares - n * mean * mean) / (n - 1);
-    all.push_back({name, mean, rows.empty() ? 0 : std::sqrt(variance / n)});
+    all.push_back({name, mean, rows.empty() ? 0 : std::sqrt(variance / n), share});
     if (name != "bleu") continue;
     bleu_counts counts;
     for (prediction_row const& r : rows) counts += count_bleu(r.judged.prediction, r.judged.answers);
-    all.push_back({"corpus_bleu", counts.score(false), 0});
+    all.push_back({"corpus_bleu", counts.score(false), 0, false});
   }
   return all;
 }

@@ -2,6 +2,7 @@
 // What one task under one policy left: run.json (command and policy), predictions.jsonl (a row a sample), memory.json,
 // and metrics.json, which can be made again from the first two.
 #include <cstddef>
+#include <limits>
 #include <map>
 #include <string>
 #include <vector>
@@ -18,6 +19,8 @@ struct prediction_row {
   std::size_t tokens = 0;  // of the prompt
   double seconds = 0;
   compression saved;
+  double prefill_seconds = std::numeric_limits<double>::quiet_NaN();  // NaN, and no steps: written before they were
+  std::size_t steps = 0;                                              // of the answer that were fed
 };
 
 prediction_row row_of(sample const& s, answered const& a);
@@ -25,6 +28,7 @@ prediction_row row_of(sample const& s, answered const& a);
 struct metric_summary {
   std::string metric;
   double mean = 0, error = 0;  // standard error of the mean
+  bool share = false;          // every score is 0 or 1
 };
 
 // Throws usage_error for a metric there is not, for a command unless `commands`, and for one that is the first, the

@@ -1,0 +1,85 @@
+#pragma once
+// Processes that share a list of things to do: this one, and children that are forked from it.
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#if defined(__linux__)
+#include <sys/prctl.h>
+#endif
+
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <cstddef>
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+#include <new>
+#include <string>
+#include <vector>
+
+#include <common/errors.hpp>
+
+namespace programs {
+
+// What all of them see.
+struct shared_counts {
+  std::atomic<long long> done{0};
+  std::atomic<bool> stop{false};  // one has failed; the others end when they have done what they are at
+};
+static_assert(std::atomic<long long>::is_always_lock_free && std::atomic<bool>::is_always_lock_free);
+
+// Calls work(counts, first) in `processes` processes, in this one with first = true, and returns when all are done. The
+// first error of any of them is thrown as usage_error. Children end when this process is killed. Forks: no threads may
+// run.
+template <class Work>
+void share_work(std::size_t processes, Work const& work) {
+  void* const place = ::mmap(nullptr, sizeof(shared_counts), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  int said[2];
+  if (place == MAP_FAILED || ::pipe(said) != 0)
+    throw usage_error(std::string("--jobs: no process can be started (") + std::strerror(errno) + "); give --jobs 1");
+  auto& counts = *new (place) shared_counts;
+  pid_t const parent = ::getpid();
+  std::vector<pid_t> children;
+  for (std::size_t i = 1; i < processes; ++i) {
+    pid_t const child = ::fork();
+    if (child < 0) break;  // fewer do
+    if (child > 0) {
+      children.push_back(child);
+      continue;
+    }
+#if defined(__linux__)
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (::getppid() != parent) ::_exit(1);
+#endif
+    int status = 0;
+    try {
+      work(counts, false);
+    } catch (std::exception const& wrong) {
+      counts.stop = true;
+      std::string const line = std::string(wrong.what()).substr(0, 4000) + "\n";  // one write, whole in the pipe
+      status = ::write(said[1], line.data(), line.size()) > 0 ? 2 : 3;
+    }
+    ::_exit(status);
+  }
+  ::close(said[1]);
+  std::exception_ptr wrong;
+  try {
+    work(counts, true);
+  } catch (...) {
+    wrong = std::current_exception();
+    counts.stop = true;
+  }
+  for (pid_t const child : children)
+    while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
+    }
+  std::string message;
+  char piece[4096];
+  for (ssize_t n = 0; (n = ::read(said[0], piece, sizeof piece)) > 0;) message.append(piece, static_cast<std::size_t>(n));
+  ::close(said[0]);
+  ::munmap(place, sizeof(shared_counts));
+  if (wrong) std::rethrow_exception(wrong);
+  if (!message.empty()) throw usage_error(message.substr(0, message.find('\n')));
+}
+
+}  // namespace programs
