@@ -4,8 +4,10 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include <kvsift/core/lanes.hpp>
+#include <kvsift/exec/executor.hpp>
 
 #if defined(REFERENCE_MODEL_BLAS)
 #include <cblas.h>
@@ -62,13 +64,14 @@ void rows_of(float const* weights, float const* x, std::uint32_t n, std::uint32_
 
 }  // namespace detail
 
-/// Multiplies x [n, columns] with several matrices at once. Output rows are spread over the executor's blocks; allocates
+/// Multiplies x [n, columns] with several matrices at once, on the host. Output rows are spread over the executor's blocks; allocates
 /// nothing. Reads each weight once per two tokens. With REFERENCE_MODEL_BLAS pieces of several tokens go to cblas_sgemm.
+/// An executor of a device has a linear of its own, found by its namespace.
 template <class Executor, std::size_t Count>
 void linear(Executor const& on, float const* x, std::uint32_t n, std::uint32_t columns,
             std::array<product, Count> const& products) {
 #if defined(REFERENCE_MODEL_BLAS)
-  if (n > 1) {
+  if (std::is_same_v<kvsift::space_of<Executor>, kvsift::host_space> && n > 1) {
     for (product const& p : products)
       cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, static_cast<int>(n), static_cast<int>(p.rows),
                   static_cast<int>(columns), 1.0f, x, static_cast<int>(columns), p.weights, static_cast<int>(columns),
@@ -81,15 +84,16 @@ void linear(Executor const& on, float const* x, std::uint32_t n, std::uint32_t c
   std::uint32_t const height = std::max<std::uint32_t>(4, per_block / work / 4 * 4);
   std::uint32_t total = 0;
   for (product const& p : products) total += (p.rows + 3) / 4 * 4;
-  on.launch((total + height - 1) / height, [&](auto const&, std::uint32_t block) {
+  on.launch((total + height - 1) / height, [&](auto const& g, std::uint32_t block) {
+    std::uint32_t const own = 4 * g.thread_rank(), apart = 4 * g.num_threads();
     std::uint32_t first = block * height, last = first + height;  // of the rows of all products, one after another
     for (product const& p : products) {
       std::uint32_t const padded = (p.rows + 3) / 4 * 4;
-      std::uint32_t r = std::min(first, p.rows);
+      std::uint32_t r = std::min(first, p.rows) + own;
       std::uint32_t const end = std::min(last, p.rows);
-      for (; r + 4 <= end; r += 4)
+      for (; r + 4 <= end; r += apart)
         detail::rows_of<4>(p.weights + std::size_t{r} * columns, x, n, columns, p.out + r, p.rows);
-      for (; r < end; ++r)
+      for (std::uint32_t const stop = std::min(end, r + 4); r < stop; ++r)
         detail::rows_of<1>(p.weights + std::size_t{r} * columns, x, n, columns, p.out + r, p.rows);
       first -= std::min(first, padded);
       last -= std::min(last, padded);
