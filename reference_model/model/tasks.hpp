@@ -7,6 +7,7 @@
 #include <kvsift/core/ordered_key.hpp>
 #include <reference_model/model/blocks.hpp>
 #include <reference_model/model/config.hpp>
+#include <reference_model/model/matrix.hpp>
 
 // What a transformer launches between the matrices: tasks over blocks, one a token or a part of one. They hold pointers and numbers, and
 // read what changes from step to step, tokens and positions, from memory: a graph that holds them stays valid.
@@ -43,7 +44,7 @@ struct frequencies_task {
 struct embed_task {
   std::uint32_t const* tokens;      ///< [n]
   std::uint32_t const* positions;   ///< [n]
-  float const* embedding;           ///< [vocab, dim]
+  weight_view embedding;            ///< [vocab, dim]
   float const* position_embedding;  ///< [max_positions, dim], or null
   std::uint32_t dim;
   float* x;                         ///< [n, dim]
@@ -56,8 +57,10 @@ struct embed_task {
   template <kvsift::cooperative_group G>
   KVSIFT_HOST_DEVICE void operator()(G const& g, std::uint32_t t) const {
     float* const row = x + std::size_t{t} * dim;
-    float const* const from = embedding + std::size_t{tokens[t]} * dim;
-    for (std::uint32_t i = g.thread_rank(); i < dim; i += g.num_threads()) row[i] = from[i];
+    with_number(embedding.as, [&]<class T>(T) {
+      T const* const from = static_cast<T const*>(embedding.numbers) + std::size_t{tokens[t]} * dim;
+      for (std::uint32_t i = g.thread_rank(); i < dim; i += g.num_threads()) row[i] = kvsift::to_float(from[i]);
+    });
     if (position_embedding != nullptr) add(g, row, position_embedding + std::size_t{positions[t]} * dim, dim);
     rope_angles(g, positions[t], frequencies, pairs, amplitude, cosines + std::size_t{t} * pairs, sines + std::size_t{t} * pairs);
   }
@@ -158,6 +161,23 @@ struct activation_task {
     if (between == activation::gated_silu) swiglu(g, gate + at, up + at, length);
     else if (between == activation::gelu) gelu(g, up + at, length);
     else exact_gelu(g, up + at, length);
+  }
+};
+
+/// out [size] = x [size], rounded to 16 bits. A block takes `each` numbers.
+struct narrow_task {
+  float const* x;
+  std::size_t size;
+  number as;
+  void* out;
+  static constexpr std::uint32_t each = 1024;
+
+  template <kvsift::cooperative_group G>
+  KVSIFT_HOST_DEVICE void operator()(G const& g, std::uint32_t block) const {
+    std::size_t const first = std::size_t{block} * each, end = first + each < size ? first + each : size;
+    with_number(as, [&]<class T>(T) {
+      for (std::size_t i = first + g.thread_rank(); i < end; i += g.num_threads()) kvsift::from_float(x[i], static_cast<T*>(out)[i]);
+    });
   }
 };
 

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -15,14 +17,12 @@
 #include <reference_model/model/buffer.hpp>
 #include <reference_model/model/config.hpp>
 #include <reference_model/model/linear.hpp>
+#include <reference_model/model/logits_of.hpp>
 #include <reference_model/model/placed_weights.hpp>
 #include <reference_model/model/tasks.hpp>
 #include <reference_model/model/weights.hpp>
 
 namespace reference_model {
-
-/// Of which tokens of a piece the logits are computed.
-enum class logits_of { last_token, every_token };
 
 /// A decoder of the Llama, GPT-2 and MPT families, in the order of its execution. n: tokens of a piece, Hq / Hkv: query and KV heads,
 /// D: head_dim. Weights and buffers lie in Memory; the executor, which has to reach them, brings the matrix products (`linear`). All
@@ -31,15 +31,18 @@ template <kvsift::cache_memory Memory>
 class transformer_in {
  public:
   /// `m` must outlive this. `most_tokens` is the longest piece that forward will be given.
-  explicit transformer_in(model const& m, std::uint32_t most_tokens = 1, logits_of which = logits_of::last_token, Memory const& memory = {})
+  explicit transformer_in(model const& m, std::uint32_t most_tokens = 1, logits_of which = logits_of::last_token)
+  requires std::default_initializable<Memory>
+      : transformer_in(m, most_tokens, which, Memory{}) {}
+  transformer_in(model const& m, std::uint32_t most_tokens, logits_of which, Memory const& memory)
       : model_(m), which_(which), most_(checked(most_tokens)), memory_(memory), weights_(m, memory) {
     reference_model::config const& c = m.config;
     std::size_t const n = most_tokens;
     kvsift::check(c.rotation, c.head_dim);
     turning_ = c.rotation.turning(c.head_dim);
     auto const take = [&]<class T>(buffer<T, Memory>& of, std::size_t size) { of = buffer<T, Memory>(memory, size); };
-    take(tokens_, n);
-    take(positions_, n);
+    staged_.resize(2 * n);
+    take(piece_, 2 * n);
     take(x_, n * c.dim);
     take(normed_, n * c.dim);
     take(delta_, n * c.dim);
@@ -53,6 +56,7 @@ class transformer_in {
     take(sines_, n * turning_ / 2);
     take(frequencies_, turning_ / 2);
     take(logits_, (which == logits_of::every_token ? n : 1) * c.vocab);
+    if (weights_.narrow()) take(narrowed_, n * std::max({c.dim, c.hidden, c.heads * c.head_dim}));
     take(scratch_, n * (c.head_norms ? c.kv_heads : 1) * total_scratch);
     kvsift::write_array(memory, frequencies_.data(), turning_ / 2,
                         [&](double* to) { kvsift::frequencies(c.rotation, c.head_dim, 0, to); });
@@ -80,8 +84,9 @@ class transformer_in {
       kvsift::require(tokens[t] < model_.config.vocab, "token", tokens[t], "it must be within the model's vocabulary");
       if (!model_.position_embedding.empty()) require_learned(positions[t]);
     }
-    memory_.copy_in(reinterpret_cast<std::byte*>(tokens_.data()), tokens, n * sizeof *tokens);
-    memory_.copy_in(reinterpret_cast<std::byte*>(positions_.data()), positions, n * sizeof *positions);
+    std::copy(tokens, tokens + n, staged_.data());
+    std::copy(positions, positions + n, staged_.data() + n);
+    memory_.copy_in(reinterpret_cast<std::byte*>(piece_.data()), staged_.data(), 2 * n * sizeof(std::uint32_t));
   }
 
   /// forward of the piece that was taken, or picked. Launches only: a stream that captures it for one token has a step of decode, which
@@ -97,6 +102,8 @@ class transformer_in {
     std::uint32_t const turning = rotated ? turning_ : 0;
     token_parts const of_heads = parts<1>(c.kv_heads), of_dim = parts<1024>(c.dim), of_hidden = parts<1024>(c.hidden);
 
+    std::uint32_t const* const tokens = piece_.data();         // [n]
+    std::uint32_t const* const positions = piece_.data() + n;  // [n]
     float* const x = x_.data();                // [n, dim], the residual stream
     float* const normed = normed_.data();      // [n, dim]
     float* const delta = delta_.data();        // [n, dim], what a block adds to x
@@ -108,10 +115,11 @@ class transformer_in {
     float* const up = up_.data();              // [n, hidden]
     float* const cosines = cosines_.data();    // [n, turning / 2]
     float* const sines = sines_.data();        // [n, turning / 2]
+    void* const narrowed = narrowed_.data();   // [n, the widest input of a product], for weights in 16 bits
 
     if (rotated && c.rotation.scaling == kvsift::rotary_scaling::dynamic_ntk)
-      on.launch(1, frequencies_task{c.rotation, c.head_dim, positions_.data() + (n - 1), frequencies_.data()});
-    on.launch(n, embed_task{tokens_.data(), positions_.data(), weights_.embedding.data(), weights_.position_embedding.data(), c.dim, x,
+      on.launch(1, frequencies_task{c.rotation, c.head_dim, positions + (n - 1), frequencies_.data()});
+    on.launch(n, embed_task{tokens, positions, weights_.embedding, weights_.position_embedding.data(), c.dim, x,
                             frequencies_.data(), turning / 2, c.rotation.amplitude, cosines, sines});
 
     for (std::uint32_t l = 0; l < c.layers; ++l) {
@@ -119,30 +127,30 @@ class transformer_in {
 
       // attention
       on.launch(n, norm(x, w.attention_norm, w.attention_norm_bias, normed));
-      linear(on, normed, n, c.dim, std::array{product{w.query.data(), queries, q}, product{w.key.data(), keys, k}, product{w.value.data(), keys, v}});
+      linear(on, normed, n, c.dim, std::array{product{w.query, queries, q}, product{w.key, keys, k}, product{w.value, keys, v}}, narrowed);
       if (rotated || !w.query_bias.empty() || !w.query_norm.empty())
         on.launch(n * of_heads.count(), heads_task{of_heads, c.group(), c.head_dim, turning, c.rotation.pairs, c.norm_eps, q, k, v,
                                                    w.query_bias.data(), w.key_bias.data(), w.value_bias.data(), w.query_norm.data(),
                                                    w.key_norm.data(), cosines, sines, scratch_.data()});
       step(on, cache.layer(l), kvsift::arrivals{q, k, v, n}, attended);
-      linear(on, attended, n, queries, std::array{product{w.output.data(), c.dim, delta}});
+      linear(on, attended, n, queries, std::array{product{w.output, c.dim, delta}}, narrowed);
       on.launch(n * of_dim.count(), residual_task{of_dim, x, delta, w.output_bias.data()});
 
       // feed-forward
       on.launch(n, norm(x, w.feed_norm, w.feed_norm_bias, normed));
       if (c.between == activation::gated_silu)
-        linear(on, normed, n, c.dim, std::array{product{w.gate.data(), c.hidden, gate}, product{w.up.data(), c.hidden, up}});
+        linear(on, normed, n, c.dim, std::array{product{w.gate, c.hidden, gate}, product{w.up, c.hidden, up}}, narrowed);
       else
-        linear(on, normed, n, c.dim, std::array{product{w.up.data(), c.hidden, up}});
+        linear(on, normed, n, c.dim, std::array{product{w.up, c.hidden, up}}, narrowed);
       on.launch(n * of_hidden.count(), activation_task{of_hidden, c.between, gate, up, w.gate_bias.data(), w.up_bias.data()});
-      linear(on, up, n, c.hidden, std::array{product{w.down.data(), c.dim, delta}});
+      linear(on, up, n, c.hidden, std::array{product{w.down, c.dim, delta}}, narrowed);
       on.launch(n * of_dim.count(), residual_task{of_dim, x, delta, w.down_bias.data()});
     }
     evict(on, cache);
 
     std::uint32_t const last = which_ == logits_of::last_token ? 1 : n;  // tokens whose logits are wanted
     on.launch(last, norm(x + std::size_t{n - last} * c.dim, weights_.final_norm, weights_.final_norm_bias, normed));
-    linear(on, normed, last, c.dim, std::array{product{weights_.unembedding.data(), c.vocab, logits_.data()}});
+    linear(on, normed, last, c.dim, std::array{product{weights_.unembedding, c.vocab, logits_.data()}}, narrowed);
     return logits_.data();
   }
 
@@ -151,14 +159,14 @@ class transformer_in {
   template <class Executor>
   void pick(Executor const& on, std::uint32_t n) {
     kvsift::require(which_ == logits_of::last_token, "logits", 0, "are of every token; a token is picked from the last one's");
-    on.launch(1, pick_task{logits_.data(), model_.config.vocab, positions_.data() + (n - 1), tokens_.data(), positions_.data(),
+    on.launch(1, pick_task{logits_.data(), model_.config.vocab, piece_.data() + (2 * n - 1), piece_.data(), piece_.data() + 1,
                            reinterpret_cast<std::uint32_t*>(scratch_.data())});
   }
 
   /// The token that was picked, once that is done.
   std::uint32_t picked() const {
     std::uint32_t token = 0;
-    memory_.copy_out(&token, reinterpret_cast<std::byte const*>(tokens_.data()), sizeof token);
+    memory_.copy_out(&token, reinterpret_cast<std::byte const*>(piece_.data()), sizeof token);
     return token;
   }
 
@@ -198,7 +206,8 @@ class transformer_in {
   Memory memory_;
   placed_weights<Memory> weights_;
   std::uint32_t turning_ = 0;                         // components of D that the rotation turns
-  buffer<std::uint32_t, Memory> tokens_, positions_;  // [most]
+  std::vector<std::uint32_t> staged_;                 // the piece, on its way
+  buffer<std::uint32_t, Memory> piece_;               // [2, n]: its tokens, then their positions
   numbers x_, normed_, delta_;                        // [most, dim]
   numbers q_, attended_;                              // [most, Hq, D]
   numbers k_, v_;                                     // [most, Hkv, D]
@@ -206,6 +215,7 @@ class transformer_in {
   numbers cosines_, sines_;                           // [most, turning/2]
   buffer<double, Memory> frequencies_;                // [turning/2]
   numbers logits_;                                    // [1 or most, vocab]
+  buffer<kvsift::bf16, Memory> narrowed_;             // [most, widest], empty if no weights are in 16 bits
   buffer<double, Memory> scratch_;                    // [most, or most and Hkv, total_scratch]
 };
 

@@ -42,6 +42,13 @@ struct basic_layer_weights {
             &w::value_bias, &w::query_norm, &w::key_norm, &w::output, &w::output_bias, &w::feed_norm,
             &w::feed_norm_bias, &w::gate, &w::gate_bias, &w::up, &w::up_bias, &w::down, &w::down_bias};
   }
+  /// Whether weight i of them is a matrix.
+  static constexpr bool is_matrix(std::size_t i) {
+    using w = basic_layer_weights;
+    for (auto const matrix : {&w::query, &w::key, &w::value, &w::output, &w::gate, &w::up, &w::down})
+      if (all()[i] == matrix) return true;
+    return false;
+  }
 };
 
 using layer_weights = basic_layer_weights<floats>;

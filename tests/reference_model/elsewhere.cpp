@@ -18,50 +18,15 @@
 #include <support/far_memory.hpp>
 #include <support/thread_group.hpp>
 
-#include "tiny_model.hpp"
+#include "families.hpp"
 
 namespace {
 
 using namespace reference_model;
 using u32 = std::uint32_t;
 
-struct family {
-  std::string name;
-  model weights;
-};
-
-/// Every kind of block: rotation by halves and by pairs, of a part, that slows down; biases; norms of heads; both norms and all activations.
-std::vector<family> families() {
-  tiny::sizes const sizes{2, 48, 6, 2, 12, 70, 90};
-  std::vector<family> all;
-  auto const add = [&](std::string const& name, config const& c) { all.push_back({name, tiny::make_model(c, all.size() + 1)}); };
-  config const llama = tiny::make_config(sizes);
-  add("llama", llama);
-  config c = llama;
-  c.tied = true;
-  c.rotation.pairs = kvsift::pairing::interleaved;
-  add("llama2.c", c);
-  c = llama;
-  c.head_norms = true;
-  c.rotation.rotary_dim = 8;
-  add("qwen3, a part turning", c);
-  c = llama;
-  c.input_bias = c.output_bias = c.feed_bias = true;
-  c.rotation.scaling = kvsift::rotary_scaling::dynamic_ntk;
-  c.rotation.factor = 2;
-  c.rotation.trained = 8;
-  add("qwen2, slowing down", c);
-  c = tiny::make_gpt2_config(sizes);
-  c.tied = true;
-  add("gpt2", c);
-  c = llama;
-  c.rotation.theta = 0;
-  c.bias = {8};
-  c.norm = normalisation::layer;
-  c.between = activation::exact_gelu;
-  add("mpt", c);
-  return all;
-}
+using tiny::families;
+using tiny::family;
 
 kvsift::cache_shape shape_of(config const& c) { return {c.layers, c.kv_heads, c.group(), c.head_dim, 1}; }
 kvsift::cache_options options(u32 threads = 1) { return {.capacity = 0, .max_piece = 10, .promised = 30, .group_threads = threads}; }
