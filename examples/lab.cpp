@@ -280,7 +280,7 @@ int lab(arguments a) {
     answers_kept = answers_kept || (name != "perplexity" && name != "passkey");
   }
   if (a.shared.out.empty() && answers_kept) a.shared.out = "results";
-  threads_of(a.shared.executor);
+  check_executor(a.shared.executor);
   std::string const words = a.text.empty() ? "" : read_text_file("--text", a.text);
   loaded_model const m = load(a.shared);
 
