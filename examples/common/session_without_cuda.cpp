@@ -1,5 +1,6 @@
-// Sessions on a GPU, in a build without CUDA: there are none. examples/cuda has those of a build with it.
+// What runs on a GPU, in a build without CUDA: nothing. examples/cuda has those of a build with it.
 #include <common/errors.hpp>
+#include <common/replay_cache.hpp>
 #include <common/session_engine.hpp>
 
 namespace programs {
@@ -9,6 +10,11 @@ void require_cuda() {
 }
 
 std::unique_ptr<session_engine> make_cuda_engine(reference_model::model const&, policy_choice const&, session_options const&, trace_recorder*) {
+  require_cuda();
+  return nullptr;
+}
+
+std::unique_ptr<replay_cache> make_cuda_replay(trace const&, policy_of_draws const&, std::uint32_t) {
   require_cuda();
   return nullptr;
 }

@@ -9,6 +9,7 @@
 #include <common/session_engine.hpp>
 #include <common/trace_recorder.hpp>
 #include <cuda/cuda_session_cache.hpp>
+#include <cuda/own_stream.hpp>
 #include <kvsift/cuda/graph.hpp>
 #include <kvsift/cuda/memory.hpp>
 #include <kvsift/payload/plain.hpp>
@@ -29,20 +30,6 @@ namespace {
 using reference_model::on_stream;
 
 constexpr std::uint32_t threads = 128;  // of a block
-
-// A stream of its own; waits for it in the end.
-struct own_stream {
-  cudaStream_t value = nullptr;
-  own_stream() {
-    require_cuda();
-    kvsift::cuda::check(cudaStreamCreateWithFlags(&value, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
-  }
-  own_stream(own_stream const&) = delete;
-  ~own_stream() {
-    if (cudaStreamSynchronize(value) != cudaSuccess) (void)cudaGetLastError();
-    if (cudaStreamDestroy(value) != cudaSuccess) (void)cudaGetLastError();
-  }
-};
 
 std::unique_ptr<cuda_session_cache> make_cache(on_stream on, reference_model::config const& c, policy_choice const& choice, session_options const& o) {
   auto const stored = [&]<class Payload>(Payload) {
