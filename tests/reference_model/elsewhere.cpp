@@ -137,7 +137,7 @@ struct recording_executor {
 
 /// Its products: what they were given is kept, too.
 template <std::size_t Count>
-void linear(recording_executor const& on, float const* x, u32 n, u32 columns, std::array<product, Count> const& products) {
+void linear(recording_executor const& on, float const* x, u32 n, u32 columns, std::array<product, Count> const& products, void*) {
   auto const run = [x, n, columns, products] { reference_model::linear(support::far_executor{}, x, n, columns, products); };
   if (on.kept != nullptr) on.kept->push_back(run);
   else run();

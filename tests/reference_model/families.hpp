@@ -43,6 +43,7 @@ inline std::vector<family> families() {
   c.norm = reference_model::normalisation::layer;
   c.between = reference_model::activation::exact_gelu;
   add("mpt", c);
+  all.push_back({"wide", make_model(make_config({1, 1100, 4, 2, 6, 2100, 40}), 9)});  // beyond what one block takes of a token
   return all;
 }
 
