@@ -70,7 +70,7 @@ tokens_type cut_document(tokens_type tokens, std::uint64_t most, std::string con
 
 int build(build_arguments const& a) {
   std::string const words = read_text_file("--document", a.document);
-  threads_of(a.shared.executor);
+  check_executor(a.shared.executor);
   loaded_model const m = load(a.shared);
   tokens_type const whole = m.text->encode(words);
   tokens_type const document = cut_document(whole, a.max_length, a.cut);
@@ -156,7 +156,7 @@ void add_options(command_line& line, answer_arguments& a) {
   line.add("--tokenizer", a.shared.tokenizer, "Folder, tokenizer.json, vocab.json, llama2.c tokenizer.bin, or 'bytes' (the model's own)");
   line.add("--policy", a.shared.policies, "Refuse the cache unless it was built with this policy");
   line.add("--layout", a.shared.layout, "rows or pages, whichever the cache was built in").shows_default();
-  line.add("--executor", a.shared.executor, "serial, parallel or parallel:N threads").shows_default();
+  line.add("--executor", a.shared.executor, "serial, parallel, parallel:N threads, or cuda in a build with it").shows_default();
   line.add("--json", a.as_json, "Print one JSON object a question");
   line.example(
       "ask answer story.safetensors --question \"Who found the ball? The ball was found by\"\n"
@@ -197,7 +197,7 @@ std::vector<question> read_questions(answer_arguments const& a, reference_model:
 
 int answer(answer_arguments const& a) {
   if (a.new_tokens < 1) throw usage_error("--new-tokens is 0; give at least 1");
-  threads_of(a.shared.executor);
+  check_executor(a.shared.executor);
   saved_cache const saved = read_cache(a.cache);
   if (a.shared.policies.size() > 1) throw usage_error("--policy is given twice; give one");
   if (!a.shared.policies.empty()) {

@@ -107,7 +107,7 @@ int generate(arguments const& a) {
   auto const seconds = [](clock::duration d) { return std::chrono::duration<double>(d).count(); };
   std::string const prompt_text =
       as_chat(a.chat, a.prompt_file.empty() ? require_text(a.prompt, "--prompt") : read_text_file("--prompt-file", a.prompt_file));
-  threads_of(a.shared.executor);
+  check_executor(a.shared.executor);
   loaded_model const m = load(a.shared);
   reference_model::config const& c = m.config();
   tokens_type const prompt = m.text->encode(prompt_text);

@@ -151,7 +151,7 @@ std::string as_plot(std::vector<outcome> const& all) {
 int latency(arguments const& a) {
   if (a.tokens < 2) throw usage_error("--tokens is " + std::to_string(a.tokens) + "; give at least 2, one to begin with and one to time");
   if (a.trials < 1) throw usage_error("--trials is 0; give at least 1");
-  threads_of(a.shared.executor);
+  check_executor(a.shared.executor);
   std::string const text = a.prompts.empty() ? "Once upon a time" : read_text_file("--prompts", a.prompts);
   loaded_model const m = load(a.shared);
   std::vector<std::vector<std::uint32_t>> prompts;

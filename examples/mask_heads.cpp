@@ -47,7 +47,7 @@ void add_options(command_line& line, arguments& a) {
   line.add("--sinks", a.window.sinks, "First tokens of the prompt that a masked head keeps").shows_default();
   line.add("--recent", a.window.recent, "Newest tokens of the prompt that it keeps").shows_default();
   line.add("--seed", a.shared.seed, "Seed of the random sets").shows_default();
-  line.add("--executor", a.shared.executor, "serial, parallel or parallel:N threads").shows_default();
+  line.add("--executor", a.shared.executor, "serial, parallel, parallel:N threads, or cuda in a build with it").shows_default();
   line.add("--out", a.shared.out, "Folder for mask_heads.csv and mask_heads.svg; made when missing");
   line.add("--json", a.as_json, "Print one JSON object a mask, in place of the table");
   line.example(
@@ -153,7 +153,7 @@ std::string as_picture(arguments const& a, std::vector<mask> const& all, double 
 }
 
 int mask_heads(arguments const& a) {
-  threads_of(a.shared.executor);
+  check_executor(a.shared.executor);
   loaded_model const m = load(a.shared);
   std::vector<std::uint32_t> const counts = counts_of(a, players_of(m.config()));
   head_task const task = make_head_task(m, a.shared, a.task);

@@ -118,7 +118,7 @@ std::string as_picture(arguments const& a, std::vector<outcome> const& all, pass
 }
 
 int passkey(arguments const& a) {
-  threads_of(a.shared.executor);
+  check_executor(a.shared.executor);
   loaded_model const m = load(a.shared);
   passkey_set const set = draw_passkeys(m, a.shared.seed, a.prompts, a.depths, a.length);
 

@@ -131,7 +131,7 @@ std::uint64_t prompt_of(arguments const& a, std::uint64_t fed, shared_options& o
 
 int perplexity(arguments const& a) {
   std::string const words = read_text_file("--text", a.text);
-  threads_of(a.shared.executor);
+  check_executor(a.shared.executor);
   loaded_model const m = load(a.shared);
   windowed_text const text = cut_into_windows(m, words, a.tokens, a.window, a.from);
 

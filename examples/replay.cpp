@@ -13,6 +13,7 @@
 #include <common/allocator.hpp>
 #include <common/arguments.hpp>
 #include <common/policy_choice.hpp>
+#include <common/replay_cache.hpp>
 #include <common/trace_file.hpp>
 #include <kvsift/exec/parallel_executor.hpp>
 #include <kvsift/kvsift.hpp>
@@ -23,17 +24,7 @@ namespace {
 
 using namespace programs;
 using reference_model::bad_file;
-using cache_type = kvsift::kv_tensor<kvsift::any_policy>;
 using positions = std::vector<std::uint32_t>;
-
-kvsift::cache_shape shape_of(trace const& t) { return {1, t.kv_heads, t.query_heads / t.kv_heads, t.dim, 1}; }
-
-positions held(cache_type const& cache, std::uint32_t head) {
-  auto const row = cache.view().row(head);
-  positions p(row.positions.data(), row.positions + row.state->held);
-  std::sort(p.begin(), p.end());
-  return p;
-}
 
 void print_positions(std::ostream& out, positions const& p) {
   out << '[';
@@ -42,26 +33,14 @@ void print_positions(std::ostream& out, positions const& p) {
 }
 
 /// Runs the trace. Decisions go to `out`; the outputs of the decode tokens [T - N, Hq, D] to `outputs`.
-template <class Executor>
-void run(Executor const& on, std::uint32_t threads, trace const& t, kvsift::catalogue_policy const& policy,
-         std::uint32_t prompt, std::ostream& out, std::vector<float>& outputs) {
-  kvsift::cache_options const options{.capacity = policy.bounded ? 0 : t.tokens,
-                                      .max_piece = prompt,
-                                      .promised = t.tokens - prompt,
-                                      .group_threads = threads};
-  cache_type cache{shape_of(t), policy.value, options};
-  std::size_t const q = std::size_t{t.query_heads} * t.dim, k = std::size_t{t.kv_heads} * t.dim;
-  outputs.resize(q * t.tokens);
+void run(replay_cache& cache, trace const& t, std::uint32_t prompt, std::ostream& out, std::vector<float>& outputs) {
   std::vector<positions> before(t.kv_heads);
-
   auto const feed = [&](std::uint32_t first, std::uint32_t tokens) {
-    kvsift::step(on, cache.layer(0), {t.queries.data() + first * q, t.keys.data() + first * k, t.values.data() + first * k, tokens, first < prompt},
-                 outputs.data() + first * q);
-    kvsift::evict(on, cache);
+    cache.feed(first, tokens, first < prompt);
     for (std::uint32_t h = 0; h < t.kv_heads; ++h) {
       positions had = before[h], gone;
       for (std::uint32_t i = 0; i < tokens; ++i) had.push_back(first + i);
-      before[h] = held(cache, h);
+      before[h] = cache.held(h);
       std::set_difference(had.begin(), had.end(), before[h].begin(), before[h].end(), std::back_inserter(gone));
       if (gone.empty()) continue;
       out << "{\"event\":\"evict\",\"step\":" << first + tokens - 1 << ",\"head\":" << h << ",\"positions\":";
@@ -69,15 +48,16 @@ void run(Executor const& on, std::uint32_t threads, trace const& t, kvsift::cata
     }
   };
   auto const slots_of = [&](std::uint32_t limit) { return limit == kvsift::no_limit ? t.tokens : limit; };
-  for (std::uint32_t first = 0, piece = 0; first < prompt; first += piece) feed(first, piece = cache.next_piece(0, prompt - first));
+  for (std::uint32_t first = 0, piece = 0; first < prompt; first += piece) feed(first, piece = cache.next_piece(prompt - first));
   for (std::uint32_t h = 0; h < t.kv_heads; ++h)  // of heads that competed, what each was given
-    out << "{\"event\":\"budget\",\"head\":" << h << ",\"slots\":" << slots_of(cache.view().row(h).state->limit) << "}\n";
+    out << "{\"event\":\"budget\",\"head\":" << h << ",\"slots\":" << slots_of(cache.limit(h)) << "}\n";
   for (std::uint32_t token = prompt; token < t.tokens; ++token) feed(token, 1);
   for (std::uint32_t h = 0; h < t.kv_heads; ++h) {
     out << "{\"event\":\"final\",\"head\":" << h << ",\"positions\":";
     print_positions(out, before[h]);
   }
-  outputs.erase(outputs.begin(), outputs.begin() + static_cast<std::ptrdiff_t>(prompt * q));
+  outputs = cache.outputs();
+  outputs.erase(outputs.begin(), outputs.begin() + static_cast<std::ptrdiff_t>(prompt * std::size_t{t.query_heads} * t.dim));
 }
 
 struct arguments {
@@ -98,35 +78,37 @@ std::uint32_t whole(std::string const& argument, std::string const& text, std::u
 }
 
 int replay(arguments const& a) {
-  policy_choice choice = load_policy(a.policy);
+  policy_choice const choice = load_policy(a.policy);
   if (choice.storage != "fp32") throw bad_file(a.policy, "policy field 'storage' is '" + choice.storage + "'; replay compares fp32 only");
   trace const t = load_trace(a.trace);
-  if (choice.made.value.columns().get<kvsift::signature>().width() != 0) {
-    if (t.bits == 0) throw bad_file(a.trace, "tensor 'projection' is missing; the policy compares signatures and takes it from the trace");
-    choice = load_policy(a.policy, t);
-  }
-  if (choice.made.value.facts().draws) {
-    if (t.uniforms.empty()) throw bad_file(a.trace, "tensor 'uniforms' is missing; the policy draws and takes its draws from the trace");
-    choice = load_policy(a.policy, t);
-  }
-  kvsift::catalogue_policy policy;
-  try {
-    policy = allocated(choice.made, choice.allocator, shape_of(t));
-  } catch (kvsift::bad_argument const& e) {
-    throw bad_file(a.policy, e.what());
-  }
+  if (choice.made.value.columns().get<kvsift::signature>().width() != 0 && t.bits == 0)
+    throw bad_file(a.trace, "tensor 'projection' is missing; the policy compares signatures and takes it from the trace");
+  if (choice.made.value.facts().draws && t.uniforms.empty())
+    throw bad_file(a.trace, "tensor 'uniforms' is missing; the policy draws and takes its draws from the trace");
+  policy_of_draws const policy_of = [&](float const* draws) {
+    policy_choice const of_trace = load_policy(a.policy, t, draws);
+    try {
+      return allocated(of_trace.made, of_trace.allocator, shape_of(t));
+    } catch (kvsift::bad_argument const& e) {
+      throw bad_file(a.policy, e.what());
+    }
+  };
   std::uint32_t const prompt = whole("--prompt", a.prompt, 1, t.tokens);
   std::ostringstream decisions;  // nothing is printed before everything is known to be right
   std::vector<float> outputs;
+  auto const run_on = [&]<class Executor>(Executor const& on, std::uint32_t threads) {
+    replay_cache_of<Executor, kvsift::main_memory> cache(on, threads, t, policy_of, prompt, {});
+    run(cache, t, prompt, decisions, outputs);
+  };
   if (a.executor == "serial") {
-    run(kvsift::serial_executor{}, 1, t, policy, prompt, decisions, outputs);
+    run_on(kvsift::serial_executor{}, 1);
   } else if (a.executor == "parallel") {
-    run(kvsift::parallel_executor{}, 1, t, policy, prompt, decisions, outputs);
+    run_on(kvsift::parallel_executor{}, 1);
   } else if (a.executor.rfind("block:", 0) == 0) {
     std::uint32_t const threads = whole("--executor block:", a.executor.substr(6), 1, 1024);
-    run(support::thread_group_executor{threads}, threads, t, policy, prompt, decisions, outputs);
+    run_on(support::thread_group_executor{threads}, threads);
   } else if (a.executor == "cuda") {
-    throw kvsift::bad_argument("--executor is cuda; this build has no CUDA; configure with -DKVSIFT_CUDA=ON or use serial");
+    run(*make_cuda_replay(t, policy_of, prompt), t, prompt, decisions, outputs);
   } else {
     throw kvsift::bad_argument("--executor is " + a.executor + "; give serial, parallel, block:N or cuda");
   }
@@ -145,7 +127,7 @@ int main(int argc, char** argv) {
     line.add("--trace", a.trace, "safetensors file with queries [T, Hq, D], keys and values [T, Hkv, D]").required();
     line.add("--policy", a.policy, "policy file (JSON object)").required();
     line.add("--prompt", a.prompt, "tokens that arrive as one prompt (1)");
-    line.add("--executor", a.executor, "serial, parallel, block:N (an emulated block of N threads) or cuda (serial)");
+    line.add("--executor", a.executor, "serial, parallel, block:N (an emulated block of N threads), or cuda in a build with it (serial)");
     line.add("--outputs", a.outputs, "writes the attention outputs of the decode tokens to this safetensors file");
     line.example("replay --trace tests/data/traces/small.safetensors --policy roco.json --prompt 24\n"
                  "  with roco.json: {\"policy\": \"roco\", \"budget\": 24, \"excluded\": 4}");

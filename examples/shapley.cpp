@@ -50,7 +50,7 @@ void add_options(command_line& line, arguments& a) {
   line.add("--seed", a.shared.seed, "Seed of the draws").shows_default();
   line.add("--part", a.part, "I/N: of the draws every Nth, beginning with the Ith; for N processes and one --out")
       .shows_default();
-  line.add("--executor", a.shared.executor, "serial, parallel or parallel:N threads").shows_default();
+  line.add("--executor", a.shared.executor, "serial, parallel, parallel:N threads, or cuda in a build with it").shows_default();
   line.add("--out", a.shared.out, "Folder of samples and results, shared by all processes").required();
   line.add("--json", a.as_json, "Print one JSON object, in place of the table");
   line.example(
@@ -186,7 +186,7 @@ int estimate_values(arguments const& a) {
   if (a.max_samples < 2)
     throw usage_error("--max-samples is " + std::to_string(a.max_samples) +
                       "; give at least 2, one for each of two runs");
-  threads_of(a.shared.executor);
+  check_executor(a.shared.executor);
   loaded_model const m = load(a.shared);
   std::size_t const players = players_of(m.config());
   if (players < 2) throw usage_error("the model has one KV head; there is nothing to compare it with");
@@ -266,7 +266,7 @@ void add_options(command_line& line, judge_arguments& a) {
 }
 
 int judge(judge_arguments const& a) {
-  threads_of(a.shared.executor);
+  check_executor(a.shared.executor);
   loaded_model const m = load(a.shared);
   head_task const task = make_head_task(m, a.shared, a.task);
   std::vector<policy_choice> const policies = task.policies(a.shared);

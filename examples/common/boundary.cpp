@@ -234,7 +234,7 @@ int find_boundaries(boundary_options o) {
   if (a.depths < 1) throw usage_error("--depths is 0; give at least 1");
   if (!o.metric.empty()) find_metric(o.metric, "--metric");
   if (a.tasks.empty()) a.tasks = {"passkey"};
-  threads_of(a.shared.executor);
+  check_executor(a.shared.executor);
   task_sources const sources{a.haystack.empty() ? "" : read_text_file("--haystack", a.haystack), a.data};
   std::vector<task> tasks;
   for (std::string const& name : a.tasks) {

@@ -103,7 +103,7 @@ bool complete(lab_options& a) {
     if (name != "perplexity") require_metrics(find_task(name, {{}, a.data}).metrics, a.commands, name + ": metrics");
     kept = kept || (name != "perplexity" && name != "passkey");
   }
-  threads_of(a.shared.executor);
+  check_executor(a.shared.executor);
   return kept;
 }
 

@@ -194,12 +194,12 @@ policy_choice choose_policy(policy_request const& asked) {
 
 policy_choice load_policy(std::string const& file) { return load_policy(file, {}); }
 
-policy_choice load_policy(std::string const& file, trace const& given) {
+policy_choice load_policy(std::string const& file, trace const& given, float const* draws) {
   stated_policy stated = read_policy(file, load_policy_object(file));
   require_scores(file, stated);
   stated.fields.projection = {given.projection.data(), given.projection.size()};
   stated.fields.projection_bits = given.bits;
-  if (!given.uniforms.empty()) stated.fields.draws = {given.uniforms.data(), given.tokens, 1, given.kv_heads};
+  if (!given.uniforms.empty()) stated.fields.draws = {draws != nullptr ? draws : given.uniforms.data(), given.tokens, 1, given.kv_heads};
   try {
     return {shown_name(file), stated.storage, make_policy(stated), stated.allocator};
   } catch (kvsift::bad_argument const& wrong) {

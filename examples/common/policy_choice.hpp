@@ -58,7 +58,7 @@ policy_choice choose_policy(policy_request const& asked);
 
 // The policy that a file states in full, with the projection and the draws that a trace brings, if any: others come from the
 // seed. `given` must live as long as the policy. Throws bad_file.
-policy_choice load_policy(std::string const& file, trace const& given);
+policy_choice load_policy(std::string const& file, trace const& given, float const* draws = nullptr);
 policy_choice load_policy(std::string const& file);
 
 }  // namespace programs

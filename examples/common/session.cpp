@@ -4,11 +4,9 @@
 #include <numeric>
 
 #include <common/errors.hpp>
-#include <common/session_cache.hpp>
+#include <common/session_engine.hpp>
 #include <common/storage.hpp>
 #include <common/table.hpp>
-#include <common/trace_recorder.hpp>
-#include <reference_model/model/transformer.hpp>
 #include <reference_model/text/token_kinds.hpp>
 
 namespace programs {
@@ -26,54 +24,23 @@ char const* name_of(standing stand) {
 std::uint32_t threads_of(std::string const& executor) {
   if (executor == "serial") return 1;
   if (executor == "parallel") return 0;
-  if (executor == "cuda")
-    throw usage_error("--executor is cuda; this build has no CUDA executor, use serial, parallel or parallel:N");
+  if (executor == "cuda") throw usage_error("--executor is cuda; this runs on the CPU alone, give serial, parallel or parallel:N");
   std::string const count = executor.rfind("parallel:", 0) == 0 ? executor.substr(9) : "";
   bool const digits = !count.empty() && count.size() <= 4 && count.find_first_not_of("0123456789") == std::string::npos;
   if (!digits || std::stoul(count) < 1 || std::stoul(count) > 1024)
-    throw usage_error("--executor is '" + executor + "'; give serial, parallel, or parallel:N with 1 to 1024 threads");
+    throw usage_error("--executor is '" + executor + "'; give serial, parallel, parallel:N with 1 to 1024 threads, or cuda");
   return static_cast<std::uint32_t>(std::stoul(count));
 }
 
-// What the transformer is given as its cache: arrivals are told their kinds, and shown to a recorder if there is one.
-class session::engine {
- public:
-  engine(reference_model::model const& model, policy_choice const& choice, session_options const& o, trace_recorder* recorder)
-      : on_(threads_of(o.executor)),
-        decoder_(model, o.longest_piece,
-                 o.every_logits && o.stand != standing::recompute ? reference_model::logits_of::every_token : reference_model::logits_of::last_token),
-        recorder_(recorder),
-        cache_(make_session_cache(model.config, choice, o)) {}
+void check_executor(std::string const& executor) {
+  if (executor == "cuda") return require_cuda();
+  threads_of(executor);
+}
 
-  session_cache& cache() const { return *cache_; }
-  // kinds [n], or null.
-  float const* forward(std::uint32_t const* tokens, std::uint32_t const* positions, std::uint8_t const* kinds, std::uint32_t n) {
-    kinds_ = kinds;
-    return decoder_.forward(on_, *this, tokens, positions, n);
-  }
-  void make_room(std::uint32_t tokens) { cache_->make_room(on_, tokens); }
-
-  struct layer_ref {
-    engine& all;
-    std::uint32_t layer;
-  };
-  kvsift::keys_are keys_are() const { return cache_->keys_are(); }
-  layer_ref layer(std::uint32_t l) { return {*this, l}; }
-  friend void step(kvsift::parallel_executor const& on, layer_ref at, kvsift::arrivals piece, float* out) {
-    piece.kinds = at.all.kinds_;
-    trace_recorder* const recorder = at.all.recorder_;
-    if (recorder != nullptr && recorder->layer() == at.layer) recorder->saw(piece);
-    at.all.cache_->step(on, at.layer, piece, out);
-  }
-  friend void evict(kvsift::parallel_executor const& on, engine& all) { all.cache_->evict(on); }
-
- private:
-  kvsift::parallel_executor on_;  // with one thread it runs on the calling thread, as serial_executor does
-  reference_model::transformer decoder_;
-  trace_recorder* recorder_;
-  std::unique_ptr<session_cache> cache_;
-  std::uint8_t const* kinds_ = nullptr;  // of the piece that is being fed
-};
+reference_model::logits_of logits_for(session_options const& o) {
+  using reference_model::logits_of;
+  return o.every_logits && o.stand != standing::recompute ? logits_of::every_token : logits_of::last_token;
+}
 
 namespace {
 
@@ -94,7 +61,7 @@ session_options under(session_options o, policy_choice const& choice) {
 
 session::session(reference_model::model const& model, policy_choice const& choice, session_options const& options,
                  trace_recorder* recorder)
-    : engine_(std::make_unique<engine>(model, under(options.stand, choice), under(options, choice), recorder)),
+    : engine_((options.executor == "cuda" ? make_cuda_engine : make_host_engine)(model, under(options.stand, choice), under(options, choice), recorder)),
       config_(&model.config),
       storage_(choice.storage),
       longest_(options.longest_piece),
@@ -126,7 +93,7 @@ float const* session::feed(std::span<std::uint32_t const> tokens) {
       part = 1;
       logits = feed_again(tokens[t]);
     } else {
-      auto const there = static_cast<std::uint32_t>(held(0, 0).size());
+      auto const there = engine_->cache().count();
       part = there == 0 && whole_first_ ? n : std::min(n - t, std::max(1u, there < together_ ? together_ - there : 1));
       logits = feed_piece(tokens.data() + t, part);
     }
@@ -136,7 +103,7 @@ float const* session::feed(std::span<std::uint32_t const> tokens) {
 }
 
 float const* session::feed_piece(std::uint32_t const* tokens, std::uint32_t n) {
-  std::uint32_t const first = renumbers() ? static_cast<std::uint32_t>(held(0, 0).size()) : seen_;
+  std::uint32_t const first = renumbers() ? engine_->cache().count() : seen_;
   std::iota(positions_.begin(), positions_.end(), first);
   for (std::uint32_t i = 0; i < n && !kinds_.empty(); ++i) kinds_[i] = kinds_of_[tokens[i]];
   float const* const logits = engine_->forward(tokens, positions_.data(), kinds_.empty() ? nullptr : kinds_.data(), n);

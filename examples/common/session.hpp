@@ -12,12 +12,14 @@
 #include <common/policy_choice.hpp>
 #include <kvsift/evict/cache_image.hpp>
 #include <kvsift/position/learned_align.hpp>
+#include <reference_model/model/logits_of.hpp>
 #include <reference_model/model/weights.hpp>
 #include <reference_model/text/tokenizer.hpp>
 
 namespace programs {
 
 class trace_recorder;
+class session_engine;
 
 // Where survivors stand, and what becomes of them when others go.
 enum class standing {
@@ -35,7 +37,7 @@ struct session_options {
   std::optional<kvsift::learned_align> align{};  // for standing::learned_align
   bool in_pages = false;            // slots are handed out in pages; else every head has its row
   bool every_logits = false;        // logits of every token of a piece, not of the last alone
-  std::string executor = "serial";  // serial, parallel or parallel:N
+  std::string executor = "serial";  // serial, parallel, parallel:N or cuda
   reference_model::tokenizer const* text = nullptr;  // says what kinds of token there are; null: all are ordinary
 };
 
@@ -69,8 +71,14 @@ struct compression {
 // "50.0 % of K and V, 47.9 % with bookkeeping"
 std::string in_words(compression const& saved);
 
-// Threads of "serial", "parallel" (0: as many as the machine has) or "parallel:N". Throws usage_error.
+// Threads of "serial", "parallel" (0: as many as the machine has) or "parallel:N". Throws usage_error, also for "cuda".
 std::uint32_t threads_of(std::string const& executor);
+
+// Throws usage_error unless a session can have this executor here: one of those, or "cuda" where the build and the machine have it.
+void check_executor(std::string const& executor);
+
+// Of which tokens of a piece a session's model has to give logits.
+reference_model::logits_of logits_for(session_options const& o);
 
 // A sequence that is being fed. All memory is taken by the constructor; feeding allocates nothing (a recorder does).
 class session {
@@ -111,10 +119,9 @@ class session {
   compression saved() const;  // by what is held now; nothing is held before the first token
 
  private:
-  class engine;
   float const* feed_piece(std::uint32_t const* tokens, std::uint32_t n);
   float const* feed_again(std::uint32_t token);
-  std::unique_ptr<engine> engine_;
+  std::unique_ptr<session_engine> engine_;
   reference_model::config const* config_;
   std::string storage_;
   std::uint32_t longest_ = 0;

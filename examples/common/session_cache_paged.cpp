@@ -2,7 +2,7 @@
 
 namespace programs {
 
-template std::unique_ptr<session_cache> make_session_cache_in<kvsift::in_pages>(reference_model::config const&, policy_choice const&,
+template std::unique_ptr<host_session_cache> make_session_cache_in<kvsift::in_pages>(reference_model::config const&, policy_choice const&,
                                                                                session_options const&);
 
 }  // namespace programs

@@ -74,7 +74,7 @@ void add_shared_options(command_line& line, shared_options& o, bool many) {
   if (many) positions.separated_by_commas();
   line.add("--align", o.align, "Folder of KV-Align's networks: keys_network.safetensors and values_network.safetensors");
   line.add("--layout", o.layout, "rows: a head's slots lie together; pages: they are handed out, and given back, 32 at a time").shows_default();
-  line.add("--executor", o.executor, "serial, parallel or parallel:N threads").shows_default();
+  line.add("--executor", o.executor, "serial, parallel, parallel:N threads, or cuda in a build with it").shows_default();
   line.add("--bound", o.bound, "What the budget bounds: prompt (the cache grows after it), generated (the prompt stays) or both")
       .shows_default();
   line.add("--pin", o.pin, "A:B, positions A to B - 1 are never evicted");

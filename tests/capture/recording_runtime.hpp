@@ -12,7 +12,7 @@
 // what a step enqueues can be counted where there is no GPU. It has one device, so that tests of a GPU can be tried over it.
 namespace capture {
 
-enum class asked { launch, allocation, release, copy, wait, begin_capture, end_capture, instantiate, graph_launch };
+enum class asked { launch, product, allocation, release, copy, wait, begin_capture, end_capture, instantiate, graph_launch };
 
 struct call {
   asked what;

@@ -214,10 +214,10 @@ TEST_CASE("matrix products do not depend on how many tokens come at once, nor on
   for (float& w : weights) w = number(random);
   for (float& v : x) v = number(random);
   std::vector<float> at_once(n * rows), one_by_one(n * rows);
-  linear(kvsift::parallel_executor(3), x.data(), n, columns, std::array{product{weights.data(), rows, at_once.data()}});
+  linear(kvsift::parallel_executor(3), x.data(), n, columns, std::array{product{{weights.data(), weights.size()}, rows, at_once.data()}});
   for (std::uint32_t t = 0; t < n; ++t)
     linear(kvsift::serial_executor{}, x.data() + t * columns, 1, columns,
-           std::array{product{weights.data(), rows, one_by_one.data() + t * rows}});
+           std::array{product{{weights.data(), weights.size()}, rows, one_by_one.data() + t * rows}});
 #if defined(REFERENCE_MODEL_BLAS)
   for (std::size_t i = 0; i < at_once.size(); ++i)  // several tokens go to the BLAS, one does not
     CHECK(at_once[i] == doctest::Approx(one_by_one[i]).epsilon(1e-5));

@@ -52,9 +52,9 @@ void step(Executor const&, layer& kept, kvsift::arrivals const& p, float* out) {
       std::uint32_t const turning = c.rotation.turning(c.head_dim);
       std::vector<double> frequencies(turning / 2);
       kvsift::frequencies(c.rotation, c.head_dim, static_cast<std::uint32_t>(rank + 1), frequencies.data());
-      reference_model::rope_angles(static_cast<std::uint32_t>(rank), frequencies.data(), turning / 2, c.rotation.amplitude, cosines.data(),
+      reference_model::rope_angles(kvsift::serial_group{}, static_cast<std::uint32_t>(rank), frequencies.data(), turning / 2, c.rotation.amplitude, cosines.data(),
                                    sines.data());
-      reference_model::rotate(y.data(), 1, c.head_dim, turning, c.rotation.pairs, cosines.data(), sines.data());
+      reference_model::rotate(kvsift::serial_group{}, y.data(), 1, c.head_dim, turning, c.rotation.pairs, cosines.data(), sines.data());
     }
     return y;
   };

@@ -15,7 +15,8 @@ class cuda_executor {
   using is_executor = void;
   using space = cuda::device_space;
 
-  cuda_executor(cudaStream_t, std::uint32_t threads) : threads_(threads) {}
+  cuda_executor(cudaStream_t stream, std::uint32_t threads) : stream_(stream), threads_(threads) {}
+  cudaStream_t stream() const { return stream_; }
   std::uint32_t group_threads() const { return threads_; }
 
   template <class Task>
@@ -26,6 +27,7 @@ class cuda_executor {
   }
 
  private:
+  cudaStream_t stream_;
   std::uint32_t threads_;
 };
 
