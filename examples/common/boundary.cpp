@@ -240,6 +240,7 @@ int find_boundaries(boundary_options o) {
   for (std::string const& name : a.tasks) {
     if (name == "perplexity") throw usage_error("--tasks is perplexity; boundary compares answers, give another");
     tasks.push_back(find_task(name, sources));
+    require_metrics(tasks.back().metrics, false, name + ": metrics");
   }
   loaded_model const m = load(a.shared);
   std::size_t const budgets = (100 + o.step - 1) / o.step;

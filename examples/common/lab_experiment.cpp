@@ -141,6 +141,10 @@ void run_all(std::vector<lab_part>& parts, std::uint64_t jobs, result_log& log) 
       open.push_back({&part, &r});
       steps += r.perplexity() ? 1 : static_cast<long long>(part.drawn.at({r.task, r.length}).samples.size());
     }
+  bool const on_gpu = std::any_of(parts.begin(), parts.end(), [](lab_part const& p) { return p.asked.shared.executor == "cuda"; });
+  if (on_gpu && jobs > 1)
+    throw usage_error("--jobs is " + std::to_string(jobs) + "; with --executor cuda give 1, processes share no GPU here");
+  if (on_gpu) jobs = 1;  // a process that has looked for a GPU cannot be forked
   std::size_t const wanted = jobs != 0 ? static_cast<std::size_t>(jobs) : std::max(1u, std::thread::hardware_concurrency());
   progress shown("steps", steps);
   auto const work = [&](shared_counts& counts, bool first) {

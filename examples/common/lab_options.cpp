@@ -23,6 +23,8 @@ json_value key_with(lab_options const& a, lab_run const& r, json_value const& wi
                       {"first_piece", pieces ? json_value(r.plan.first_piece) : nullptr},
                       {"piece", pieces ? json_value(r.plan.piece) : nullptr},
                       {"model", a.shared.model},
+                      {"tokenizer", a.shared.tokenizer},
+                      {"align", a.shared.align},
                       {"seed", a.shared.seed},
                       {"with", with}});
 }

@@ -70,9 +70,13 @@ void share_work(std::size_t processes, Work const& work) {
     wrong = std::current_exception();
     counts.stop = true;
   }
-  for (pid_t const child : children)
-    while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
+  int failed = 0;  // status of a child that ended by itself with another than 0
+  for (pid_t const child : children) {
+    int status = 0;
+    while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
     }
+    if (WIFEXITED(status) && WEXITSTATUS(status) != 0) failed = WEXITSTATUS(status);
+  }
   std::string message;
   char piece[4096];
   for (ssize_t n = 0; (n = ::read(said[0], piece, sizeof piece)) > 0;) message.append(piece, static_cast<std::size_t>(n));
@@ -80,6 +84,8 @@ void share_work(std::size_t processes, Work const& work) {
   ::munmap(place, sizeof(shared_counts));
   if (wrong) std::rethrow_exception(wrong);
   if (!message.empty()) throw usage_error(message.substr(0, message.find('\n')));
+  if (failed != 0)
+    throw usage_error("--jobs: a process ended with status " + std::to_string(failed) + " and said nothing; give --jobs 1");
 }
 
 }  // namespace programs

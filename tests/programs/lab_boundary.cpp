@@ -97,6 +97,11 @@ TEST_CASE("lab boundary refuses what can show nothing, in one line") {
   CHECK(refused({"--policy", "snapkv", "--task", "perplexity"})
             .rfind("lab: --tasks is perplexity; boundary compares answers", 0) == 0);
   CHECK(refused({"--policy", "snapkv", "--step", "0"}) == "lab: --step is 0; give 1 to 100 percent\n");
+  temporary_folder const folder;
+  std::string const task = (folder / "judged.json").string();
+  std::ofstream(task) << R"({"data": "none.jsonl", "prompt": "{q}", "answers": "{a}", "new_tokens": 4, "metrics": ["exact_match", "command:cat"]})";
+  finished const f = run_program("lab", {"boundary", "--policy", "snapkv", "--tasks", task});
+  CHECK(f.err == "lab: " + task + ": metrics has 'command:cat'; commands are run only with --allow-commands\n");
 }
 
 }  // namespace

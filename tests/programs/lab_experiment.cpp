@@ -207,4 +207,17 @@ TEST_CASE("what is wrong in an experiment is said in one line, with field, value
         "lab: " + b.path("broken.json") + ": is no JSON, byte 12 is wrong; mend it\n");
 }
 
+TEST_CASE("runs that share a folder of answers, but not how many, take turns at it") {
+  bench const b;
+  json const asked{{"tasks", {{{"task", "needle"}, {"samples", 5}}, {{"task", "needle"}, {"samples", 9}}}},
+                   {"policies", "tova"}, {"budgets", "50%"}, {"lengths", 120}};
+  std::string const out = b.path("out");
+  finished const f = run_program("lab", {"experiment", b.file(asked), "--out", out, "--jobs", "2"});
+  INFO(f.err);
+  REQUIRE(f.status == 0);
+  std::string const answers = support::read_file(out + "/tova-50%/needle-120/predictions.jsonl");
+  CHECK(std::count(answers.begin(), answers.end(), '\n') == 9);
+  CHECK(run_program("lab", {"experiment", b.file(asked), "--out", out}).status == 0);
+}
+
 }  // namespace

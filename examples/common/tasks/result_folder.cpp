@@ -1,7 +1,13 @@
 #include <common/tasks/result_folder.hpp>
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <limits>
@@ -171,11 +177,25 @@ std::map<double, double> score_by_depth(std::vector<prediction_row> const& rows,
   return means;
 }
 
+held_file::held_file(std::string const& path) : file_(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666)) {
+  int done = file_ < 0 ? -1 : ::flock(file_, LOCK_EX);
+  while (done != 0 && file_ >= 0 && errno == EINTR) done = ::flock(file_, LOCK_EX);
+  if (done == 0) return;
+  std::string const why = std::strerror(errno);
+  if (file_ >= 0) ::close(file_);
+  throw usage_error("--out: '" + path + "' cannot be locked (" + why + "); give a folder that you may write to");
+}
+
+held_file::~held_file() {
+  if (file_ >= 0) ::close(file_);
+}
+
 result_folder::result_folder(std::string path, std::string const& task, std::vector<std::string> metrics,
                              std::string const& run, std::string const& command)
     : path_(std::move(path)), metrics_(std::move(metrics)) {
   if (path_.empty()) return;
   make_output_folder(path_);
+  held_ = std::make_unique<held_file>(path_ + "/predictions.jsonl");
   json const wanted = json::parse(run);
   if (std::filesystem::exists(path_ + "/run.json")) {
     json const there = read_json(path_ + "/run.json").value("run", json());

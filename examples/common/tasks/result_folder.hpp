@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <limits>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -41,9 +42,22 @@ std::vector<metric_summary> summarize(std::vector<prediction_row> const& rows, s
 // Mean score by depth, from the smallest on; nothing where samples have none.
 std::map<double, double> score_by_depth(std::vector<prediction_row> const& rows, std::string const& metric);
 
+// A file that this process alone holds, until the object goes. Waits for it.
+class held_file {
+ public:
+  held_file() = default;
+  explicit held_file(std::string const& path);
+  held_file(held_file const&) = delete;
+  held_file& operator=(held_file const&) = delete;
+  ~held_file();
+
+ private:
+  int file_ = -1;
+};
+
 class result_folder {
  public:
-  // Makes the folder, and takes up the rows of an interrupted run; half a row is dropped. `run`: what is run, as JSON;
+  // Makes the folder, waits until no other process is at it, and takes up the rows of an interrupted run; half a row is dropped. `run`: what is run, as JSON;
   // it has to be the same again. An empty path: rows are kept in memory only. Throws usage_error or bad_file.
   result_folder(std::string path, std::string const& task, std::vector<std::string> metrics, std::string const& run,
                 std::string const& command);
@@ -57,6 +71,7 @@ class result_folder {
   std::string path_;
   std::vector<std::string> metrics_;
   std::vector<prediction_row> rows_;
+  std::unique_ptr<held_file> held_;
 };
 
 // The score of a finished folder.
