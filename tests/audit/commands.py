@@ -6,8 +6,9 @@
     commands.py --self-test    commands are found, and what goes wrong is seen
 
 A command is what stands in backquotes in the last cell of a table's row and begins with the name of a program. It has to
-end with status 0, to print something, and to leave every folder and file that it names with --out or --cache. Every row
-of such a table has to hold one, unless it says that it is not run by the test.
+end with status 0, to print something, and to write to every folder or file that it names with --out or --cache: what an
+earlier command left there does not count (align_train --search only prints). Every row of such a table has to hold one, unless it says that it is not run
+by the test.
 """
 import json
 import os
@@ -61,19 +62,28 @@ def write_inputs(folder):
         (folder / name).symlink_to(ROOT / name)
 
 
+def contents(path):
+    """(file, time of its last change) of a file, or of all in a folder; empty where there is none."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return {(str(f), f.stat().st_mtime_ns) for f in files if f.is_file()}
+
+
 def run(programs, folder, command):
     """What is wrong with it, or None."""
     words = shlex.split(command)
-    done = subprocess.run([str(programs / words[0]), *words[1:]], cwd=folder, capture_output=True, timeout=120)
+    named = [folder / words[words.index(option) + 1] for option in ("--out", "--cache") if option in words and "--search" not in words]
+    before = [contents(path) for path in named]
+    try:
+        done = subprocess.run([str(programs / words[0]), *words[1:]], cwd=folder, capture_output=True, timeout=300)
+    except subprocess.TimeoutExpired:
+        return "takes more than 300 s"
     if done.returncode != 0:
         return f"ends with status {done.returncode}: {done.stderr.decode(errors='replace').strip()[-400:]}"
     if not (done.stdout + done.stderr).strip():
         return "prints nothing"
-    for option in ("--out", "--cache"):
-        if option in words:
-            written = folder / words[words.index(option) + 1]
-            if not written.exists() or (written.is_dir() and not any(written.iterdir())):
-                return f"leaves no {written.name}"
+    for path, earlier in zip(named, before):
+        if not contents(path) - earlier:
+            return f"writes nothing to {path.name}"
     return None
 
 
@@ -100,12 +110,14 @@ def self_test():
     assert list(commands(page)) == [(3, "lab --x"), (4, None)], list(commands(page))
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        for program, body in (("lab", "echo all"), ("ask", "exit 2"), ("shapley", ":")):
+        for program, body in (("lab", "echo all"), ("ask", "exit 2"), ("shapley", ":"), ("generate", "echo x; echo > out")):
             (folder / program).write_text(f"#!/bin/sh\n{body}\n")
             (folder / program).chmod(0o755)
         assert run(folder, folder, "lab") is None
         assert "status 2" in run(folder, folder, "ask") and "nothing" in run(folder, folder, "shapley")
-        assert "leaves no" in run(folder, folder, "lab --out none")
+        assert "writes nothing" in run(folder, folder, "lab --out none")
+        assert run(folder, folder, "generate --out out") is None
+        assert "writes nothing" in run(folder, folder, "lab --out out")
     return 0
 
 
