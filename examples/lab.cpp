@@ -209,8 +209,9 @@ int main(int argc, char** argv) {
         throw usage_error("report is given without a folder; give the one that lab --out wrote");
       command_line line("Writes report.html into a folder of results.");
       if (auto const status = line.parse(argc - 2, argv + 2)) return *status;
+      std::string const report = lab_report(argv[2]);
       output_file file("report", std::string(argv[2]) + "/report.html");
-      file.write(lab_report(argv[2]));
+      file.write(report);
       file.commit();
       print_now(file.path() + "\n");
       return 0;

@@ -126,8 +126,11 @@ std::string game_of(loaded_model const& m, head_task const& task, head_window co
 }
 
 void write_results(std::string const& folder, shapley_report const& r) {
-  result_files files(folder, {"shapley.npy", "scores.json", "shapley.json", "shapley.svg"});
-  files.commit({as_arrays(r), as_scores(r), as_json(r), as_heat_map(r)});
+  result_files files(folder, {"shapley.json", "shapley.svg"});
+  files.commit({as_json(r), as_heat_map(r)});
+  if (!r.unknown_heads().empty()) return;  // budgets need a value for every head
+  result_files scores(folder, {"shapley.npy", "scores.json"});
+  scores.commit({as_arrays(r), as_scores(r)});
 }
 
 // Draws until the stop rule holds over what the folder has, or every draw is there.

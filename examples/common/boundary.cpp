@@ -246,6 +246,10 @@ int find_boundaries(boundary_options o) {
   std::size_t const budgets = (100 + o.step - 1) / o.step;
   lab_options full = a;
   full.shared.sets.clear();
+  full.shared.positions.clear();
+  full.shared.modes.clear();
+  full.shared.bound = "both";
+  full.shared.pin.clear();
   search const s{
       o, full, m, within, confidence, 1 - (1 - confidence) / static_cast<double>(looks_at_most(budgets)), budgets};
 

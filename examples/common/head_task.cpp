@@ -191,8 +191,9 @@ task find_task(task_options const& o) {
 
 std::vector<sample> draw_samples(loaded_model const& m, task_options const& o, task const& asked) {
   if (o.depths < 1) throw usage_error("--depths is 0; give at least 1");
+  if (o.prompts == 0u) throw usage_error("--prompts is 0; give at least 1");
   bool const generated = asked.source.empty();
-  std::size_t const count = o.prompts != 0 ? o.prompts : generated ? 20 : std::numeric_limits<std::size_t>::max();
+  std::size_t const count = o.prompts.value_or(generated ? 20 : std::numeric_limits<std::size_t>::max());
   std::size_t const length = o.length != 0 ? o.length : generated ? 300 : asked.usual_length;
   return asked.draw(*m.text, {o.seed, count, length, o.depths});
 }

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,7 +32,7 @@ struct task_options {
   std::string metric = "likelihood";  // likelihood, score, exact or the name of a metric
   std::string text;                   // of the task text: a file
   std::string haystack, data;         // see task_sources
-  std::uint64_t prompts = 0;          // 0: 20, of a file all its rows
+  std::optional<std::uint64_t> prompts{};  // none: 20, of a file all its rows
   std::uint64_t length = 0;           // 0: 300, of a file its own
   std::uint64_t depths = 5, seed = 1;
   std::uint64_t tokens = 4096, window = 512, from = 384;

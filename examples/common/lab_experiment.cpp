@@ -110,6 +110,7 @@ bool complete(lab_options& a) {
 std::vector<lab_part> prepare(std::vector<lab_options> const& asked) {
   std::map<std::vector<std::string>, std::shared_ptr<loaded_model const>> models;
   std::map<std::string, std::string> texts;
+  std::map<std::string, std::string> folders;  // with what is in them
   std::set<std::string> known;
   std::vector<lab_part> parts;
   for (lab_options const& a : asked) {
@@ -122,6 +123,13 @@ std::vector<lab_part> prepare(std::vector<lab_options> const& asked) {
       if (name == "perplexity") add_runs(part, name, 0, known);
       for (auto const& [which, drawn] : part.drawn)
         if (which.first == name) add_runs(part, name, which.second, known);
+    }
+    for (lab_run const& r : part.runs) {
+      if (r.folder.empty()) continue;
+      std::string const key = folder_key_of(a, r);
+      if (folders.emplace(r.folder, key).first->second != key)
+        throw usage_error("two runs would share the folder '" + r.folder +
+                          "' of answers, but are over other prompts; give the second another --out");
     }
     parts.push_back(std::move(part));
   }

@@ -10,7 +10,7 @@ namespace programs {
 namespace {
 
 // What every run has, whatever its task.
-json_value key_with(lab_options const& a, lab_run const& r, json_value const& with, bool pieces = true) {
+json_value key_with(lab_options const& a, lab_run const& r, json_value const& with) {
   return json_object({{"task", r.task},
                       {"policy", r.choice.name},
                       {"budget", r.choice.bounded() ? json_value(r.choice.slots()) : nullptr},
@@ -20,8 +20,8 @@ json_value key_with(lab_options const& a, lab_run const& r, json_value const& wi
                       {"layout", a.shared.layout},
                       {"bound", a.shared.bound},
                       {"pin", a.shared.pin},
-                      {"first_piece", pieces ? json_value(r.plan.first_piece) : nullptr},
-                      {"piece", pieces ? json_value(r.plan.piece) : nullptr},
+                      {"prefill", a.shared.prefill},
+                      {"last_alone", a.shared.decode_first_token},
                       {"model", a.shared.model},
                       {"tokenizer", a.shared.tokenizer},
                       {"align", a.shared.align},
@@ -32,9 +32,6 @@ json_value key_with(lab_options const& a, lab_run const& r, json_value const& wi
 }  // namespace
 
 std::string key_of(lab_options const& a, lab_run const& r) {
-  if (r.task == "passkey")
-    return key_with(a, r, json_object({{"length", r.length}, {"prompts", a.prompts}, {"depths", a.depths}, {"probe", a.probe}}))
-        .text();
   if (r.perplexity())
     return key_with(a, r,
                     json_object({{"text", a.text},
@@ -50,7 +47,6 @@ std::string key_of(lab_options const& a, lab_run const& r) {
                                {"haystack", a.haystack},
                                {"drawn_from", r.drawn_from},
                                {"data", a.data},
-                               {"last_alone", a.shared.decode_first_token},
                                {"probe", a.probe}}))
       .text();
 }
@@ -61,10 +57,7 @@ std::string folder_key_of(lab_options const& a, lab_run const& r) {
                                {"depths", std::min(a.depths, a.prompts)},
                                {"haystack", a.haystack},
                                {"drawn_from", r.drawn_from},
-                               {"data", a.data},
-                               {"prefill", a.shared.prefill},
-                               {"last_alone", a.shared.decode_first_token}}),
-                  false)
+                               {"data", a.data}}))
       .text();
 }
 

@@ -119,6 +119,7 @@ std::string result_of_task(lab_part const& part, lab_run const& r, full_attentio
                       {"samples", rows.size()},
                       {"standard_error", score.error},
                       {"share", score.share},
+                      {"sampled", t.asked.source.empty() ? r.drawn_from : std::string("data")},
                       {"by_depth", by_depth},
                       {"depths", depths},
                       {"metrics", metrics},
@@ -140,15 +141,21 @@ std::string result_of_task(lab_part const& part, lab_run const& r, full_attentio
       .text();
 }
 
-// Mean negative log likelihood of each window, over the tokens that count.
-std::vector<double> by_window(prediction const& p, windowed_text const& t, std::uint64_t from) {
-  std::vector<double> means;
+// The standard error of the mean over all tokens, of which windows are the samples, each by the tokens it has (that of a ratio).
+double error_of_windows(prediction const& p, windowed_text const& t, std::uint64_t from, std::size_t& windows) {
+  double squares = 0, tokens = 0;
+  windows = 0;
   for (std::size_t w = 0; w < t.windows(); ++w) {
-    double sum = 0, n = 0;
-    for (std::size_t i = t.begins[w] + from - 1; i + 1 < t.begins[w + 1]; ++i) sum += p.nll[i], n += 1;
-    if (n > 0) means.push_back(sum / n);
+    double off = 0, n = 0;
+    for (std::size_t i = t.begins[w] + from - 1; i + 1 < t.begins[w + 1]; ++i) off += p.nll[i] - p.mean_nll, n += 1;
+    if (n == 0) continue;
+    squares += off * off;
+    tokens += n;
+    ++windows;
   }
-  return means;
+  if (windows < 2) return std::numeric_limits<double>::quiet_NaN();
+  auto const n = static_cast<double>(windows);
+  return std::sqrt(squares * n / (n - 1)) / tokens;
 }
 
 std::string result_of_perplexity(lab_part const& part, lab_run const& r, full_attentions& looked,
@@ -158,17 +165,15 @@ std::string result_of_perplexity(lab_part const& part, lab_run const& r, full_at
   prediction const p = predict(*part.model, r.choice, r.plan, *part.text, a.from, a.shared.executor,
                                [&](std::size_t) { heap.look(); });
   tick(1);
-  auto const windows = by_window(p, *part.text, a.from);
-  double squares = 0;
-  auto const n = static_cast<double>(windows.size());
-  for (double const one : windows) squares += (one - p.mean_nll) * (one - p.mean_nll);
-  double const error = windows.size() < 2 ? std::numeric_limits<double>::quiet_NaN() : std::sqrt(squares / (n - 1) / n);
+  std::size_t windows = 0;
+  double const error = error_of_windows(p, *part.text, a.from, windows);
   return json_object({{"score", p.perplexity()},
                       {"metric", "perplexity"},
-                      {"samples", windows.size()},
+                      {"samples", windows},
                       {"mean_nll", p.mean_nll},
                       {"standard_error", error},
                       {"share", false},
+                      {"sampled", "text"},
                       {"scored", p.scored},
                       {"tokens", part.text->fed()},
                       {"seconds", p.seconds},

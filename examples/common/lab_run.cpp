@@ -7,6 +7,7 @@
 #include <common/dot_chart.hpp>
 #include <common/heat_map.hpp>
 #include <common/result_log.hpp>
+#include <common/run_differences.hpp>
 #include <common/table.hpp>
 #include <nlohmann/json.hpp>
 
@@ -54,13 +55,26 @@ struct line_of_results {
   }
 };
 
+// The policy of each run, with what sets it apart from others at its budget over its task.
+std::vector<std::string> names_of(std::vector<lab_run> const& runs) {
+  std::vector<std::string> keys, places, names;
+  for (lab_run const& r : runs) {
+    keys.push_back(r.key);
+    places.push_back(r.choice.name + "\n" + r.budget + "\n" + r.task + "\n" + std::to_string(r.length));
+  }
+  auto const apart = run_differences(keys, places, {"probe"});
+  for (std::size_t i = 0; i < runs.size(); ++i) names.push_back(runs[i].choice.name + apart[i]);
+  return names;
+}
+
 std::vector<line_of_results> as_lines(std::vector<lab_run> const& runs, std::vector<column> const& columns) {
   std::vector<line_of_results> lines;
+  auto const names = names_of(runs);
   for (lab_run const& r : runs) {
+    std::string const& name = names[static_cast<std::size_t>(&r - runs.data())];
     auto at = std::find_if(lines.begin(), lines.end(),
-                           [&](line_of_results const& l) { return l.policy == r.choice.name && l.budget == r.budget; });
-    if (at == lines.end())
-      at = lines.insert(at, {r.choice.name, r.budget, std::vector<lab_run const*>(columns.size(), nullptr)});
+                           [&](line_of_results const& l) { return l.policy == name && l.budget == r.budget; });
+    if (at == lines.end()) at = lines.insert(at, {name, r.budget, std::vector<lab_run const*>(columns.size(), nullptr)});
     for (std::size_t c = 0; c < columns.size(); ++c)
       if (columns[c].task == r.task && columns[c].length == r.length) at->runs[c] = &r;
   }
@@ -71,6 +85,12 @@ double number(lab_run const* r, char const* field) {
   return r == nullptr ? none : result_log::number(r->result, field);
 }
 double rate(lab_run const* r) { return number(r, "tokens") / number(r, "seconds"); }
+double prompt_rate(lab_run const* r) { return number(r, "tokens") / number(r, "prefill_seconds"); }
+// Of tokens that are fed one by one: those of answers, or of a text.
+double decode_rate(line_of_results const& l) {
+  lab_run const* const r = l.first(true) != nullptr ? l.first(true) : l.first(false);
+  return number(r, "decode_steps") > 0 ? number(r, "decode_steps") / number(r, "decode_seconds") : none;
+}
 
 std::string slots_text(line_of_results const& l) {
   std::string text;
@@ -88,8 +108,9 @@ std::string slots_text(line_of_results const& l) {
 // A row a run: where columns would be too many to read.
 std::string long_table(std::vector<lab_run> const& runs) {
   table t({"policy", "budget", "slots", "task", "length", "score", "cache KiB", "tokens/s"});
+  auto const names = names_of(runs);
   for (lab_run const& r : runs)
-    t.add({r.choice.name, r.budget.empty() ? "-" : r.budget,
+    t.add({names[static_cast<std::size_t>(&r - runs.data())], r.budget.empty() ? "-" : r.budget,
            r.choice.bounded() ? std::to_string(r.choice.slots()) : "-", task_label(r.task),
            r.length == 0 ? "-" : std::to_string(r.length),
            r.perplexity() ? fixed(number(&r, "score"), 4) : fixed(100 * number(&r, "score"), 1) + " %",
@@ -122,7 +143,7 @@ std::string lab_table(std::vector<lab_run> const& runs, bool csv) {
                                             : fixed(100 * number(l.runs[c], "score"), 1) + " %");
     row.insert(row.end(), {fixed(number(&r, "cache_bytes") / 1024, 1),
                            fixed(100 * number(&r, "bookkeeping_bytes") / number(&r, "cache_bytes"), 1) + " %",
-                           fixed(rate(l.first(false)), 0), fixed(rate(l.first(true)), 0)});
+                           fixed(prompt_rate(l.first(false)), 0), fixed(decode_rate(l), 0)});
     t.add(row);
   }
   return csv ? t.csv() : t.aligned();
@@ -149,11 +170,10 @@ std::string lab_picture(std::vector<lab_run> const& runs, std::vector<std::strin
   auto const value = [&](line_of_results const& l, std::size_t c) {
     return number(l.runs[c], "score") * (columns[c].perplexity() ? 1 : 100);
   };
+  std::vector<line_of_results const*> full;
   for (line_of_results const& l : lines) {
-    if (l.budget.empty() && l.policy != "full") continue;  // without a budget there is no place for it
-    if (l.budget.empty()) {
-      for (std::size_t c = 0; c < columns.size(); ++c) measures[c].reference = value(l, c);
-      chart.reference_label = l.policy + ": everything kept";
+    if (l.budget.empty()) {  // other policies without a budget have no place
+      if (l.any().choice.name == "full") full.push_back(&l);
       continue;
     }
     auto at = std::find_if(rows.begin(), rows.end(), [&](row const& r) { return r.name == l.policy; });
@@ -165,6 +185,12 @@ std::string lab_picture(std::vector<lab_run> const& runs, std::vector<std::strin
       at->bytes = number(&l.any(), "cache_bytes");
       at->speed = rate(l.first(true) != nullptr ? l.first(true) : l.first(false));
     }
+  }
+  for (std::size_t c = 0; c < columns.size() && !full.empty(); ++c) {
+    double all = 0;
+    for (line_of_results const* l : full) all += value(*l, c);
+    measures[c].reference = all / static_cast<double>(full.size());
+    chart.reference_label = "full: everything kept" + (full.size() > 1 ? ", mean of " + std::to_string(full.size()) : "");
   }
   auto const sum = [&](row const& r, bool perplexity, double missing) {
     double all = 0;
@@ -204,6 +230,7 @@ std::string lab_heat_map(std::vector<lab_run> const& runs, std::string const& ta
   map.row_label = "depth";
   map.column_label = "tokens";
   map.value_label = "score";
+  auto const names = names_of(runs);
   std::vector<double> depths;
   std::vector<std::uint64_t> lengths;
   for (lab_run const& r : runs) {
@@ -218,7 +245,8 @@ std::string lab_heat_map(std::vector<lab_run> const& runs, std::string const& ta
   for (std::uint64_t const l : lengths) map.columns.push_back(std::to_string(l));
   for (lab_run const& r : runs) {
     if (r.task != task) continue;
-    std::string const name = r.choice.name + (r.budget.empty() ? "" : " " + r.budget);
+    std::string const name =
+        names[static_cast<std::size_t>(&r - runs.data())] + (r.budget.empty() ? "" : " " + r.budget);
     auto panel =
         std::find_if(map.panels.begin(), map.panels.end(), [&](heat_panel const& p) { return p.name == name; });
     if (panel == map.panels.end())

@@ -26,7 +26,8 @@ struct lab_run {
 // What tables and folders call a task: of a task file its name.
 std::string task_label(std::string const& task);
 
-// A row a policy and budget, a column a task and length; for people, where those are more than four, a row a run.
+// A row a policy and budget, a column a task and length; for people, where those are more than four, a row a run. Runs
+// that differ in more, as in their seed, have rows of their own that say in what.
 std::string lab_table(std::vector<lab_run> const& runs, bool csv);
 
 // SVG: a row a policy, best first: by scores, then by perplexity, each over all budgets.

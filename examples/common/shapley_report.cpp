@@ -1,6 +1,8 @@
 #include <common/shapley_report.hpp>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <vector>
 
 #include <common/heat_map.hpp>
@@ -28,6 +30,15 @@ shapley_report report_of(std::string const& where, std::string const& game, samp
   r.runs = two_runs(samples, players);
   r.ends = everyone_and_nobody(samples, players);
   return r;
+}
+
+std::string shapley_report::unknown_heads() const {
+  std::string all_of_them;
+  std::vector<double> const values = all.values();
+  for (std::size_t i = 0; i < values.size(); ++i)
+    if (std::isnan(values[i]))
+      all_of_them += (all_of_them.empty() ? "" : ", ") + std::to_string(i / heads) + "-" + std::to_string(i % heads);
+  return all_of_them;
 }
 
 std::string as_json(shapley_report const& r) {
@@ -68,6 +79,8 @@ std::string as_table(shapley_report const& r) {
             std::to_string(s.draws()) + " draws, D " + fixed(s.mean(), 4) + ", standard deviation " +
             fixed(s.deviation(), 4) + "\n";
   if (r.ends) text += "everyone is worth " + fixed(r.ends->inside, 4) + ", nobody " + fixed(r.ends->outside, 4) + "\n";
+  if (std::string const heads = r.unknown_heads(); !heads.empty())
+    text += "no draw tells of heads " + heads + ": give more --max-samples; scores are written when all have values\n";
   return text + "two runs differ by " + fixed(r.runs.mean_absolute_difference, 5) + " on average, " +
          (r.stopped() ? "" : "not ") + "below " + fixed(r.until, 5) + "; rank correlation " +
          fixed(r.runs.rank_correlation, 3) + "\n";
@@ -91,15 +104,17 @@ std::string as_arrays(shapley_report const& r) {
 
 std::string as_heat_map(shapley_report const& r) {
   std::vector<double> const values = r.all.values();
-  auto const [least, most] = std::minmax_element(values.begin(), values.end());
+  double least = std::numeric_limits<double>::infinity(), most = -least;
+  for (double const v : values)
+    if (!std::isnan(v)) least = std::min(least, v), most = std::max(most, v);
   heat_map map;
   map.title = "Importance of KV heads: sliced Shapley values";
   map.row_label = "layer";
   map.column_label = "KV head";
-  map.value_label = "of the way from " + fixed(*least, 4) + " to " + fixed(*most, 4);
+  map.value_label = "of the way from " + fixed(least, 4) + " to " + fixed(most, 4);
   std::vector<std::vector<double>> cells(r.layers, std::vector<double>(r.heads));
   for (std::size_t i = 0; i < values.size(); ++i)
-    cells[i / r.heads][i % r.heads] = *most > *least ? (values[i] - *least) / (*most - *least) : 0.5;
+    cells[i / r.heads][i % r.heads] = most > least || std::isnan(values[i]) ? (values[i] - least) / (most - least) : 0.5;
   for (std::size_t l = 0; l < r.layers; ++l) map.rows.push_back(std::to_string(l));
   for (std::size_t h = 0; h < r.heads; ++h) map.columns.push_back(std::to_string(h));
   map.panels.push_back({std::to_string(r.samples) + " samples", cells});

@@ -17,6 +17,8 @@ struct shapley_report {
   agreement runs;
   std::optional<sample_value> ends;  // what everyone and nobody is worth
 
+  // Heads that no draw tells of, as "0-2, 1-3"; "" where every head has its value.
+  std::string unknown_heads() const;
   bool stopped() const { return runs.mean_absolute_difference < until; }
 };
 

@@ -4,6 +4,8 @@
 #include <string>
 #include <string_view>
 
+#include <common/markup.hpp>
+
 namespace programs {
 
 // A length or coordinate in px with at most two decimals.
@@ -73,17 +75,6 @@ class svg_page {
  private:
   static std::string dashed(std::string_view dashes) {
     return dashes.empty() ? "" : " stroke-dasharray=\"" + std::string(dashes) + "\"";
-  }
-  static std::string escaped(std::string_view words) {
-    std::string safe;
-    for (char const c : words) {
-      if (c == '&') safe += "&amp;";
-      else if (c == '<') safe += "&lt;";
-      else if (c == '>') safe += "&gt;";
-      else if (c == '"') safe += "&quot;";
-      else safe += c;
-    }
-    return safe;
   }
 
   std::string body_;

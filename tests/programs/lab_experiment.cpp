@@ -220,4 +220,46 @@ TEST_CASE("runs that share a folder of answers, but not how many, take turns at 
   CHECK(run_program("lab", {"experiment", b.file(asked), "--out", out}).status == 0);
 }
 
+TEST_CASE("what differs beyond policy and budget has rows of its own, in the table and in the report") {
+  bench const b;
+  json asked{{"tasks", "needle"}, {"policies", "tova"}, {"budgets", "50%"}, {"lengths", 120}, {"samples", 3}, {"seeds", {1, 2}}};
+  finished const f = run_program("lab", {"experiment", b.file(asked), "--out", b.path("out")});
+  INFO(f.err);
+  REQUIRE(f.status == 0);
+  CHECK(f.out.find("tova seed=1") != std::string::npos);
+  CHECK(f.out.find("tova seed=2") != std::string::npos);
+  asked["decode_first_token"] = true;
+  asked["seeds"] = 1;
+  REQUIRE(run_program("lab", {"experiment", b.file(asked), "--out", b.path("out")}).status == 0);
+  REQUIRE(run_program("lab", {"report", b.path("out")}).status == 0);
+  std::string const page = support::read_file(b.path("out") + "/report.html");
+  CHECK(page.find("tova last_alone=false") != std::string::npos);
+  CHECK(page.find("tova last_alone=true") != std::string::npos);
+}
+
+TEST_CASE("a text that several seeds read is one sample of windows, and runs over other prompts need another folder") {
+  bench const b;
+  std::string text;
+  for (int i = 0; i < 60; ++i) text += "Once upon a time there was a little girl named Lily. ";
+  std::ofstream(b.path("text.txt")) << text;
+  json asked{{"tasks", "perplexity"}, {"text", b.path("text.txt")}, {"window", 64}, {"tokens", 500}, {"policies", "tova"}, {"budgets", "50%"}};
+  auto const score = [&](std::string const& out, json const& seeds) {
+    asked["seeds"] = seeds;
+    finished const f = run_program("lab", {"experiment", b.file(asked), "--out", b.path(out)});
+    INFO(f.err);
+    REQUIRE(f.status == 0);
+    std::string const page = support::read_file(b.path(out) + "/report.html");
+    std::size_t const at = page.find("<small>[");
+    REQUIRE(at != std::string::npos);
+    return page.substr(at, page.find(']', at) - at);  // the interval
+  };
+  CHECK(score("one", 1) == score("three", {1, 2, 3}));
+  json const two{{"tasks", {{{"task", "needle"}, {"depths", 5}}, {{"task", "needle"}, {"depths", 2}}}},
+                 {"policies", "tova"}, {"budgets", "50%"}, {"lengths", 120}, {"samples", 5}};
+  finished const f = run_program("lab", {"experiment", b.file(two), "--out", b.path("two")});
+  CHECK(f.status == 2);
+  CHECK(f.err.find("would share the folder") != std::string::npos);
+  CHECK(!std::ifstream(b.path("two/lab.jsonl")).good());
+}
+
 }  // namespace

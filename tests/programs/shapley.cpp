@@ -448,4 +448,16 @@ TEST_CASE("shapley, mask_heads and needle_heads refuse what they cannot use, in 
             .find("bad.jsonl: line 1 is no {\"prompt\": TEXT, \"answer\": TEXT}") != std::string::npos);
 }
 
+TEST_CASE("shapley: heads that no draw tells of are named, and no scores are written that nothing could read") {
+  bench const b;
+  finished const f = b.shapley("few", {"--max-samples", "2", "--slices", "1"});
+  INFO(f.err);
+  REQUIRE(f.status == 0);
+  CHECK(f.out.find("no draw tells of heads ") != std::string::npos);
+  CHECK(std::ifstream(b.path("few/shapley.json")).good());
+  CHECK(!std::ifstream(b.path("few/scores.json")).good());
+  CHECK(b.file("few/shapley.svg").find("nan") == std::string::npos);
+  CHECK(run_program("shapley", {"--prompts", "0", "--out", b.path("none")}).err == "shapley: --prompts is 0; give at least 1\n");
+}
+
 }  // namespace

@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <limits>
 
+#include <common/confidence.hpp>
+
 namespace programs {
 
 struct interval {
@@ -20,22 +22,10 @@ inline interval wilson_interval(double share, std::size_t n) {
   return {std::max(0.0, middle - half), std::min(1.0, middle + half)};
 }
 
-// The 97.5 % point of Student's t with `freedom` >= 1 degrees: exact for 1 and 2, else by Cornish and Fisher's
-// expansion (within 0.3 % from 3 on).
-inline double student_t(std::size_t freedom) {
-  if (freedom <= 1) return 12.706204736432095;
-  if (freedom == 2) return 4.302652729911275;
-  double const z = 1.959963984540054, v = static_cast<double>(freedom), z2 = z * z;
-  double const g1 = z * (z2 + 1) / 4, g2 = z * ((5 * z2 + 16) * z2 + 3) / 96,
-               g3 = z * (((3 * z2 + 19) * z2 + 17) * z2 - 15) / 384,
-               g4 = z * ((((79 * z2 + 776) * z2 + 1482) * z2 - 1920) * z2 - 945) / 92160;
-  return z + (g1 + (g2 + (g3 + g4 / v) / v) / v) / v;
-}
-
 // `error`: the standard error of a mean of `n` values. Unknown of fewer than two.
 inline interval t_interval(double mean, double error, std::size_t n) {
   if (n < 2) return {};
-  double const half = student_t(n - 1) * error;
+  double const half = student_quantile(0.975, n - 1) * error;
   return {mean - half, mean + half};
 }
 

@@ -87,6 +87,10 @@ std::vector<std::pair<char const*, metric>> const& all() {
 
 }  // namespace
 
+bool right_or_wrong(std::string const& name) {
+  return name == "exact_match" || name == "squad_match" || name == "string_match_part" || name == "last_number_match";
+}
+
 std::vector<std::string> metric_names() {
   std::vector<std::string> names;
   for (auto const& [name, unused] : all()) names.emplace_back(name);

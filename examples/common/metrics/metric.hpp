@@ -16,6 +16,9 @@ using metric = double (*)(judged_text const&);
 // Throws usage_error naming `where` and the metrics there are.
 metric find_metric(std::string const& name, std::string const& where);
 
+// Whether it says right or wrong, 1 or 0, and nothing between. False of a metric there is not.
+bool right_or_wrong(std::string const& name);
+
 std::vector<std::string> metric_names();
 
 }  // namespace programs

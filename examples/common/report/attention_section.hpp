@@ -40,7 +40,7 @@ inline void add_attention(report_page& page, report_data const& d) {
            "Attention loss is what is missing to 100 %.", "soft");
   std::vector<std::string> header{"policy"};
   for (std::string const& b : d.budgets) header.push_back(b);
-  report_table table("Recovered attention mass, mean of the tasks; in brackets the attention loss", header);
+  report_table table("Recovered attention mass, mean of the tasks that every policy has; in brackets the attention loss", header);
   for (std::size_t const p : d.ranked()) {
     std::vector<report_cell> cells;
     for (std::size_t b = 1; b <= d.budgets.size(); ++b) {

@@ -42,8 +42,8 @@ inline void add_memory(report_page& page, report_data const& d) {
     }
     if (!d.budgets.empty()) page.add(table);
   };
-  table_of("Cache, KiB, mean of the tasks", &report_run::cache);
-  table_of("Heap, KiB, measured: peak (steady, where it is less), mean of the tasks", &report_run::heap_peak);
+  table_of("Cache, KiB, mean of the tasks that every policy has", &report_run::cache);
+  table_of("Heap, KiB, measured: peak (steady, where it is less), mean of the tasks that every policy has", &report_run::heap_peak);
 }
 
 }  // namespace programs

@@ -27,10 +27,10 @@ inline std::string in_one_line(std::vector<std::string> const& words) {
   return all;
 }
 
-// Policies at a budget whose score is best in a column, and those that the best one's interval covers.
+// Policies at a budget whose score is best in a column, and how many have an interval that overlaps theirs.
 struct report_winners {
   std::vector<std::size_t> best;
-  std::size_t near = 0;  // others that cannot be told apart from the best: intervals overlap
+  std::size_t near = 0;  // others
 };
 inline report_winners winners_of(report_data const& d, std::size_t column, std::size_t budget) {
   report_winners w;
@@ -104,7 +104,7 @@ inline void add_overview(report_page& page, report_data const& d) {
   page.section("best", "What won");
   std::vector<std::string> header{"budget"};
   for (std::string const& c : d.columns) header.push_back(c);
-  report_table winners("Best policy by task and budget. +N: so many others cannot be told apart from it, as their 95 % intervals overlap.", header, true);
+  report_table winners("Best policy by task and budget. +N: the 95 % intervals of so many others overlap its own.", header, true);
   for (std::size_t b = 1; b <= d.budgets.size(); ++b) {
     std::vector<report_cell> cells;
     for (std::size_t c = 0; c < d.columns.size(); ++c) {
@@ -116,7 +116,7 @@ inline void add_overview(report_page& page, report_data const& d) {
       report_point const& top = d.at(w.best.front(), c, b);
       std::vector<std::string> names;
       for (std::size_t i = 0; i < std::min<std::size_t>(w.best.size(), 2); ++i) names.push_back(d.policies[w.best[i]]);
-      std::string text = html(in_one_line(names));
+      std::string text = escaped(in_one_line(names));
       if (w.best.size() > 2) text += " and " + std::to_string(w.best.size() - 2) + " as good";
       text += " <small>" + score_text(top.any(), top.score()) + (w.near > 0 ? ", +" + std::to_string(w.near) : "") + "</small>";
       cells.push_back({text, -1, false});

@@ -9,18 +9,6 @@
 
 namespace programs {
 
-inline std::string html(std::string_view words) {
-  std::string safe;
-  for (char const c : words) {
-    if (c == '&') safe += "&amp;";
-    else if (c == '<') safe += "&lt;";
-    else if (c == '>') safe += "&gt;";
-    else if (c == '"') safe += "&quot;";
-    else safe += c;
-  }
-  return safe;
-}
-
 struct report_cell {
   std::string text;     // HTML
   double shade = -1;    // in [0, 1]: the cell's ground, pale to strong; below 0: none
@@ -33,11 +21,11 @@ class report_table {
   // `of_words`: its cells are no numbers, and stand at the left.
   report_table(std::string caption, std::vector<std::string> const& header, bool of_words = false)
       : caption_(std::move(caption)), of_words_(of_words) {
-    for (std::string const& h : header) head_ += "<th scope=\"col\">" + html(h) + "</th>";
+    for (std::string const& h : header) head_ += "<th scope=\"col\">" + escaped(h) + "</th>";
   }
   // `name` is plain text and heads the row.
   void add(std::string const& name, std::vector<report_cell> const& cells, std::string const& attributes = {}) {
-    body_ += "<tr" + (attributes.empty() ? "" : " " + attributes) + "><th scope=\"row\">" + html(name) + "</th>";
+    body_ += "<tr" + (attributes.empty() ? "" : " " + attributes) + "><th scope=\"row\">" + escaped(name) + "</th>";
     for (report_cell const& c : cells) {
       body_ += "<td";
       if (c.number) body_ += " class=\"n\"";
@@ -47,8 +35,8 @@ class report_table {
     body_ += "</tr>\n";
   }
   std::string finished() const {
-    return "<p class=\"cap\">" + html(caption_) + "</p><div class=\"box\" tabindex=\"0\" role=\"region\" aria-label=\"" +
-           html(caption_) + "\"><table" + (of_words_ ? " class=\"words\"" : "") + "><thead><tr>" + head_ +
+    return "<p class=\"cap\">" + escaped(caption_) + "</p><div class=\"box\" tabindex=\"0\" role=\"region\" aria-label=\"" +
+           escaped(caption_) + "\"><table" + (of_words_ ? " class=\"words\"" : "") + "><thead><tr>" + head_ +
            "</tr></thead><tbody>\n" + body_ + "</tbody></table></div>\n";
   }
 
@@ -61,7 +49,7 @@ class report_table {
 class report_grid {
  public:
   void add(std::string const& name, std::string const& svg) {
-    body_ += "<figure><figcaption>" + html(name) + "</figcaption>" + svg + "</figure>\n";
+    body_ += "<figure><figcaption>" + escaped(name) + "</figcaption>" + svg + "</figure>\n";
   }
   std::string finished() const { return "<div class=\"grid\">\n" + body_ + "</div>\n"; }
 
@@ -105,17 +93,17 @@ class report_page {
   explicit report_page(std::string title) : title_(std::move(title)) {}
 
   void section(std::string const& id, std::string const& heading) {
-    body_ += "<h2 id=\"" + id + "\">" + html(heading) + "</h2>\n";
-    links_ += "<a href=\"#" + id + "\">" + html(heading) + "</a> ";
+    body_ += "<h2 id=\"" + id + "\">" + escaped(heading) + "</h2>\n";
+    links_ += "<a href=\"#" + id + "\">" + escaped(heading) + "</a> ";
   }
-  void heading(std::string const& words) { body_ += "<h3>" + html(words) + "</h3>\n"; }
+  void heading(std::string const& words) { body_ += "<h3>" + escaped(words) + "</h3>\n"; }
   // `words` are plain; `kind` is a class of the style: lead, soft.
   void say(std::string const& words, std::string const& kind = {}) {
-    body_ += "<p" + (kind.empty() ? "" : " class=\"" + kind + "\"") + ">" + html(words) + "</p>\n";
+    body_ += "<p" + (kind.empty() ? "" : " class=\"" + kind + "\"") + ">" + escaped(words) + "</p>\n";
   }
   void facts(std::vector<std::pair<std::string, std::string>> const& all) {
     body_ += "<dl>";
-    for (auto const& [name, value] : all) body_ += "<dt>" + html(name) + "</dt><dd>" + html(value) + "</dd>";
+    for (auto const& [name, value] : all) body_ += "<dt>" + escaped(name) + "</dt><dd>" + escaped(value) + "</dd>";
     body_ += "</dl>\n";
   }
   void add(report_table const& t) { body_ += t.finished(); }
@@ -131,7 +119,7 @@ class report_page {
     return "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
            "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
            "<link rel=\"icon\" href=\"data:,\">\n<title>" +
-           html(title_) + "</title>\n<style>" + report_style + "</style></head>\n<body>\n<main>\n<h1>" + html(title_) +
+           escaped(title_) + "</title>\n<style>" + report_style + "</style></head>\n<body>\n<main>\n<h1>" + escaped(title_) +
            "</h1>\n" + body + "</main>\n</body></html>\n";
   }
 

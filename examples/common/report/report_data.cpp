@@ -8,6 +8,7 @@
 
 #include <common/errors.hpp>
 #include <common/lab_run.hpp>
+#include <common/run_differences.hpp>
 #include <nlohmann/json.hpp>
 #include <reference_model/io/bad_file.hpp>
 
@@ -31,15 +32,15 @@ report_run run_of(json const& line) {
   r.model = words(run, "model");
   r.policy = run.at("policy").get<std::string>();
   for (auto const& set : run.value("set", std::vector<std::string>{})) r.policy += " " + set;
-  auto const differs = [&](char const* field, char const* usual) {
+  auto const differs = [&](char const* field, char const* usual, bool named = false) {
     std::string const value = words(run, field);
-    if (!value.empty() && value != usual && r.policy.find(value) == std::string::npos)
-      r.policy += std::string(" ") + (std::string(field) == "pin" || std::string(field) == "bound" ? std::string(field) + "=" : "") + value;
+    if (!value.empty() && value != usual) r.policy += std::string(" ") + (named ? std::string(field) + "=" : "") + value;
   };
   differs("positions", "original");
-  differs("bound", "both");
+  differs("bound", "both", true);
   differs("layout", "rows");
-  differs("pin", "");
+  differs("pin", "", true);
+  r.key = run.dump();
   r.task = task_label(run.at("task").get<std::string>());
   r.length = with.value("length", std::uint64_t{0});
   r.seed = run.value("seed", std::uint64_t{1});
@@ -51,6 +52,7 @@ report_run run_of(json const& line) {
   r.error = number(result, "standard_error");
   r.mean_nll = number(result, "mean_nll");
   r.share = result.value("share", false);
+  r.sampled = words(result, "sampled");
   r.metric = words(result, "metric");
   r.command = words(result, "command");
   r.tokens = number(result, "tokens");
@@ -124,16 +126,27 @@ double report_point::score() const {
 
 interval report_point::within() const {
   if (runs.empty()) return {};
-  std::size_t const n = samples();
-  if (std::all_of(runs.begin(), runs.end(), [](report_run const* r) { return r->share; })) return wilson_interval(score(), n);
-  double squares = 0;
+  struct sample_group {
+    std::size_t samples = 0;
+    double error = 0;
+  };
+  std::map<std::string, sample_group> groups;  // runs over the same samples tell no more than one of them
   for (report_run const* r : runs) {
-    double const weight = static_cast<double>(r->samples) / static_cast<double>(n);
-    squares += weight * weight * r->error * r->error;
+    sample_group& g = groups[r->sampled];
+    g.samples = std::max(g.samples, r->samples);
+    g.error = std::max(g.error, r->error) + (std::isnan(r->error) ? unknown : 0.0);
+  }
+  std::size_t n = 0;
+  for (auto const& [name, g] : groups) n += g.samples;
+  if (any().share) return wilson_interval(score(), n);
+  double squares = 0;
+  for (auto const& [name, g] : groups) {
+    double const weight = static_cast<double>(g.samples) / static_cast<double>(n);
+    squares += weight * weight * g.error * g.error;
   }
   if (!any().perplexity()) return t_interval(score(), std::sqrt(squares), n);
   interval const logs = t_interval(std::log(score()), std::sqrt(squares), n);
-  return {std::exp(logs.low), std::exp(logs.high)};
+  return {std::max(1.0, std::exp(logs.low)), std::exp(logs.high)};
 }
 
 double report_point::mean(double report_run::*field) const {
@@ -178,9 +191,19 @@ double report_data::half_width(std::size_t policy, std::size_t budget) const {
   return n > 0 ? std::sqrt(squares) / n : unknown;
 }
 
+bool report_data::for_all(std::size_t column) const {
+  for (std::size_t p = 0; p < policies.size(); ++p) {
+    bool here = false;
+    for (std::size_t b = 0; b <= budgets.size(); ++b) here = here || !at(p, column, b).runs.empty();
+    if (!here) return false;
+  }
+  return true;
+}
+
 double report_data::mean(std::size_t policy, std::size_t budget, double report_run::*field) const {
   double sum = 0, n = 0;
   for (std::size_t c = 0; c < columns.size(); ++c) {
+    if (!for_all(c)) continue;
     double const one = at(policy, c, budget).mean(field);
     if (!std::isnan(one)) sum += one, n += 1;
   }
@@ -188,20 +211,27 @@ double report_data::mean(std::size_t policy, std::size_t budget, double report_r
 }
 
 std::vector<std::size_t> report_data::ranked() const {
+  struct worth {
+    double score = 0, perplexity = 0;  // means over what there is; of equal scores the lower perplexity is better
+  };
   std::vector<std::size_t> order;
-  std::vector<double> worth(policies.size(), 0.0);
+  std::vector<worth> all(policies.size());
   for (std::size_t p = 0; p < policies.size(); ++p) {
-    bool bounded = false;
+    double scores = 0, perplexities = 0;
     for (std::size_t b = 1; b <= budgets.size(); ++b)
       for (std::size_t c = 0; c < columns.size(); ++c) {
         report_point const& one = at(p, c, b);
         if (one.runs.empty()) continue;
-        bounded = true;
-        worth[p] += perplexity(c) ? -1e-3 * one.score() : one.score();  // perplexity decides among equals
+        (perplexity(c) ? all[p].perplexity : all[p].score) += one.score();
+        (perplexity(c) ? perplexities : scores) += 1;
       }
-    if (bounded) order.push_back(p);
+    if (scores + perplexities > 0) order.push_back(p);
+    all[p].score /= std::max(1.0, scores);
+    all[p].perplexity /= std::max(1.0, perplexities);
   }
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return worth[a] > worth[b]; });
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    return all[a].score != all[b].score ? all[a].score > all[b].score : all[a].perplexity < all[b].perplexity;
+  });
   return order;
 }
 
@@ -221,6 +251,13 @@ report_data read_results(std::string const& folder) {
     if (models.size() > 1) name += " (" + (r.model.empty() ? "shipped" : std::filesystem::path(r.model).filename().string()) + ")";
     return name;
   };
+  std::vector<std::string> keys, places;
+  for (report_run const& r : d.runs) {
+    keys.push_back(r.key);
+    places.push_back(r.policy + "\n" + column_name(r) + "\n" + r.budget);
+  }
+  auto const apart = run_differences(keys, places, {"seed", "prompts", "probe"});
+  for (std::size_t i = 0; i < d.runs.size(); ++i) d.runs[i].policy += apart[i];
   for (report_run const& r : d.runs) {
     index_in(d.columns, column_name(r));
     index_in(d.policies, r.policy);

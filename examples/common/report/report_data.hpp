@@ -20,7 +20,8 @@ struct report_run {
   std::size_t samples = 0;
   double score = unknown, error = unknown, mean_nll = unknown;
   bool share = false;
-  std::string metric, command;
+  std::string metric, command, key;  // key: the JSON of what was run
+  std::string sampled;               // equal text: over the same samples, whatever the seed
   double tokens = unknown, seconds = unknown, prefill = unknown, decode = unknown, steps = unknown;
   double cache = unknown, bookkeeping = unknown, workspace = unknown, heap_peak = unknown, heap_steady = unknown;
   double saved = unknown, recovered = unknown, probe_tokens = unknown;
@@ -36,8 +37,8 @@ struct report_point {
 
   report_run const& any() const { return *runs.front(); }
   std::size_t samples() const;
-  double score() const;  // weighted by samples; of perplexities over their logarithms
-  interval within() const;
+  double score() const;     // weighted by samples; of perplexities over their logarithms
+  interval within() const;  // of it, with 95 % confidence
   double mean(double report_run::*field) const;  // of what is known; NaN: nothing is
 };
 
@@ -55,13 +56,15 @@ struct report_data {
   bool perplexity(std::size_t column) const { return first_of(column) != nullptr && first_of(column)->perplexity(); }
   // The policy that keeps everything in this column, or null.
   report_point const* full(std::size_t column) const;
+  // Whether every policy has runs in this column.
+  bool for_all(std::size_t column) const;
   // Policies that a budget bounds, best mean score first.
   std::vector<std::size_t> ranked() const;
   // Mean of the scores of all tasks but perplexity; NaN unless every task has one.
   double mean_score(std::size_t policy, std::size_t budget) const;
   // Half the width of its 95 % interval, from those of the tasks, which are independent; NaN where one has none.
   double half_width(std::size_t policy, std::size_t budget) const;
-  // Mean over columns and, for budget npos, over budgets.
+  // Mean over the columns that every policy has; NaN: there is none.
   double mean(std::size_t policy, std::size_t budget, double report_run::*field) const;
 };
 

@@ -16,9 +16,9 @@ inline void add_runs(report_page& page, report_data const& d) {
   for (report_run const& r : d.runs) {
     auto const known = [](double value, double by, int places) { return std::isnan(value) ? std::string("-") : fixed(value / by, places); };
     table.add(r.policy,
-              {{r.budget.empty() ? "-" : html(r.budget)},
+              {{r.budget.empty() ? "-" : escaped(r.budget)},
                {r.slots == 0 ? "-" : std::to_string(r.slots)},
-               {html(r.task), -1, false},
+               {escaped(r.task), -1, false},
                {r.length == 0 ? "-" : std::to_string(r.length)},
                {std::to_string(r.seed)},
                {std::to_string(r.samples)},
@@ -28,7 +28,7 @@ inline void add_runs(report_page& page, report_data const& d) {
                {known(r.prefill, 1, 2)},
                {known(r.decode, 1, 2)},
                {std::isnan(r.recovered) ? "-" : fixed(100 * r.recovered, 1) + " %"},
-               {"<code>" + html(r.command) + "</code>", -1, false}},
+               {"<code>" + escaped(r.command) + "</code>", -1, false}},
               "data-run=\"\"");
   }
   page.add(table);

@@ -11,16 +11,18 @@ namespace programs {
 
 inline void add_times(report_page& page, report_data const& d) {
   page.section("time", "Prefill and decode time");
-  page.say("Milliseconds, mean of the tasks. Prefill: a prompt, with the eviction behind it, until the first token of the answer is known. Decode: a token that is fed and evicted behind. "
+  page.say("Milliseconds, mean of the tasks that every policy has. Prefill: a prompt, with the eviction behind it, until the first token of the answer is known. Decode: a token that is fed and evicted behind. "
            "Runs that went on at the same time share the machine, which these figures show.", "soft");
   std::vector<std::string> header{"policy"};
   for (std::string const& b : d.budgets) header.push_back(b);
   auto const table_of = [&](std::string const& caption, double report_run::*spent, int places, auto const& units) {
     auto const value = [&](std::size_t p, std::size_t b) {
       double sum = 0, n = 0;
-      for (std::size_t c = 0; c < d.columns.size(); ++c)
+      for (std::size_t c = 0; c < d.columns.size(); ++c) {
+        if (!d.for_all(c)) continue;
         for (report_run const* r : d.at(p, c, b).runs)
           if (double const per = units(*r); per > 0 && r->*spent > 0) sum += 1000 * (r->*spent) / per, n += 1;
+      }
       return n > 0 ? sum / n : unknown;
     };
     double most = 0;

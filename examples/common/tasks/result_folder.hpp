@@ -29,7 +29,7 @@ prediction_row row_of(sample const& s, answered const& a);
 struct metric_summary {
   std::string metric;
   double mean = 0, error = 0;  // standard error of the mean
-  bool share = false;          // every score is 0 or 1
+  bool share = false;          // of what is right: every score is 0 or 1
 };
 
 // Throws usage_error for a metric there is not, for a command unless `commands`, and for one that is the first, the
