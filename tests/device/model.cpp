@@ -13,6 +13,7 @@
 #include <device/model_cache.hpp>
 #include <kvsift/cuda/graph.hpp>
 #include <reference_model/families.hpp>
+#include <reference_model/logits_apart.hpp>
 #include <reference_model/model/transformer.hpp>
 
 namespace {
@@ -22,6 +23,7 @@ using reference_model::config;
 using reference_model::cuda_transformer;
 using reference_model::model;
 using reference_model::transformer;
+using tiny::apart;
 using u32 = std::uint32_t;
 using rows_of_logits = std::vector<std::vector<float>>;
 
@@ -86,21 +88,6 @@ rows_of_logits on_a_gpu(cudaStream_t stream, model const& m, device::model_cache
     all.push_back(here);
   }
   return all;
-}
-
-/// The largest difference, by the largest logit of its token.
-float apart(rows_of_logits const& got, rows_of_logits const& want) {
-  REQUIRE(got.size() == want.size());
-  float worst = 0;
-  for (std::size_t i = 0; i < want.size(); ++i) {
-    float most = 0;
-    for (float const x : want[i]) most = std::max(most, std::fabs(x));
-    for (std::size_t j = 0; j < want[i].size(); ++j) {
-      float const difference = std::fabs(got[i][j] - want[i][j]) / most;
-      worst = difference <= worst ? worst : difference;
-    }
-  }
-  return worst;
 }
 
 /// The same model with every matrix rounded, as a file that stores 16 bits would have it.

@@ -19,12 +19,14 @@
 #include <support/thread_group.hpp>
 
 #include "families.hpp"
+#include "logits_apart.hpp"
 
 namespace {
 
 using namespace reference_model;
 using u32 = std::uint32_t;
 
+using tiny::apart;
 using tiny::families;
 using tiny::family;
 
@@ -66,21 +68,6 @@ rows logits_of_text(Executor const& on, model const& m, Cache& cache, u32 prompt
 rows on_the_cpu(model const& m, u32 prompt, u32 count) {
   auto cache = cache_of(m.config);
   return logits_of_text(kvsift::serial_executor{}, m, cache, prompt, count, kvsift::main_memory{});
-}
-
-/// The largest difference, by the largest logit of its token.
-float apart(rows const& got, rows const& want) {
-  REQUIRE(got.size() == want.size());
-  float worst = 0;
-  for (std::size_t i = 0; i < want.size(); ++i) {
-    float most = 0;
-    for (float const x : want[i]) most = std::max(most, std::fabs(x));
-    for (std::size_t j = 0; j < want[i].size(); ++j) {
-      float const difference = std::fabs(got[i][j] - want[i][j]) / most;
-      worst = difference <= worst ? worst : difference;
-    }
-  }
-  return worst;
 }
 
 }  // namespace

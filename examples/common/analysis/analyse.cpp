@@ -242,7 +242,9 @@ int analyse(analyse_options const& o) {
   if (files)
     files.commit({overlap_table(f, true).csv(), deviation_table(f, true).csv(), overlap_picture(f),
                   deviation_picture(f), as_json(f)});
-  print_now(o.as_json ? as_json(f) : overlap_table(f, false).aligned() + "\n" + deviation_table(f, false).aligned());
+  print_now(o.as_json ? as_json(f) : "overlap over " + std::to_string(text.size() - o.from) + " tokens behind a prompt of " +
+                                          std::to_string(o.from) + "\n" + overlap_table(f, false).aligned() + "\n" +
+                                          deviation_table(f, false).aligned());
   return 0;
 }
 
