@@ -29,6 +29,12 @@ using namespace programs;
 
 using arguments = lab_options;
 
+void add_sharing(command_line& line, run_sharing& s, std::string const& usual) {
+  auto const jobs = line.add("--jobs", s.jobs, "Processes that share the runs (" + usual + "); they share the machine, which tokens/s shows");
+  line.add("--devices", s.devices, {0, 1023}, "With --executor cuda: GPUs that share the runs, by CUDA's numbers, a process each; several by commas (the first)")
+      .excludes(jobs);
+}
+
 void add_options(command_line& line, arguments& a) {
   add_shared_options(line, a.shared, true);
   add_prompt_options(line, a.shared);
@@ -49,8 +55,7 @@ void add_options(command_line& line, arguments& a) {
   line.add("--data", a.data, "Data of the task file, in place of the path in it");
   line.add("--probe", a.probe, "Prompts of a task whose attention is compared with a full cache's, for the report")
       .shows_default();
-  line.add("--jobs", a.jobs,
-           "Processes that share the runs (as many as the machine has threads); they share it, which tokens/s shows");
+  add_sharing(line, a.processes, "as many as the machine has threads");
   line.add("--allow-commands", a.commands, "Run the metrics command:COMMAND of task files");
   line.add("--json", a.as_json, "Print one JSON object a run, in place of the table");
   line.example(
@@ -91,7 +96,7 @@ std::vector<std::string> tasks_with_maps(std::vector<lab_part> const& parts) {
 }
 
 // Whatever was asked for, by a command line or a file, goes through here. `text`: the experiment, as a file.
-int run_experiment(std::vector<arguments> all, std::string const& out, std::uint64_t jobs, bool as_json,
+int run_experiment(std::vector<arguments> all, std::string const& out, run_sharing const& processes, bool as_json,
                    std::string const& text) {
   for (arguments& a : all) a.shared.out = out;
   std::vector<lab_part> parts = prepare(all);
@@ -107,7 +112,7 @@ int run_experiment(std::vector<arguments> all, std::string const& out, std::uint
   }
   {
     result_log log(out.empty() ? "" : out + "/lab.jsonl");
-    run_all(parts, jobs, log);
+    run_all(parts, processes, log);
   }
   std::vector<lab_run> runs;
   std::vector<std::string> budgets;
@@ -134,17 +139,18 @@ int run_experiment(std::vector<arguments> all, std::string const& out, std::uint
 int lab(arguments a) {
   bool const kept = complete(a);
   if (a.shared.out.empty() && kept) a.shared.out = "results";
-  return run_experiment({a}, a.shared.out, a.jobs, a.as_json, as_experiment(a));
+  return run_experiment({a}, a.shared.out, a.processes, a.as_json, as_experiment(a));
 }
 
 // lab experiment FILE
-int experiment(std::string const& path, std::string const& out, std::uint64_t jobs, bool commands, bool as_json) {
+int experiment(std::string const& path, std::string const& out, run_sharing const& asked, bool commands, bool as_json) {
   std::vector<arguments> all = read_experiment(path);
   for (arguments& a : all) {
     a.commands = a.commands && commands;  // the file asks, the command line allows
+    if (asked.jobs != 0 || !asked.devices.empty()) a.processes = asked;
     complete(a);
   }
-  return run_experiment(all, out, jobs != 0 ? jobs : all.front().jobs, as_json, read_text_file("experiment", path));
+  return run_experiment(all, out, all.front().processes, as_json, read_text_file("experiment", path));
 }
 
 // lab score FOLDER
@@ -195,14 +201,14 @@ int main(int argc, char** argv) {
         throw usage_error("experiment is given without a file; give a JSON file, examples/experiments has some");
       command_line line("Runs what a JSON file says: checkpoints, tasks, policies, budgets, seeds.");
       std::string out;
-      std::uint64_t jobs = 0;
+      run_sharing processes;
       bool as_json = false, commands = false;
       line.add("--out", out, "Folder of the results; what is there is not run again").required();
-      line.add("--jobs", jobs, "Processes that share the runs (the file's, or as many as the machine has threads)");
+      add_sharing(line, processes, "the file's, or as many as the machine has threads");
       line.add("--allow-commands", commands, "Run the metrics command:COMMAND of task files, where the file has allow_commands");
       line.add("--json", as_json, "Print one JSON object a run, in place of the table");
       if (auto const status = line.parse(argc - 2, argv + 2)) return *status;
-      return experiment(argv[2], out, jobs, commands, as_json);
+      return experiment(argv[2], out, processes, commands, as_json);
     }
     if (verb == "report") {
       if (argc < 3 || argv[2][0] == '-')

@@ -140,6 +140,10 @@ int perplexity(arguments const& a) {
 
   std::vector<outcome> all;
   for (policy_choice& choice : choose_all(shared, text.longest, prompt)) {
+    bool const by_pieces = includes(choice.made.value.facts().moments, kvsift::moment::piece_end);
+    if (choice.bounded() && prompt == fed && !by_pieces && (shared.bound == "prompt" || shared.bound == "encoding"))
+      throw usage_error("--bound is '" + shared.bound + "' and the window is all prompt, at whose end " + choice.name +
+                        " cuts what is not used again; give the prompt's tokens as --prefill N");
     outcome o;
     o.plan = plan_positions(shared, choice, m, fed, prompt);
     o.choice = std::move(choice);

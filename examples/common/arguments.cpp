@@ -67,6 +67,10 @@ std::optional<int> command_line::parse(int argc, char** argv) {
     app_->parse(argc, argv);
   } catch (CLI::Success const& done) {
     return app_->exit(done);
+  } catch (CLI::ExtrasError const&) {
+    std::string all;
+    for (std::string const& one : app_->remaining()) all += (all.empty() ? "'" : " '") + one + "'";
+    throw usage_error(all + (app_->remaining().size() == 1 ? " is no option; see --help" : " are no options; see --help"));
   } catch (CLI::ParseError const& wrong) {
     throw usage_error(one_line(wrong.what()) + "; see --help");
   }

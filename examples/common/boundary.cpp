@@ -81,7 +81,7 @@ struct search {
       prompt = std::max<std::uint64_t>(prompt, s.prompt.size());
       if (t.length == 0) base = std::max<std::uint64_t>(base, s.tokens());
     }
-    lab_run r{name, t.length, t.fingerprint(), given};
+    lab_run r{name, t.length, t.fingerprint(t.samples.size()), t.fingerprint(1), given};
     r.choice = choose_one(one, base, prompt);
     r.plan = plan_samples(one, r.choice, m, t.samples);
     r.folder = folder_of(a, r);

@@ -177,7 +177,8 @@ std::vector<lab_options> read_experiment(std::string const& path) {
   std::vector<std::uint64_t> seeds{1};
   f.take("seeds", seeds, 0, 0x7ffffffe);
   f.take("executor", a.shared.executor);
-  f.take("jobs", a.jobs, 1);
+  f.take("jobs", a.processes.jobs, 1);
+  f.take("devices", a.processes.devices, 0, 1023);
   f.take("allow_commands", a.commands);
   take_task(f, a);
   take_policy(f, a.shared);

@@ -119,11 +119,11 @@ inline std::string generation_report::summary() const {
   text += line("tokens", std::to_string(seen) + " seen (" + std::to_string(prompt_tokens) + " of the prompt), " +
                              std::to_string(drawn) + " generated");
   text += line("kept", kept + " per KV head" + (alike ? " in each of " + std::to_string(held.size()) + " layers" : ", layer by layer"));
-  text += line("cache", human_bytes(static_cast<double>(memory.cache())) + ", of which " +
+  text += line("cache", human_bytes(static_cast<double>(memory.cache())) + " allocated, of which " +
                             human_bytes(static_cast<double>(memory.bookkeeping)) + " bookkeeping; " +
                             fixed(100 * static_cast<double>(memory.cache()) / static_cast<double>(full_bytes), 1) +
                             " % of a full cache (" + human_bytes(static_cast<double>(full_bytes)) + ")");
-  text += line("saved", in_words(saved) + ", of a full cache" + (unquantised_bits(storage) != component_bits(storage) ? " in 16 bits" : ""));
+  text += line("saved", in_words(saved) + ", of what a full cache holds" + (unquantised_bits(storage) != component_bits(storage) ? " in 16 bits" : ""));
   text += line("speed", (step_seconds.empty() ? "" : fixed(tokens_per_second(), 0) + " tokens/s generating, ") +
                             fixed(static_cast<double>(prompt_tokens) / prompt_seconds, 0) + " tokens/s through the prompt");
   std::string quality = "perplexity " + fixed(std::exp(mean_nll()), 2) + " of the text it drew";

@@ -57,9 +57,13 @@ void add_runs(lab_part& part, std::string const& name, std::uint64_t length, std
   bool const perplexity = name == "perplexity";
   std::vector<sample> const* const samples = perplexity ? nullptr : &part.drawn.at({name, length}).samples;
   std::uint64_t base = length, prompt = 1;
+  std::string drawn_from, begins_with;
   if (perplexity) {
     base = part.text->longest;
+    drawn_from = part.text->fingerprint();
   } else {
+    drawn_from = part.drawn.at({name, length}).fingerprint(samples->size());
+    begins_with = part.drawn.at({name, length}).fingerprint(1);
     for (sample const& s : *samples) {
       prompt = std::max<std::uint64_t>(prompt, s.prompt.size());
       if (length == 0) base = std::max<std::uint64_t>(base, s.tokens());
@@ -73,8 +77,7 @@ void add_runs(lab_part& part, std::string const& name, std::uint64_t length, std
       bool const cuts_prompts = choice.made.grows() || choice.made.value.budget.measured();
       if (perplexity && choice.made.value.facts().moments != kvsift::moment{} && cuts_prompts)
         continue;  // a window has no prompt
-      lab_run r{name, length, perplexity ? "" : part.drawn.at({name, length}).fingerprint(),
-                choice.bounded() ? budget : ""};
+      lab_run r{name, length, drawn_from, begins_with, choice.bounded() ? budget : ""};
       r.plan = perplexity ? plan_positions(one, choice, m, part.text->longest - 1, 1)
                           : plan_samples(one, choice, m, *samples);
       r.choice = std::move(choice);
@@ -103,7 +106,7 @@ bool complete(lab_options& a) {
     if (name != "perplexity") require_metrics(find_task(name, {{}, a.data}).metrics, a.commands, name + ": metrics");
     kept = kept || (name != "perplexity" && name != "passkey");
   }
-  check_executor(a.shared.executor);
+  if (a.processes.devices.empty()) check_executor(a.shared.executor);  // else the children, each of its GPU
   return kept;
 }
 
@@ -136,7 +139,7 @@ std::vector<lab_part> prepare(std::vector<lab_options> const& asked) {
   return parts;
 }
 
-void run_all(std::vector<lab_part>& parts, std::uint64_t jobs, result_log& log) {
+void run_all(std::vector<lab_part>& parts, run_sharing const& processes, result_log& log) {
   struct open_run {
     lab_part* part;
     lab_run* run;
@@ -150,12 +153,15 @@ void run_all(std::vector<lab_part>& parts, std::uint64_t jobs, result_log& log) 
       steps += r.perplexity() ? 1 : static_cast<long long>(part.drawn.at({r.task, r.length}).samples.size());
     }
   bool const on_gpu = std::any_of(parts.begin(), parts.end(), [](lab_part const& p) { return p.asked.shared.executor == "cuda"; });
-  if (on_gpu && jobs > 1)
-    throw usage_error("--jobs is " + std::to_string(jobs) + "; with --executor cuda give 1, processes share no GPU here");
-  if (on_gpu) jobs = 1;  // a process that has looked for a GPU cannot be forked
-  std::size_t const wanted = jobs != 0 ? static_cast<std::size_t>(jobs) : std::max(1u, std::thread::hardware_concurrency());
+  if (on_gpu && processes.jobs > 1)
+    throw usage_error("--jobs is " + std::to_string(processes.jobs) + "; with --executor cuda give --devices 0,1,..., a process each");
+  if (!on_gpu && !processes.devices.empty()) throw usage_error("--devices is given, and no run is on a GPU; give --executor cuda");
+  std::size_t wanted = std::max(1u, std::thread::hardware_concurrency());
+  if (processes.jobs != 0) wanted = static_cast<std::size_t>(processes.jobs);
+  else if (on_gpu) wanted = 1;
   progress shown("steps", steps);
   auto const work = [&](shared_counts& counts, bool first) {
+    if (on_gpu) check_executor("cuda");
     full_attentions looked;
     auto const run_one = [&](open_run const& o) {
       lab_run const& r = *o.run;
@@ -173,7 +179,9 @@ void run_all(std::vector<lab_part>& parts, std::uint64_t jobs, result_log& log) 
     for (open_run const& o : open)  // what another process was at; if it was killed, it is ours
       if (!counts.stop && log.claim(o.run->key, true)) run_one(o);
   };
-  share_work(std::max<std::size_t>(1, std::min(wanted, open.size())), work);
+  auto devices = processes.devices;
+  devices.resize(std::min(devices.size(), std::max<std::size_t>(1, open.size())));
+  share_work(std::max<std::size_t>(1, std::min(wanted, open.size())), work, devices);
   for (lab_part& part : parts)
     for (lab_run& r : part.runs) r.result = log.find(r.key).value();
 }

@@ -30,8 +30,8 @@ bool complete(lab_options& a);
 // Loads models, draws samples and lists the runs of every part; equal runs stand once. Throws usage_error or bad_file.
 std::vector<lab_part> prepare(std::vector<lab_options> const& asked);
 
-// Runs what is not done yet in `jobs` processes (0: as many as the machine has threads); every run has its result then.
+// Runs what is not done yet in several processes; every run has its result then.
 // The first error ends all of them; what is done is in the log.
-void run_all(std::vector<lab_part>& parts, std::uint64_t jobs, result_log& log);
+void run_all(std::vector<lab_part>& parts, run_sharing const& processes, result_log& log);
 
 }  // namespace programs

@@ -35,6 +35,7 @@ std::string key_of(lab_options const& a, lab_run const& r) {
   if (r.perplexity())
     return key_with(a, r,
                     json_object({{"text", a.text},
+                                 {"drawn_from", r.drawn_from},
                                  {"tokens", a.tokens},
                                  {"window", a.window},
                                  {"from", a.from},
@@ -56,7 +57,7 @@ std::string folder_key_of(lab_options const& a, lab_run const& r) {
                   json_object({{"length", r.length},
                                {"depths", std::min(a.depths, a.prompts)},
                                {"haystack", a.haystack},
-                               {"drawn_from", r.drawn_from},
+                               {"drawn_from", r.begins_with},
                                {"data", a.data}}))
       .text();
 }

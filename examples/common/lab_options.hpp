@@ -9,6 +9,12 @@
 
 namespace programs {
 
+// Who shares the runs.
+struct run_sharing {
+  std::uint64_t jobs = 0;                // processes; 0: as many as the machine has threads, and one where there is a GPU
+  std::vector<std::uint32_t> devices{};  // GPUs by CUDA's numbers, a process each; none: the first, for one process
+};
+
 // What its command line says.
 struct lab_options {
   shared_options shared;
@@ -16,7 +22,8 @@ struct lab_options {
   std::string text, haystack, data;
   std::vector<std::uint32_t> lengths{};  // none: those of each task
   std::uint64_t tokens = 4096, window = 0, from = 1;
-  std::uint64_t prompts = 25, depths = 5, jobs = 0;
+  std::uint64_t prompts = 25, depths = 5;
+  run_sharing processes{};
   std::uint64_t probe = 1;    // prompts of a task whose attention is compared with a full cache's
   std::string checkpoint{};   // what folders call the model where there are several; "": it is the only one
   bool as_json = false, commands = false;

@@ -119,7 +119,7 @@ std::string result_of_task(lab_part const& part, lab_run const& r, full_attentio
                       {"samples", rows.size()},
                       {"standard_error", score.error},
                       {"share", score.share},
-                      {"sampled", t.asked.source.empty() ? r.drawn_from : std::string("data")},
+                      {"sampled", t.asked.source.empty() ? r.begins_with : std::string("data")},
                       {"by_depth", by_depth},
                       {"depths", depths},
                       {"metrics", metrics},

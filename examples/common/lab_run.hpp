@@ -11,7 +11,8 @@ namespace programs {
 struct lab_run {
   std::string task;          // as it was asked for: perplexity, a generated one, a file
   std::uint64_t length = 0;  // of its prompts; 0: the task's own
-  std::string drawn_from;    // fingerprint of its task file and its first sample
+  std::string drawn_from;    // fingerprint of its task file and all samples, or of the text's tokens
+  std::string begins_with;   // of its task file and its first sample
   std::string budget;        // as it was asked for; "" if the policy keeps everything
   policy_choice choice{};
   position_plan plan{};

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include <common/fnv1a.hpp>
 #include <common/shared_options.hpp>
 
 namespace programs {
@@ -18,6 +19,11 @@ struct windowed_text {
 
   std::size_t windows() const { return begins.size() - 1; }
   std::size_t fed() const { return tokens.size() - windows(); }  // the last token of a window is only predicted
+  std::string fingerprint() const {
+    fnv1a sum;
+    for (std::uint32_t const token : tokens) sum.add_word(token);
+    return sum.hex();
+  }
 };
 
 // The first `tokens` tokens of a text (0: all) in windows of `window` tokens (0: the model's positions), of which those

@@ -7,6 +7,7 @@
 #include <variant>
 
 #include <common/errors.hpp>
+#include <common/metrics/edit_similarity.hpp>
 #include <common/policy_file.hpp>
 
 namespace programs {
@@ -38,6 +39,20 @@ char const* setting_of(std::string const& policy) {
   for (named_setting const& s : named_settings)
     if (policy == s.name) return s.text;
   return nullptr;
+}
+
+// "did you mean roco? ", or nothing where no name is near.
+std::string nearest(std::string const& asked) {
+  std::string best;
+  double most = 0.6;  // of insertions and deletions, see edit_similarity
+  auto const look = [&](std::string const& name) {
+    double const alike = edit_similarity(asked, name);
+    if (alike > most) best = name, most = alike;
+  };
+  for (kvsift::catalogue_entry const& e : kvsift::catalogue) look(e.name);
+  for (kvsift::catalogue_alias const& a : kvsift::aliases) look(a.name);
+  for (named_setting const& s : named_settings) look(s.name);
+  return best.empty() ? "" : "did you mean " + best + "? Or ";
 }
 
 void apply(std::string const& set, stated_policy& stated) {
@@ -155,7 +170,7 @@ policy_choice choose_policy(policy_request const& asked) {
     bool const path = asked.policy.find_first_of("/.") != std::string::npos;
     throw usage_error("--policy is '" + asked.policy + "'; " +
                       (path ? "there is no such file, and no policy of that name"
-                            : "give a JSON file or one of " + kvsift::catalogue_names() + ", headkv, cokv"));
+                            : nearest(asked.policy) + "give a JSON file or one of " + kvsift::catalogue_names() + ", headkv, cokv"));
   }
   std::string const source = named || setting != nullptr ? "--policy " + asked.policy : asked.policy;
   stated_policy stated;

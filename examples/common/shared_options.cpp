@@ -178,7 +178,7 @@ std::vector<policy_choice> choose_all(shared_options const& o, std::uint64_t bas
   }
   bool const bounded = std::any_of(all.begin(), all.end(), [](policy_choice const& choice) { return choice.bounded(); });
   if (!o.budgets.empty() && !bounded)
-    throw usage_error("--budget is " + o.budgets.front() + "; --policy " + all.front().name + " has none, give one that keeps one");
+    throw usage_error("--policy is " + all.front().name + ", which has no budget; give one that has, or leave --budget out");
   return all;
 }
 

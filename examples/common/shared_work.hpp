@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
@@ -29,11 +30,14 @@ struct shared_counts {
 };
 static_assert(std::atomic<long long>::is_always_lock_free && std::atomic<bool>::is_always_lock_free);
 
-// Calls work(counts, first) in `processes` processes, in this one with first = true, and returns when all are done. The
-// first error of any of them is thrown as usage_error. Children end when this process is killed. Forks: no threads may
-// run.
+// Calls work(counts, first) in `processes` processes, in one of them with first = true, and returns when all are done.
+// That one is this process; where there are `devices`, GPUs by CUDA's numbers, each process is a child that sees one of
+// them alone, for who has looked for a GPU cannot be forked. The first error of any of them is thrown as usage_error.
+// Children end when this process is killed. Forks: no threads may run.
 template <class Work>
-void share_work(std::size_t processes, Work const& work) {
+void share_work(std::size_t processes, Work const& work, std::vector<std::uint32_t> const& devices = {}) {
+  bool const joins = devices.empty();
+  if (!joins) processes = devices.size();
   void* const place = ::mmap(nullptr, sizeof(shared_counts), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   int said[2];
   if (place == MAP_FAILED || ::pipe(said) != 0)
@@ -41,9 +45,13 @@ void share_work(std::size_t processes, Work const& work) {
   auto& counts = *new (place) shared_counts;
   pid_t const parent = ::getpid();
   std::vector<pid_t> children;
-  for (std::size_t i = 1; i < processes; ++i) {
+  for (std::size_t i = joins ? 1 : 0; i < processes; ++i) {
     pid_t const child = ::fork();
-    if (child < 0) break;  // fewer do
+    if (child < 0 && i > 0) break;  // fewer do
+    if (child < 0) {
+      ::close(said[0]), ::close(said[1]);
+      throw usage_error(std::string("--devices: no process can be started (") + std::strerror(errno) + "); leave it out");
+    }
     if (child > 0) {
       children.push_back(child);
       continue;
@@ -52,9 +60,10 @@ void share_work(std::size_t processes, Work const& work) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (::getppid() != parent) ::_exit(1);
 #endif
+    if (!joins) ::setenv("CUDA_VISIBLE_DEVICES", std::to_string(devices[i]).c_str(), 1);
     int status = 0;
     try {
-      work(counts, false);
+      work(counts, i == 0);
     } catch (std::exception const& wrong) {
       counts.stop = true;
       std::string const line = std::string(wrong.what()).substr(0, 4000) + "\n";  // one write, whole in the pipe
@@ -65,7 +74,7 @@ void share_work(std::size_t processes, Work const& work) {
   ::close(said[1]);
   std::exception_ptr wrong;
   try {
-    work(counts, true);
+    if (joins) work(counts, true);
   } catch (...) {
     wrong = std::current_exception();
     counts.stop = true;
@@ -85,7 +94,8 @@ void share_work(std::size_t processes, Work const& work) {
   if (wrong) std::rethrow_exception(wrong);
   if (!message.empty()) throw usage_error(message.substr(0, message.find('\n')));
   if (failed != 0)
-    throw usage_error("--jobs: a process ended with status " + std::to_string(failed) + " and said nothing; give --jobs 1");
+    throw usage_error((joins ? "--jobs: a process ended with status " : "--devices: a process ended with status ") + std::to_string(failed) +
+                      " and said nothing; " + (joins ? "give --jobs 1" : "leave it out"));
 }
 
 }  // namespace programs

@@ -27,6 +27,7 @@ int main() {
   ks::kv_tensor cache{shape, policy, {.max_piece = 4096}};  // all memory is taken here
   ks::serial_executor on;                                   // or ks::parallel_executor{threads}
 
+  // float const *queries, *keys, *values; float* out: [tokens][heads][head_dim], a layer at a time
   for (unsigned layer = 0; layer < shape.layers; ++layer)  // the prompt, in one piece: cut to the budget
     ks::step(on, cache[layer], {queries, keys, values, prompt_tokens}, out);
 

@@ -93,7 +93,7 @@ TEST_CASE("lab boundary refuses what can show nothing, in one line") {
   CHECK(refused({"--policy", "snapkv", "--budget", "5%"}) ==
         "lab: --budget is 5%; boundary looks for it, leave it out\n");
   CHECK(refused({"--within", "60%", "--step", "50", "--policy", "full"}) ==
-        "lab: --budget is 100%; --policy full has none, give one that keeps one\n");
+        "lab: --policy is full, which has no budget; give one that has, or leave --budget out\n");
   CHECK(refused({"--policy", "snapkv", "--task", "perplexity"})
             .rfind("lab: --tasks is perplexity; boundary compares answers", 0) == 0);
   CHECK(refused({"--policy", "snapkv", "--step", "0"}) == "lab: --step is 0; give 1 to 100 percent\n");

@@ -25,8 +25,8 @@ inline void add_runs(report_page& page, report_data const& d) {
                {score_text(r, r.score)},
                {known(r.cache, 1024, 0)},
                {known(r.heap_peak, 1024, 0)},
-               {known(r.prefill, 1, 2)},
-               {known(r.decode, 1, 2)},
+               {known(r.prefill, 1, 3)},
+               {known(r.decode, 1, 3)},
                {std::isnan(r.recovered) ? "-" : fixed(100 * r.recovered, 1) + " %"},
                {"<code>" + escaped(r.command) + "</code>", -1, false}},
               "data-run=\"\"");
