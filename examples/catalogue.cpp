@@ -1,5 +1,6 @@
 // The policies there are: what goes first, what they remember, what that costs, and which fields they take.
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -167,6 +168,7 @@ std::string as_page(std::vector<parts> const& all, reference_model::json const& 
     if (*p.entry->alias != '\0') page += "| " + code(p.entry->alias) + " | " + code(p.entry->name) + " | |\n";
   for (kvsift::catalogue_alias const& a : kvsift::aliases)
     page += "| " + code(a.name) + " | " + code(a.policy) + " | " + code(a.fields) + " |\n";
+  for (named_setting const& s : settings_with_names()) page += "| " + code(s.name) + " | a policy file | " + code(s.text) + " |\n";
   for (kvsift::other_name const& a : kvsift::other_names) page += "| " + code(a.name) + " | refused | " + a.remedy + " |\n";
   page += "\n## Where an original does otherwise\n\n";
   for (parts const& p : all)
@@ -215,7 +217,14 @@ std::string as_text(parts const& p) {
 
 int list(arguments const& a) {
   std::vector<parts> all;
-  for (std::string const& name : a.names) all.push_back(parts_of(kvsift::find_policy(name)));
+  std::string settings;  // those asked for
+  for (std::string const& name : a.names) {
+    auto const is = [&](named_setting const& s) { return name == s.name; };
+    auto const named = settings_with_names();
+    auto const setting = std::find_if(named.begin(), named.end(), is);
+    if (setting == named.end()) all.push_back(parts_of(kvsift::find_policy(name)));
+    else settings += std::string(setting->name) + "\n  stands for    " + setting->text + "\n  head scores   --set allocator.scores=FILE\n";
+  }
   if (a.names.empty())
     for (kvsift::catalogue_entry const& entry : kvsift::catalogue) all.push_back(parts_of(entry));
   if (a.markdown) {
@@ -226,13 +235,16 @@ int list(arguments const& a) {
       throw usage_error("--cases '" + a.cases + "' is no list of cases; give the cases.json of recorded traces");
     print_now(as_page(all, cases));
   } else if (a.as_json) {
+    if (!settings.empty()) throw usage_error("--json has no policy files that stand behind a name; leave headkv and cokv out");
     print_now(as_json(all));
   } else if (!a.names.empty()) {
     for (parts const& p : all) print_now(as_text(p));
+    print_now(settings);
   } else {
     table t({"policy", "goes first", "bytes", "fields"});
     for (parts const& p : all) t.add({p.entry->name, p.entry->goes, std::to_string(p.bytes), fields_of(*p.entry)});
     print_now(t.aligned());
+    for (named_setting const& s : settings_with_names()) print_now(std::string(s.name) + " stands for " + s.text + "\n");
   }
   return 0;
 }

@@ -90,4 +90,23 @@ inline loss highest_loss(std::vector<double> const& differences, double confiden
   return result;
 }
 
+// Whether the mean of differences, one a sample, is another than 0 with 95 % confidence: where all of them are 0, 1 or -1
+// by the sign test, which is exact, else by Student's distribution. Of two samples and more.
+inline bool differ(std::vector<double> const& differences) {
+  std::size_t more = 0, less = 0;
+  double sum = 0, squares = 0;
+  bool whole = true;
+  auto const n = static_cast<double>(differences.size());
+  for (double const d : differences) {
+    more += d > 0 ? 1u : 0u;
+    less += d < 0 ? 1u : 0u;
+    whole = whole && (d == 0 || d == 1 || d == -1);
+    sum += d;
+  }
+  if (whole) return 2 * binomial_up_to(std::min(more, less), more + less, 0.5) < 0.05;
+  for (double const d : differences) squares += (d - sum / n) * (d - sum / n);
+  double const error = std::sqrt(squares / n / (n - 1));
+  return std::abs(sum / n) > student_quantile(0.975, differences.size() - 1) * error;
+}
+
 }  // namespace programs

@@ -119,6 +119,7 @@ std::string result_of_task(lab_part const& part, lab_run const& r, full_attentio
                       {"samples", rows.size()},
                       {"standard_error", score.error},
                       {"share", score.share},
+                      {"scores", score.scores},
                       {"sampled", t.asked.source.empty() ? r.begins_with : std::string("data")},
                       {"by_depth", by_depth},
                       {"depths", depths},

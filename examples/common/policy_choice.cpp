@@ -26,11 +26,6 @@ std::optional<std::uint32_t> whole(std::string_view text) {
   return static_cast<std::uint32_t>(value);
 }
 
-// A setting of an original that takes an allocator: its name, and what a policy file would state.
-struct named_setting {
-  char const* name;
-  char const* text;
-};
 constexpr named_setting named_settings[] = {
     {"headkv", R"({"policy": "snapkv", "window": 8, "kernel": 7, "pool": "max", "allocator": {"name": "headkv", "beta": 1.01}})"},
     {"cokv", R"({"policy": "snapkv", "window": 8, "kernel": 7, "pool": "max", "allocator": {"name": "cokv", "border": 20}})"},
@@ -132,6 +127,8 @@ void bind(policy_request const& asked, policy_choice& choice) {
 }
 
 }  // namespace
+
+std::span<named_setting const> settings_with_names() { return named_settings; }
 
 std::uint32_t slots_of(std::string const& budget, std::uint64_t base) {
   if (!budget.empty() && budget.back() == '%') {

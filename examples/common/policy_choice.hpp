@@ -2,6 +2,7 @@
 // Which policy a run uses: a name or a file, with what the command line says about it.
 #include <algorithm>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -45,7 +46,14 @@ struct policy_choice {
 // Slots of "N", or of "P%" of `base`, rounded down. Throws usage_error for anything but 1 slot to 2^31 - 2.
 std::uint32_t slots_of(std::string const& budget, std::uint64_t base);
 
-// Whether `policy` names one, not a file: of the catalogue, or headkv and cokv, CoKV's settings with an allocator by head scores.
+// A setting of an original that takes an allocator: its name, and what a policy file would state.
+struct named_setting {
+  char const* name;
+  char const* text;
+};
+std::span<named_setting const> settings_with_names();  // headkv and cokv, CoKV's settings with an allocator by head scores
+
+// Whether `policy` names one, not a file: of the catalogue, or a setting.
 bool is_policy_name(std::string const& policy);
 
 // What tables call a policy that is asked for by name or file: its name; of a file the name without .json, and with its folder where

@@ -1,5 +1,9 @@
 // Intervals against published values.
+#include <algorithm>
+#include <bit>
 #include <cmath>
+#include <cstdlib>
+#include <vector>
 
 #include <doctest/doctest.h>
 
@@ -27,6 +31,28 @@ TEST_CASE("Student's t") {
   CHECK(i.low == doctest::Approx(2 - 0.5 * 2.26216).epsilon(1e-5));
   CHECK(i.high - 2 == doctest::Approx(2 - i.low));
   CHECK(std::isnan(t_interval(1.0, 0.1, 1).low));
+}
+
+TEST_CASE("differences: of right and wrong answers by all signs that there could be, of others by Student's t") {
+  for (unsigned n = 2; n <= 12; ++n)
+    for (unsigned more = 0; more <= n; ++more) {
+      unsigned as_far = 0;  // of all 2^n signs, those as far from half
+      for (unsigned signs = 0; signs < 1u << n; ++signs) {
+        auto const here = static_cast<unsigned>(std::popcount(signs));
+        as_far += std::abs(2 * static_cast<int>(here) - static_cast<int>(n)) >= std::abs(2 * static_cast<int>(more) - static_cast<int>(n)) ? 1u : 0u;
+      }
+      std::vector<double> d(n, -1.0);
+      std::fill_n(d.begin(), more, 1.0);
+      d.resize(n + 20, 0.0);  // alike under both: they say nothing
+      INFO(more << " of " << n);
+      CHECK(differ(d) == (static_cast<double>(as_far) / static_cast<double>(1u << n) < 0.05));
+    }
+  // mean 0.1, standard error 0.0416, t = 2.4 under 4.30265; then 0.2 more
+  CHECK_FALSE(differ({0.02, 0.16, 0.12}));
+  CHECK(differ({0.22, 0.36, 0.32}));
+  CHECK(differ({-0.22, -0.36, -0.32}));
+  CHECK_FALSE(differ({0.25, -0.25}));
+  CHECK_FALSE(differ({0, 0, 0}));
 }
 
 }  // namespace

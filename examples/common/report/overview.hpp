@@ -27,7 +27,7 @@ inline std::string in_one_line(std::vector<std::string> const& words) {
   return all;
 }
 
-// Policies at a budget whose score is best in a column, and how many have an interval that overlaps theirs.
+// Policies at a budget whose score is best in a column, and how many others are not told apart from them.
 struct report_winners {
   std::vector<std::size_t> best;
   std::size_t near = 0;  // others
@@ -43,12 +43,11 @@ inline report_winners winners_of(report_data const& d, std::size_t column, std::
     else if (ahead == 0) w.best.push_back(p);
   }
   if (w.best.empty()) return w;
-  interval const top = d.at(w.best.front(), column, budget).within();
+  report_point const& top = d.at(w.best.front(), column, budget);
   for (std::size_t const p : d.ranked()) {
     report_point const& one = d.at(p, column, budget);
     if (one.runs.empty() || std::find(w.best.begin(), w.best.end(), p) != w.best.end()) continue;
-    interval const i = one.within();
-    w.near += i.high >= top.low && i.low <= top.high ? 1u : 0u;
+    w.near += alike(top, one) ? 1u : 0u;
   }
   return w;
 }
@@ -104,7 +103,7 @@ inline void add_overview(report_page& page, report_data const& d) {
   page.section("best", "What won");
   std::vector<std::string> header{"budget"};
   for (std::string const& c : d.columns) header.push_back(c);
-  report_table winners("Best policy by task and budget. +N: the 95 % intervals of so many others overlap its own.", header, true);
+  report_table winners("Best policy by task and budget. +N: so many others cannot be told apart from it with 95 % confidence, by the samples that both answered.", header, true);
   for (std::size_t b = 1; b <= d.budgets.size(); ++b) {
     std::vector<report_cell> cells;
     for (std::size_t c = 0; c < d.columns.size(); ++c) {

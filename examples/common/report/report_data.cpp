@@ -53,6 +53,7 @@ report_run run_of(json const& line) {
   r.mean_nll = number(result, "mean_nll");
   r.share = result.value("share", false);
   r.sampled = words(result, "sampled");
+  r.scores = result.value("scores", std::vector<double>{});
   r.metric = words(result, "metric");
   r.command = words(result, "command");
   r.tokens = number(result, "tokens");
@@ -147,6 +148,26 @@ interval report_point::within() const {
   if (!any().perplexity()) return t_interval(score(), std::sqrt(squares), n);
   interval const logs = t_interval(std::log(score()), std::sqrt(squares), n);
   return {std::max(1.0, std::exp(logs.low)), std::exp(logs.high)};
+}
+
+bool alike(report_point const& a, report_point const& b) {
+  std::vector<double> differences;
+  std::set<std::string> seen;  // the same samples under another seed tell nothing more
+  bool paired = true;
+  for (report_run const* x : a.runs) {
+    auto const same = [&](report_run const* y) {
+      return y->seed == x->seed && y->sampled == x->sampled && y->scores.size() == x->scores.size();
+    };
+    auto const y = std::find_if(b.runs.begin(), b.runs.end(), same);
+    paired = paired && !x->scores.empty() && y != b.runs.end();
+    if (!paired || !seen.insert(x->sampled).second) continue;
+    for (std::size_t i = 0; i < x->scores.size(); ++i) differences.push_back(x->scores[i] - (*y)->scores[i]);
+  }
+  if (!paired || differences.size() < 2) {
+    interval const one = a.within(), other = b.within();
+    return one.high >= other.low && one.low <= other.high;
+  }
+  return !differ(differences);
 }
 
 double report_point::mean(double report_run::*field) const {

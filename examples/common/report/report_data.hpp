@@ -22,6 +22,7 @@ struct report_run {
   bool share = false;
   std::string metric, command, key;  // key: the JSON of what was run
   std::string sampled;               // equal text: over the same samples, whatever the seed
+  std::vector<double> scores;        // one a sample; none of perplexity
   double tokens = unknown, seconds = unknown, prefill = unknown, decode = unknown, steps = unknown;
   double cache = unknown, bookkeeping = unknown, workspace = unknown, heap_peak = unknown, heap_steady = unknown;
   double saved = unknown, recovered = unknown, probe_tokens = unknown;
@@ -41,6 +42,10 @@ struct report_point {
   interval within() const;  // of it, with 95 % confidence
   double mean(double report_run::*field) const;  // of what is known; NaN: nothing is
 };
+
+// Whether 95 % confidence does not tell two points apart: by the differences, sample by sample, where both answered the
+// same ones (an exact sign test of answers that are right or wrong, Student's t of others), else by intervals that overlap.
+bool alike(report_point const& a, report_point const& b);
 
 struct report_data {
   std::vector<report_run> runs;            // as they stand in the log

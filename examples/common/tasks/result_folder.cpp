@@ -147,13 +147,14 @@ std::vector<metric_summary> summarize(std::vector<prediction_row> const& rows,
   auto const n = static_cast<double>(rows.size());
   for (std::string const& name : metrics) {
     double sum = 0, squares = 0;
-    for (double const s : scores_of(rows, name)) {
+    std::vector<double> scores = scores_of(rows, name);
+    for (double const s : scores) {
       sum += s;
       squares += s * s;
     }
     double const mean = rows.empty() ? 0 : sum / n;
     double const variance = rows.size() < 2 ? 0 : std::max(0.0, squares - n * mean * mean) / (n - 1);
-    all.push_back({name, mean, rows.empty() ? 0 : std::sqrt(variance / n), right_or_wrong(name)});
+    all.push_back({name, mean, rows.empty() ? 0 : std::sqrt(variance / n), right_or_wrong(name), std::move(scores)});
     if (name != "bleu") continue;
     bleu_counts counts;
     for (prediction_row const& r : rows) counts += count_bleu(r.judged.prediction, r.judged.answers);

@@ -30,6 +30,7 @@ struct metric_summary {
   std::string metric;
   double mean = 0, error = 0;  // standard error of the mean
   bool share = false;          // of what is right: every score is 0 or 1
+  std::vector<double> scores{};  // one a row; none of corpus_bleu
 };
 
 // Throws usage_error for a metric there is not, for a command unless `commands`, and for one that is the first, the
