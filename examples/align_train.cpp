@@ -1,4 +1,4 @@
-// Trains KV-Align's two networks for a model with learned positions, from a text: what keys and values are with one token more
+// Trains KV-Align's two networks for a model, from a text: what keys and values are with one token more
 // before them, and what they are without it.
 
 #include <algorithm>
@@ -39,7 +39,7 @@ struct arguments {
 
 void add_options(command_line& line, arguments& a) {
   line.help_column(26);
-  line.add("--model", a.shared.model, "Model folder with learned positions (GPT-2 family)").required();
+  line.add("--model", a.shared.model, "Model folder").required();
   line.add("--tokenizer", a.shared.tokenizer, "'bytes', or a tokenizer's file or folder (the model's own)");
   line.add("--text", a.text, "Text file (UTF-8); its end is held out").required();
   line.add("--out", a.shared.out, "Folder of the networks, made when missing; a training that was cut short goes on there").required();
@@ -221,7 +221,6 @@ int train(arguments a) {
   kvsift::parallel_executor const on(threads_of(a.shared.executor));
   loaded_model const m = load(a.shared);
   reference_model::config const& c = m.config();
-  if (!c.learned_positions) throw usage_error("--model has a rotation for its positions, which --positions in_cache undoes exactly; give a model with learned positions");
   if (a.units.size() != 2) throw usage_error("--units is " + std::to_string(a.units.size()) + " numbers; give two, such as 128,128");
   if (a.window == 0) a.window = std::min(256u, c.max_positions);
   std::uint64_t const least = std::uint64_t{a.sinks} + 2, most = std::min(c.max_positions, 65536u);
@@ -328,7 +327,7 @@ int train(arguments a) {
 
 int main(int argc, char** argv) {
   return run_main("align_train", [&] {
-    command_line line("Trains KV-Align's networks for a model with learned positions.");
+    command_line line("Trains KV-Align's networks for a model: where its positions are a rotation, --positions in_cache undoes it exactly.");
     arguments a;
     add_options(line, a);
     if (auto const status = line.parse(argc, argv)) return *status;

@@ -67,7 +67,7 @@ session::session(reference_model::model const& model, policy_choice const& choic
       longest_(options.longest_piece),
       positions_(under(options, choice).longest_piece),
       stand_(options.stand) {
-  bool const counted = stand_ == standing::recompute || (renumbers() && model.config.learned_positions);
+  bool const counted = stand_ == standing::recompute || stand_ == standing::learned_align || (renumbers() && model.config.learned_positions);
   if (counted && choice.bounded()) together_ = choice.slots() + 1;
   whole_first_ = stand_ == standing::in_cache && kvsift::includes(choice.made.value.facts().moments, kvsift::moment::prompt_end);
   if (stand_ == standing::recompute) {

@@ -251,14 +251,15 @@ position_plan plan_positions(shared_options const& o, policy_choice const& choic
     throw usage_error("--positions is recompute; give a policy with a --budget below " + std::to_string(limit) + ", of which the window has one token more");
   if (plan.stand == standing::learned_align) {
     if (!m.networks) throw usage_error("positions are learned_align; give its networks, --align FOLDER");
-    if (!c.learned_positions)
-      throw usage_error("positions are learned_align; the model's are a rotation, which --positions in_cache undoes exactly");
     std::uint32_t const kept = choice.made.value.rules.first.guards.sinks, sinks = m.networks->sinks;
     if (kept < sinks)
       throw usage_error("sinks is " + std::to_string(kept) + " of " + choice.name + "; the networks of --align were trained beside " + std::to_string(sinks) +
                         ", give --set sinks=" + std::to_string(sinks) + " or a policy that keeps as many");
     plan.align = kvsift::learned_align{m.networks->keys.view(), m.networks->values.view(), sinks};
   }
+  static bool told = false;
+  if (plan.stand == standing::learned_align && !c.learned_positions && !std::exchange(told, true))
+    std::fprintf(stderr, "%s: the model's positions are a rotation; --positions in_cache undoes it exactly, and needs no networks\n", choice.name.c_str());
   bool const worn_out = plan.stand == standing::in_cache && c.learned_positions && tokens > choice.slots() && choice.bounded();
   static bool warned = false;  // once, however many budgets are planned
   if ((worn_out || beyond) && !std::exchange(warned, true))
