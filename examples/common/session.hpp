@@ -12,6 +12,7 @@
 #include <common/policy_choice.hpp>
 #include <kvsift/evict/cache_image.hpp>
 #include <kvsift/position/learned_align.hpp>
+#include <reference_model/io/align_networks.hpp>
 #include <reference_model/model/logits_of.hpp>
 #include <reference_model/model/weights.hpp>
 #include <reference_model/text/tokenizer.hpp>
@@ -35,6 +36,7 @@ struct session_options {
   std::uint32_t longest_piece = 1;  // tokens that are fed at once, at most
   standing stand = standing::original;
   std::optional<kvsift::learned_align> align{};  // for standing::learned_align
+  reference_model::align_networks const* networks = nullptr;  // that it looks at; copied where the cache lies elsewhere
   bool in_pages = false;            // slots are handed out in pages; else every head has its row
   bool every_logits = false;        // logits of every token of a piece, not of the last alone
   std::string executor = "serial";  // serial, parallel, parallel:N or cuda

@@ -5,6 +5,7 @@
 #include <memory>
 #include <span>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <common/allocator.hpp>
@@ -38,14 +39,18 @@ inline kvsift::cache_options planned_for(policy_choice const& choice, session_op
           .group_threads = group_threads};
 }
 
-template <class Where, class Payload, class Position, class Placement>
+struct nothing {};
+
+// `Kept`: memory that the position rule looks at.
+template <class Where, class Payload, class Position, class Placement, class Kept = nothing>
 class session_cache_of final : public Where::interface {
  public:
   using given = typename Where::given;
 
   session_cache_of(Where const& where, kvsift::cache_shape const& shape, policy_choice const& choice, session_options const& o,
-                   kvsift::rotary_encoding const& encoding, Position position)
-      : cache_(shape, kvsift::with_encoding(allocated(choice.made, choice.allocator, shape).value, encoding),
+                   kvsift::rotary_encoding const& encoding, Position position, Kept kept = {})
+      : kept_(std::move(kept)),
+        cache_(shape, kvsift::with_encoding(allocated(choice.made, choice.allocator, shape).value, encoding),
                planned_for(choice, o, Where::group_threads), position, kvsift::dropped{}, Placement{}, where.source) {
     if constexpr (Placement::paged) held_.reserve(cache_.slots().longest);
   }
@@ -123,6 +128,7 @@ class session_cache_of final : public Where::interface {
     stale_ = false;
   }
 
+  [[no_unique_address]] Kept kept_;
   cache_type cache_;
   mutable std::vector<std::uint32_t> held_;  // in pages the positions of a row do not lie together
   mutable std::vector<std::vector<std::uint32_t>> all_held_;  // [rows], of a cache elsewhere
@@ -139,12 +145,18 @@ std::unique_ptr<typename Where::interface> make_session_cache_of(Where const& wh
     return std::make_unique<session_cache_of<Where, Payload, by_rank, Placement>>(where, shape, choice, o, c.rotation, by_rank{c.rotation, c.bias});
   }
   if (o.stand == standing::learned_align) {
-    if constexpr (!kvsift::is_host_memory<typename Where::memory>)
-      throw usage_error("positions are learned_align, whose networks the programs run on the CPU alone; leave --executor cuda out, or give --positions in_cache");
-    else if constexpr (std::is_same_v<Payload, kvsift::fp32_payload>)
-      return std::make_unique<session_cache_of<Where, Payload, kvsift::learned_align, Placement>>(where, shape, choice, o, c.rotation, *o.align);
-    else
+    using by_network = kvsift::learned_align;
+    if constexpr (!std::is_same_v<Payload, kvsift::fp32_payload>) {
       throw usage_error("storage is " + choice.storage + "; vectors that are realigned again and again are stored in fp32");
+    } else if constexpr (kvsift::is_host_memory<typename Where::memory>) {
+      return std::make_unique<session_cache_of<Where, Payload, by_network, Placement>>(where, shape, choice, o, c.rotation, *o.align);
+    } else {
+      kvsift::align_network const &keys = o.networks->keys, &values = o.networks->values;
+      auto kept = where.source.allocate((keys.floats() + values.floats()) * sizeof(float));
+      auto* const to = reinterpret_cast<float*>(kept.data());
+      by_network const there{keys.copied(where.source, to), values.copied(where.source, to + keys.floats()), o.align->sinks};
+      return std::make_unique<session_cache_of<Where, Payload, by_network, Placement, decltype(kept)>>(where, shape, choice, o, c.rotation, there, std::move(kept));
+    }
   }
   using original = kvsift::original_positions;
   return std::make_unique<session_cache_of<Where, Payload, original, Placement>>(where, shape, choice, o, c.rotation, original{c.bias});

@@ -278,6 +278,7 @@ session_options session_of(position_plan const& plan, policy_choice const& choic
           .longest_piece = std::max(plan.first_piece, plan.piece),
           .stand = plan.stand,
           .align = plan.align,
+          .networks = m.networks.get(),
           .in_pages = plan.in_pages,
           .executor = executor,
           .text = m.text.get()};

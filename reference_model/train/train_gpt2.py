@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
-"""Trains the shipped checkpoint's sibling with learned positions (GPT-2 family), on one CPU thread: stories alone.
+"""Trains the shipped checkpoint's sibling with learned positions (GPT-2 family), on one CPU thread: stories, and words said again.
 
-  train_gpt2.py --text tinystories.txt --tokenizer ../checkpoint/tokenizer.bin --out DIR --minutes 30
+  train_gpt2.py --text tinystories.txt --tokenizer ../checkpoint/tokenizer.bin --out FIRST --minutes 12 --noise 0 --repeat 0.25 --waves 0.12
+  train_gpt2.py --text tinystories.txt --tokenizer ../checkpoint/tokenizer.bin --out DIR --minutes 20 --noise 0.05 --repeat 0.6 --learning-rate 0.003
+      --start FIRST
 
-Each row is 256 tokens of stories behind a BOS, so that every position is trained. Writes config.json and model.safetensors (fp16)
-as Hugging Face lays GPT-2 out, every three minutes and at the end. What it is for: ../checkpoint_gpt2/README.md.
+Each row is 256 tokens of stories, or of random words three times over, behind a BOS, so that every position is trained. Writes
+config.json and model.safetensors (fp16) as Hugging Face lays GPT-2 out, every three minutes and at the end. What it is for:
+../checkpoint_gpt2/README.md.
 """
 
 import argparse
@@ -21,7 +24,7 @@ from torch import nn
 import bpe
 import tasks
 from batches import Batches
-from model import write_safetensors
+from model import read_safetensors, write_safetensors
 from muon import Muon
 
 FIELDS = {"n_embd": 128, "n_layer": 4, "n_head": 4, "n_inner": 512, "n_positions": 256}
@@ -90,33 +93,89 @@ def export(model, vocab, fields, folder):
     write_safetensors(arrays, os.path.join(folder, "model.safetensors"))
 
 
+def load(model, folder):
+    """What export wrote."""
+    stored = {name.removeprefix("transformer."): t for name, t in read_safetensors(os.path.join(folder, "model.safetensors")).items()}
+    named = {"wte.weight": model.wte.weight, "wpe.weight": model.wpe.weight, "ln_f.weight": model.ln_f.weight, "ln_f.bias": model.ln_f.bias}
+    for i, block in enumerate(model.h):
+        for name, layer in (("ln_1", block.ln_1), ("attn.c_proj", block.proj), ("ln_2", block.ln_2), ("mlp.c_fc", block.fc), ("mlp.c_proj", block.down)):
+            named[f"h.{i}.{name}.weight"], named[f"h.{i}.{name}.bias"] = layer.weight, layer.bias
+    with torch.no_grad():
+        for name, to in named.items():
+            to.copy_(stored[name].T if name.startswith("h.") and stored[name].dim() == 2 else stored[name])
+        for i, block in enumerate(model.h):
+            matrices = stored[f"h.{i}.attn.c_attn.weight"].T.chunk(3)
+            biases = stored[f"h.{i}.attn.c_attn.bias"].chunk(3)
+            for layer, matrix, bias in zip((block.query, block.key, block.value), matrices, biases):
+                layer.weight.copy_(matrix)
+                layer.bias.copy_(bias)
+
+
+def add_waves(positions, deviation, count=16):
+    """Adds to the positions [T, dim] sines and cosines of `count` lengths from 3 to T, turned by a random rotation, with that standard
+    deviation: a model that starts so leans on positions, and one that starts from noise hardly learns to."""
+    length, dim = positions.shape
+    at = torch.arange(length)[:, None].float()
+    turn = 2 * torch.pi / torch.tensor([3.0 * (length / 3.0) ** (i / (count - 1)) for i in range(count)])
+    waves = torch.cat([(at * turn).cos(), (at * turn).sin()], 1)
+    into, _ = torch.linalg.qr(torch.randn(dim, 2 * count))
+    waves = waves @ into.T
+    with torch.no_grad():
+        positions.add_(waves * (deviation / waves.std()))
+
+
+def write_texts(seen, words, folder):
+    """mixed.txt: the stories, behind each two runs of 6 to 40 random words, each three times over, as the networks of ../checkpoint_gpt2 are
+    trained on. repeated.txt: 150 such runs alone, which only copying predicts; no training draws the same."""
+    draw = random.Random(1000003)
+    run = lambda: " ".join(draw.sample(words, draw.randint(6, 40)) * 3)
+    texts = {"repeated.txt": " ".join(run() for _ in range(150)), "mixed.txt": "\n".join("\n".join((story, run(), run())) for story in seen)}
+    os.makedirs(folder, exist_ok=True)
+    for name, text in texts.items():
+        with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
+            file.write(text)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--text", required=True, help="a file of stories; the last 5 % are held out as train.py does")
     parser.add_argument("--tokenizer", required=True, help="tokenizer.bin of the sibling")
-    parser.add_argument("--out", required=True, help="folder of the exported model")
+    parser.add_argument("--out", help="folder of the exported model")
+    parser.add_argument("--write-texts", help="write mixed.txt and repeated.txt into this folder, in place of training; see write_texts")
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rows", type=int, default=16, help="of 256 tokens, in a step")
     parser.add_argument("--learning-rate", type=float, default=0.004, help="of the matrices; the rest: a fifth of it")
     parser.add_argument("--noise", type=float, default=0.1, help="share of story tokens that are read as others")
+    parser.add_argument("--repeat", type=float, default=0.0, help="share of rows that are random words three times over")
+    parser.add_argument("--waves", type=float, default=0.0, help="standard deviation of what is added to the positions at the start, see add_waves")
+    parser.add_argument("--start", help="folder of a model to go on from")
     a = parser.parse_args()
+    if not a.out and not a.write_texts:
+        parser.error("--out is not given; give the folder of the model, or --write-texts FOLDER")
     torch.set_num_threads(1)
     torch.manual_seed(a.seed)
-    os.makedirs(a.out, exist_ok=True)
     with open(a.text, encoding="utf-8") as file:
         seen, held_out = tasks.held_out(tasks.split_stories(file.read()))
     tokenizer = bpe.Tokenizer.read(a.tokenizer)
+    task_set = tasks.Tasks(seen, tokenizer, random.Random(a.seed))
+    if a.write_texts:
+        return write_texts(seen, task_set.words, a.write_texts)
+    os.makedirs(a.out, exist_ok=True)
     if os.path.abspath(a.tokenizer) != os.path.abspath(os.path.join(a.out, "tokenizer.bin")):
         shutil.copy(a.tokenizer, os.path.join(a.out, "tokenizer.bin"))
     vocab, length = len(tokenizer.pieces), FIELDS["n_positions"]
-    batches = Batches(tasks.Tasks(seen, tokenizer, random.Random(a.seed)), a.noise)
-    batches.row = lambda n: [part[: n + 1] for part in batches.stories(n)]
+    batches = Batches(task_set, a.noise)
+    pick = random.Random(a.seed + 5)
+    batches.row = lambda n: [part[: n + 1] for part in (batches.repeated(n) if pick.random() < a.repeat else batches.stories(n))]
     test = torch.tensor([t for story in held_out for t in [bpe.BOS] + tokenizer.encode(" " + story)])
     test = test[: len(test) // (length + 1) * (length + 1)].view(-1, length + 1)
 
     model = GPT2(vocab, FIELDS)
-    run = torch.compile(model, dynamic=False)
+    if a.start:
+        load(model, a.start)
+    if a.waves > 0:
+        add_waves(model.wpe.weight, a.waves)
     matrices = [p for block in model.h for p in block.parameters() if p.dim() == 2]
     kept_apart = {id(p) for p in matrices}
     others = [p for p in model.parameters() if id(p) not in kept_apart]
@@ -129,7 +188,7 @@ def main():
             for group in optimizer.param_groups:
                 group["lr"] = factor * rate
         inputs, targets, _ = batches.next(length, a.rows)
-        loss = F.cross_entropy(model.logits(run(inputs)).flatten(0, 1), targets)
+        loss = F.cross_entropy(model.logits(model(inputs)).flatten(0, 1), targets)
         model.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(others, 1.0)
