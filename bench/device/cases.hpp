@@ -106,10 +106,12 @@ struct decode_case {
     double const most = std::clamp(24e9 / vector_bytes(), 1.0, 256.0);
     return static_cast<std::uint32_t>(std::clamp(5 * l2 / bytes() + 1, 1.0, most));
   }
+  /// Tokens that arrive, masses that columns are fed with at first, and what the runtime takes for itself.
+  static constexpr double memory_beside = 3e8;
   /// Device memory that the cache and its inputs take.
   double memory(double l2) const {
     double const gathered = what == part::step_and_gather ? vector_bytes() : 0;
-    return layers(l2) * (vector_bytes() + slots() * 28) + gathered + slots() * 4 * group + 3e8;
+    return layers(l2) * (vector_bytes() + slots() * 28) + gathered + slots() * 4 * group + memory_beside;
   }
   kvsift::cache_shape shape(double l2) const { return {layers(l2), kv_heads, group, head_dim, batch}; }
 

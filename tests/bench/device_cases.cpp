@@ -83,7 +83,7 @@ TEST_CASE("the memory that a row says it needs is no less than its cache's plan"
       decode_case const c{part::step, policy_kind::roco, storage::bf16, placement::rows, 128, 4, 8, held, batch};
       using cache = kvsift::kv_tensor<decltype(kvsift::roco(64, 9)), kvsift::bf16_payload>;
       kvsift::memory_plan const plan = cache::plan(c.shape(l2), kvsift::roco(held, held / 4), {.group_threads = 128});
-      CHECK(c.memory(l2) >= static_cast<double>(plan.cache.total() + plan.workspace));
+      CHECK(c.memory(l2) - decode_case::memory_beside >= static_cast<double>(plan.cache.total() + plan.workspace));
     }
 }
 
