@@ -51,9 +51,8 @@ void add_floor_rows() {
               [=](benchmark::State& state) { spacing(state, graph, [=](cudaStream_t s) { enqueue_empty(s, dependent); }); });
     for (std::uint32_t const size : {1u, 2u, 4u, 8u, 16u})
       add_row("launch/cluster" + std::to_string(size) + way, [=](benchmark::State& state) {
-        own_stream const stream;
-        if (!enqueue_cluster(stream.value, 128, size)) return state.SkipWithError("this GPU has no clusters of so many blocks");
-        spacing(state, graph, [=](cudaStream_t s) { (void)enqueue_cluster(s, 128, size); });
+        if (!admits_clusters(size)) return state.SkipWithError("this GPU has no clusters of so many blocks");
+        spacing(state, graph, [=](cudaStream_t s) { enqueue_cluster(s, 128, size); });
       });
   }
 }

@@ -127,8 +127,10 @@ void enqueue_empty(cudaStream_t stream, bool dependent) {
   check(cudaLaunchKernelEx(&config, dependent_kernel), "cudaLaunchKernelEx of dependent_kernel");
 }
 
-bool enqueue_cluster(cudaStream_t stream, std::uint32_t blocks, std::uint32_t size) {
-  cudaLaunchAttribute attribute{};
+namespace {
+
+/// A launch in clusters; the attribute has to live as long.
+cudaLaunchConfig_t clustered(cudaStream_t stream, std::uint32_t blocks, std::uint32_t size, cudaLaunchAttribute& attribute) {
   attribute.id = cudaLaunchAttributeClusterDimension;
   attribute.val.clusterDim.x = size;
   attribute.val.clusterDim.y = attribute.val.clusterDim.z = 1;
@@ -138,14 +140,28 @@ bool enqueue_cluster(cudaStream_t stream, std::uint32_t blocks, std::uint32_t si
   config.stream = stream;
   config.attrs = &attribute;
   config.numAttrs = 1;
-  if (size > 8) check(cudaFuncSetAttribute(cluster_kernel, cudaFuncAttributeNonPortableClusterSizeAllowed, 1), "cudaFuncSetAttribute of cluster_kernel");
-  int active = 0;
-  if (cudaOccupancyMaxActiveClusters(&active, cluster_kernel, &config) != cudaSuccess || active == 0) {
+  return config;
+}
+
+}  // namespace
+
+bool admits_clusters(std::uint32_t size) {
+  if (size > 8 && cudaFuncSetAttribute(cluster_kernel, cudaFuncAttributeNonPortableClusterSizeAllowed, 1) != cudaSuccess) {
     (void)cudaGetLastError();
     return false;
   }
+  cudaLaunchAttribute attribute{};
+  cudaLaunchConfig_t const config = clustered(nullptr, size, size, attribute);
+  int active = 0;
+  bool const known = cudaOccupancyMaxActiveClusters(&active, cluster_kernel, &config) == cudaSuccess;
+  if (!known) (void)cudaGetLastError();
+  return known && active != 0;
+}
+
+void enqueue_cluster(cudaStream_t stream, std::uint32_t blocks, std::uint32_t size) {
+  cudaLaunchAttribute attribute{};
+  cudaLaunchConfig_t const config = clustered(stream, blocks, size, attribute);
   check(cudaLaunchKernelEx(&config, cluster_kernel), "cudaLaunchKernelEx of cluster_kernel");
-  return true;
 }
 
 device_floats::device_floats(cudaStream_t stream, std::size_t count, float low, float high) : device_floats(stream, count) {

@@ -30,7 +30,8 @@ void enqueue_indices(cudaStream_t stream, std::uint32_t* index, std::size_t coun
 
 /// A kernel of one block that does nothing; `dependent`: launched while its predecessor runs, and waiting for it on the device.
 void enqueue_empty(cudaStream_t stream, bool dependent);
-/// A kernel of `blocks` blocks in clusters of `size` that meet once; size 1: no cluster. False where the GPU has no such clusters.
-bool enqueue_cluster(cudaStream_t stream, std::uint32_t blocks, std::uint32_t size);
+/// A kernel of `blocks` blocks in clusters of `size` that meet once. admits_clusters(size) comes first: whether the GPU has such clusters.
+bool admits_clusters(std::uint32_t size);
+void enqueue_cluster(cudaStream_t stream, std::uint32_t blocks, std::uint32_t size);
 
 }  // namespace bench

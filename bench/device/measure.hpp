@@ -28,13 +28,13 @@ struct own_stream {
 /// An array in device memory, of random numbers between low and high if these are given.
 class device_floats {
  public:
-  device_floats(cudaStream_t stream, std::size_t count) : block_(kvsift::cuda::memory<>(stream).allocate(count * sizeof(float))), count_(count) {}
+  device_floats(cudaStream_t stream, std::size_t count) : block_(count * sizeof(float), stream, kvsift::cuda::stream_ordered()), count_(count) {}
   device_floats(cudaStream_t stream, std::size_t count, float low, float high);  // floors.cu
   float* data() const { return reinterpret_cast<float*>(block_.data()); }
   std::size_t size() const { return count_; }
 
  private:
-  kvsift::cuda::memory<>::block block_;
+  kvsift::cuda::device_block<kvsift::cuda::stream_ordered> block_;
   std::size_t count_;
 };
 
@@ -120,8 +120,8 @@ struct pass_times {
 };
 
 inline constexpr std::uint32_t sample_count = 9, most_replays = 16;
-/// The most passes that `replayed` runs: one to warm up, one to see how long it takes, and the samples.
-inline constexpr std::uint32_t most_passes = 2 + sample_count * most_replays;
+/// The most passes that a row runs: one before there is a graph, one to warm up, one to see how long it takes, and the samples.
+inline constexpr std::uint32_t most_passes = 3 + sample_count * most_replays;
 
 /// enqueue() is captured once and replayed; `again()` is called before each replay but the first. Samples are of as many replays as take a
 /// millisecond.
