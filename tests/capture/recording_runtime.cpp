@@ -1,5 +1,6 @@
 #include "recording_runtime.hpp"
 
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -100,12 +101,41 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
   for (auto const& task : *reinterpret_cast<graph_work*>(executable)) task();
   return cudaSuccess;
 }
+cudaError_t cudaGraphUpload(cudaGraphExec_t, cudaStream_t) { return cudaSuccess; }
+cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t* nodes, std::size_t* count) {
+  *count = reinterpret_cast<graph_work*>(graph)->size();
+  if (nodes != nullptr) std::memset(nodes, 0, *count * sizeof *nodes);
+  return cudaSuccess;
+}
+cudaError_t cudaGraphNodeGetType(cudaGraphNode_t, cudaGraphNodeType* type) {
+  *type = cudaGraphNodeTypeKernel;
+  return cudaSuccess;
+}
 cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
   delete reinterpret_cast<graph_work*>(graph);
   return cudaSuccess;
 }
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) {
   delete reinterpret_cast<graph_work*>(executable);
+  return cudaSuccess;
+}
+// Events are the clock's: what a graph or stream was given has run when it comes back.
+cudaError_t cudaEventCreate(cudaEvent_t* event) {
+  *event = reinterpret_cast<cudaEvent_t>(new std::chrono::steady_clock::time_point());
+  return cudaSuccess;
+}
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t) {
+  *reinterpret_cast<std::chrono::steady_clock::time_point*>(event) = std::chrono::steady_clock::now();
+  return cudaSuccess;
+}
+cudaError_t cudaEventSynchronize(cudaEvent_t) { return cudaSuccess; }
+cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t begin, cudaEvent_t end) {
+  using moment = std::chrono::steady_clock::time_point;
+  *milliseconds = std::chrono::duration<float, std::milli>(*reinterpret_cast<moment*>(end) - *reinterpret_cast<moment*>(begin)).count();
+  return cudaSuccess;
+}
+cudaError_t cudaEventDestroy(cudaEvent_t event) {
+  delete reinterpret_cast<std::chrono::steady_clock::time_point*>(event);
   return cudaSuccess;
 }
 cudaError_t cudaGetDeviceCount(int* count) {
