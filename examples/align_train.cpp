@@ -59,7 +59,7 @@ void add_options(command_line& line, arguments& a) {
   line.add("--seed", a.shared.seed, "Seed of everything that is drawn").shows_default();
   line.add("--executor", a.shared.executor, "serial, parallel or parallel:N threads").shows_default();
   line.add("--json", a.as_json, "Print the measurements as JSON lines in place of a table");
-  line.example("align_train --model reference_model/checkpoint_gpt2 --text stories.txt --out networks --rollouts 40 --executor parallel\n"
+  line.example("align_train --model reference_model/checkpoint_gpt2 --text stories.txt --out networks --executor parallel\n"
                "generate --model reference_model/checkpoint_gpt2 --mode kv --align networks --budget 100 --tokens 1000\n"
                "--out gets keys_network.safetensors, values_network.safetensors, training.jsonl and loss.svg.");
 }
