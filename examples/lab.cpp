@@ -36,7 +36,7 @@ void add_sharing(command_line& line, run_sharing& s, std::string const& usual) {
 }
 
 void add_options(command_line& line, arguments& a) {
-  add_shared_options(line, a.shared, true);
+  add_shared_options(line, a.shared, true, "every one there is");
   add_prompt_options(line, a.shared);
   line.add("--tasks,--task", a.tasks,
            "perplexity, the generated passkey, needle, multi_key, multi_value, key_value, variable_tracking, "
@@ -100,6 +100,8 @@ int run_experiment(std::vector<arguments> all, std::string const& out, run_shari
                    std::string const& text) {
   for (arguments& a : all) a.shared.out = out;
   std::vector<lab_part> parts = prepare(all);
+  if (std::all_of(parts.begin(), parts.end(), [](lab_part const& p) { return p.runs.empty(); }))
+    throw usage_error("there is nothing to run: policies that cut prompts alone have no perplexity, for a window has no prompt; give another policy or task");
   auto const maps = tasks_with_maps(parts);
   std::vector<output_file> files;
   if (!out.empty()) {
@@ -170,21 +172,32 @@ int score(std::string const& folder, std::vector<std::string> const& metrics, bo
 int main(int argc, char** argv) {
   return run_main("lab", [&] {
     std::string const verb = argc > 1 ? argv[1] : "";
+    std::string name = "lab " + verb;  // as --help calls it
+    // What stands behind the verb; its options follow.
+    auto const operand = [&](char const* without) {
+      std::string const given = argc > 2 ? argv[2] : "";
+      if (given != "--help" && given != "-h" && (given.empty() || given[0] == '-')) throw usage_error(verb + " is given without " + without);
+      int const before = given.empty() || given[0] == '-' ? 1 : 2;
+      argc -= before;
+      argv += before;
+      argv[0] = name.data();
+      return given;
+    };
     if (verb == "score") {
-      if (argc < 3 || argv[2][0] == '-')
-        throw usage_error("score is given without a folder; give the one that lab --out wrote");
+      std::string const folder = operand("a folder; give the one that lab --out wrote");
       command_line line("Scores the predictions in a folder of lab again. The model is not run.");
       std::vector<std::string> metrics;
       bool commands = false;
       line.add("--metrics", metrics, "In place of those of each task").separated_by_commas();
       line.add("--allow-commands", commands, "Run the metrics command:COMMAND");
-      if (auto const status = line.parse(argc - 2, argv + 2)) return *status;
-      return score(argv[2], metrics, commands);
+      if (auto const status = line.parse(argc, argv)) return *status;
+      return score(folder, metrics, commands);
     }
     if (verb == "analyse") {
       command_line line("What the attention of a full cache says of policies, token by token of a text.");
       analyse_options o;
       add_analyse_options(line, o);
+      argv[1] = name.data();
       if (auto const status = line.parse(argc - 1, argv + 1)) return *status;
       return analyse(o);
     }
@@ -193,12 +206,12 @@ int main(int argc, char** argv) {
           "The smallest budget with which a policy loses little of what the full cache is worth at a task.");
       boundary_options o;
       add_boundary_options(line, o);
+      argv[1] = name.data();
       if (auto const status = line.parse(argc - 1, argv + 1)) return *status;
       return find_boundaries(o);
     }
     if (verb == "experiment") {
-      if (argc < 3 || argv[2][0] == '-')
-        throw usage_error("experiment is given without a file; give a JSON file, examples/experiments has some");
+      std::string const file = operand("a file; give a JSON file, examples/experiments has some");
       command_line line("Runs what a JSON file says: checkpoints, tasks, policies, budgets, seeds.");
       std::string out;
       run_sharing processes;
@@ -207,35 +220,36 @@ int main(int argc, char** argv) {
       add_sharing(line, processes, "the file's, or as many as the machine has threads");
       line.add("--allow-commands", commands, "Run the metrics command:COMMAND of task files, where the file has allow_commands");
       line.add("--json", as_json, "Print one JSON object a run, in place of the table");
-      if (auto const status = line.parse(argc - 2, argv + 2)) return *status;
-      return experiment(argv[2], out, processes, commands, as_json);
+      if (auto const status = line.parse(argc, argv)) return *status;
+      return experiment(file, out, processes, commands, as_json);
     }
     if (verb == "report") {
-      if (argc < 3 || argv[2][0] == '-')
-        throw usage_error("report is given without a folder; give the one that lab --out wrote");
+      std::string const folder = operand("a folder; give the one that lab --out wrote");
       command_line line("Writes report.html into a folder of results.");
-      if (auto const status = line.parse(argc - 2, argv + 2)) return *status;
-      std::string const report = lab_report(argv[2]);
-      output_file file("report", std::string(argv[2]) + "/report.html");
+      if (auto const status = line.parse(argc, argv)) return *status;
+      std::string const report = lab_report(folder);
+      output_file file("report", folder + "/report.html");
       file.write(report);
       file.commit();
       print_now(file.path() + "\n");
       return 0;
     }
     if (verb == "split") {
-      if (argc < 3 || argv[2][0] == '-') throw usage_error("split is given without a file; give one with rows of data");
+      std::string const rows = operand("a file; give one with rows of data");
       command_line line("Writes rows of data into two files: one to choose by, one to report.");
       std::string valid, out;
       std::uint64_t seed = 1;
       line.add("--valid", valid, "Rows of the first, as N or P%").required();
       line.add("--seed", seed, "Which rows").shows_default();
       line.add("--out", out, "Folder of both (the file's)");
-      if (auto const status = line.parse(argc - 2, argv + 2)) return *status;
-      split_files const files = split_rows(argv[2], valid, seed, out);
+      if (auto const status = line.parse(argc, argv)) return *status;
+      split_files const files = split_rows(rows, valid, seed, out);
       print_now(files.valid + "  " + std::to_string(files.valid_rows) + " rows\n" + files.test + "  " +
                 std::to_string(files.test_rows) + " rows\n");
       return 0;
     }
+    if (!verb.empty() && verb[0] != '-')
+      throw usage_error("'" + verb + "' is no command of lab; give experiment, report, score, boundary, analyse or split, or options alone");
     command_line line("Policies side by side: every policy at every budget over every task.");
     arguments a;
     add_options(line, a);

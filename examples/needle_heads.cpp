@@ -43,7 +43,7 @@ void add_options(command_line& line, arguments& a) {
   line.add("--json", a.as_json, "Print the samples, in place of the table");
   line.example(
       "needle_heads --prompts 50 --out heads\n"
-      "  generate --policy headkv --set allocator.scores=heads/needle_heads.json --budget 25%\n"
+      "  generate --policy headkv --set allocator.scores=heads/needle_heads.json --budget 25% --prompt-file story.txt\n"
       "Of tasks whose prompts hold their answers. A prompt counts if more than half of its first answer is written.");
 }
 

@@ -57,7 +57,7 @@ void add_options(command_line& line, arguments& a) {
       "shapley --task passkey --until 1/256 --out scores\n"
       "  shapley --out scores --part 3/8        (eight processes, on any machines that share the folder)\n"
       "  shapley merge scores other --out all\n"
-      "  generate --policy cokv --set allocator.scores=scores/shapley.npy --set allocator.border=4 --budget 25%\n"
+      "  generate --policy cokv --set allocator.scores=scores/shapley.npy --set allocator.border=4 --budget 25% --prompt-file story.txt\n"
       "  shapley judge --help                   (what policies, budgets from scores among them, are worth at a task)\n"
       "It goes on from what the folder holds. --out gets shapley.npy (CoKV's arrays), scores.json, shapley.json, "
       "shapley.svg.");

@@ -201,7 +201,7 @@ std::string in_words(search const& s) {
 void add_boundary_options(command_line& line, boundary_options& o) {
   lab_options& a = o.lab;
   a.prompts = 100;
-  add_shared_options(line, a.shared, true);
+  add_shared_options(line, a.shared, true, "needed");
   add_prompt_options(line, a.shared);
   line.add("--tasks,--task", a.tasks, "One of lab's, but perplexity; several by commas (passkey)")
       .separated_by_commas();

@@ -59,11 +59,11 @@ void add_model_options(command_line& line, shared_options& o) {
   line.add("--tokenizer", o.tokenizer, "Folder, tokenizer.json, vocab.json, llama2.c tokenizer.bin, or 'bytes' (the model's own)");
 }
 
-void add_shared_options(command_line& line, shared_options& o, bool many) {
+void add_shared_options(command_line& line, shared_options& o, bool many, std::string const& usual_policy) {
   std::string const several = many ? "; repeat it or separate by commas for several" : "";
   line.help_column(26);
   add_model_options(line, o);
-  option const policy = line.add("--policy", o.policies, "Name, alias or JSON file of the eviction policy (full)" + several);
+  option const policy = line.add("--policy", o.policies, "Name, alias or JSON file of the eviction policy (" + usual_policy + ")" + several);
   line.add("--set", o.sets, "FIELD=VALUE of the policy; repeatable, overrides the file");
   option const budget = line.add("--budget", o.budgets, "Slots a KV head may keep, as N or P% of the run's tokens" + several);
   if (many) {
@@ -158,12 +158,19 @@ std::vector<policy_choice> choose_modes(shared_options const& o, std::uint64_t b
 
 }  // namespace
 
+standing standing_of(std::string const& positions) {
+  for (standing const s : {standing::original, standing::in_cache, standing::learned_align, standing::recompute})
+    if (positions == name_of(s)) return s;
+  throw usage_error("--positions is '" + positions + "'; give original, in_cache, learned_align or recompute");
+}
+
 std::vector<policy_choice> choose_all(shared_options const& o, std::uint64_t base, std::uint64_t prompt) {
   if (!o.modes.empty()) return choose_modes(o, base, prompt);
   std::vector<policy_choice> all;
   std::vector<std::string> const policies = o.policies.empty() ? std::vector<std::string>{"full"} : o.policies;
   std::vector<std::string> const budgets = o.budgets.empty() ? std::vector<std::string>{""} : o.budgets;
   for (std::string const& policy : policies) {
+    for (std::string const& positions : o.positions) standing_of(positions);
     for (std::string const& budget : budgets) {
       if (!o.budgets.empty()) slots_of(budget, base);  // a budget that is none is refused for every policy
       policy_choice const choice = choose_policy({policy, o.sets, budget, o.pin, o.seed, base, o.bound, prompt});
@@ -205,15 +212,22 @@ bool in_pages(shared_options const& o) {
   return o.layout == "pages";
 }
 
+namespace {
+
+// To people who wait at a terminal or read a log; of each kind once, however many budgets are planned.
+void say_once(std::string const& line) {
+  static std::set<std::string> said;
+  if (said.insert(line.substr(line.find(':'), 40)).second) std::fprintf(stderr, "%s\n", line.c_str());
+}
+
+}  // namespace
+
 position_plan plan_positions(shared_options const& o, policy_choice const& choice, loaded_model const& m,
                                     std::uint64_t tokens, std::uint64_t prompt) {
   reference_model::config const& c = m.config();
   std::string const& positions = choice.positions;
   std::optional<standing> asked;
-  for (standing const s : {standing::original, standing::in_cache, standing::learned_align, standing::recompute})
-    if (positions == name_of(s)) asked = s;
-  if (!positions.empty() && !asked)
-    throw usage_error("--positions is '" + positions + "'; give original, in_cache, learned_align or recompute");
+  if (!positions.empty()) asked = standing_of(positions);
   constexpr std::uint64_t most = 0x7ffffffe;
   if (tokens > most) throw usage_error("the run has " + std::to_string(tokens) + " positions; give fewer tokens, at most " + std::to_string(most));
   std::uint64_t const limit = c.max_positions;
@@ -255,18 +269,26 @@ position_plan plan_positions(shared_options const& o, policy_choice const& choic
     if (kept < sinks)
       throw usage_error("sinks is " + std::to_string(kept) + " of " + choice.name + "; the networks of --align were trained beside " + std::to_string(sinks) +
                         ", give --set sinks=" + std::to_string(sinks) + " or a policy that keeps as many");
+    std::uint64_t const longest = std::uint64_t{sinks} + std::min(m.networks->keys.view().positions, m.networks->values.view().positions);
+    if (choice.slots() > longest)
+      throw usage_error("--budget is " + std::to_string(choice.slots()) + "; the networks of --align '" + o.align + "' were trained for at most " + std::to_string(longest) +
+                        " slots, give no more, or networks of a longer --window");
     plan.align = kvsift::learned_align{m.networks->keys.view(), m.networks->values.view(), sinks};
   }
-  static bool told = false;
-  if (plan.stand == standing::learned_align && !c.learned_positions && !std::exchange(told, true))
-    std::fprintf(stderr, "%s: the model's positions are a rotation; --positions in_cache undoes it exactly, and needs no networks\n", choice.name.c_str());
-  bool const worn_out = plan.stand == standing::in_cache && c.learned_positions && tokens > choice.slots() && choice.bounded();
-  static bool warned = false;  // once, however many budgets are planned
-  if ((worn_out || beyond) && !std::exchange(warned, true))
-    std::fprintf(stderr, beyond ? "%s: the run has more positions than the model was trained for; what attends that far is predicted worse and worse,"
-                                  " which --positions in_cache with a budget avoids\n"
-                                : "%s: the model's positions are learned: once something goes, every token comes with the same one, and what follows is"
-                                  " predicted badly; --positions learned_align or recompute help\n", choice.name.c_str());
+  if (plan.stand == standing::learned_align && !c.learned_positions)
+    say_once(choice.name + ": the model's positions are a rotation; --positions in_cache undoes it exactly, and needs no networks");
+  if (plan.stand == standing::in_cache && c.learned_positions && tokens > choice.slots() && choice.bounded())
+    say_once(choice.name + ": the model's positions are learned: once something goes, every token comes with the same one, and what follows is predicted badly;"
+                           " --positions learned_align or recompute help");
+  if (beyond)
+    say_once(choice.name + ": the run has more positions than the model was trained for; what attends that far is predicted worse and worse,"
+                           " which --positions in_cache with a budget avoids");
+  if (plan.stand == standing::recompute && o.modes.empty() && choice.name != "streaming_llm")
+    say_once(choice.name + ": --positions recompute runs the newest tokens again, one more than the budget, whatever the policy");
+  bool const cuts_prompts_alone = choice.made.grows() && choice.made.value.facts().moments != kvsift::moment{};
+  if (plan.stand != standing::recompute && choice.bounded() && cuts_prompts_alone && prompt <= choice.slots() && tokens > choice.slots())
+    say_once(choice.name + ": it cuts prompts alone, and this one has " + std::to_string(prompt) + " tokens, which fit into " + std::to_string(choice.slots()) +
+             " slots: nothing goes");
   plan.in_pages = in_pages(o);
   plan.first_piece = static_cast<std::uint32_t>(first_piece);
   plan.piece = static_cast<std::uint32_t>(piece);

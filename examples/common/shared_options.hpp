@@ -32,7 +32,7 @@ struct shared_options {
 void add_model_options(command_line& line, shared_options& o);
 
 // `many`: the program takes several policies, budgets and positions in one run, repeated or separated by commas.
-void add_shared_options(command_line& line, shared_options& o, bool many);
+void add_shared_options(command_line& line, shared_options& o, bool many, std::string const& usual_policy = "full");
 
 // --mode, a word for --policy and --positions.
 void add_mode_option(command_line& line, shared_options& o, bool many);

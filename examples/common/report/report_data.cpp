@@ -34,7 +34,8 @@ report_run run_of(json const& line) {
   for (auto const& set : run.value("set", std::vector<std::string>{})) r.policy += " " + set;
   auto const differs = [&](char const* field, char const* usual, bool named = false) {
     std::string const value = words(run, field);
-    if (!value.empty() && value != usual) r.policy += std::string(" ") + (named ? std::string(field) + "=" : "") + value;
+    bool const named_already = r.policy.find(", " + value) != std::string::npos;  // of several --positions
+    if (!value.empty() && value != usual && !named_already) r.policy += std::string(" ") + (named ? std::string(field) + "=" : "") + value;
   };
   differs("positions", "original");
   differs("bound", "both", true);

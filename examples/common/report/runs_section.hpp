@@ -10,7 +10,7 @@ namespace programs {
 
 inline void add_runs(report_page& page, report_data const& d) {
   page.section("runs", "Every run");
-  page.say("The command runs it alone, into the folder results unless --out says otherwise.", "soft");
+  page.say("The command runs it alone; answers go to the folder results unless --out says otherwise, pass keys and perplexity print a table.", "soft");
   report_table table(std::to_string(d.runs.size()) + " runs, as they were finished",
                      {"policy", "budget", "slots", "task", "tokens", "seed", "samples", "score", "cache KiB", "heap peak KiB", "prefill s", "decode s", "recovered", "command"});
   for (report_run const& r : d.runs) {
