@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include <kvsift/evict/kv_tensor.hpp>
+#include <kvsift/evict/split_step.hpp>
 #include <kvsift/evict/tasks.hpp>
 #include <kvsift/exec/executor.hpp>
 
@@ -86,6 +87,17 @@ void cut_layers(Executor const& on, Cache& cache, moment when, std::uint32_t fir
 template <class Executor, class Cache, class Rule>
 void run_step(Executor const& on, Cache& cache, std::uint32_t layer, Rule const& rule, arrivals const& piece, float* out,
               bool silent = false) {
+  if constexpr (Cache::splits && !acts<Rule>) {
+    if (piece.tokens == 1 && out != nullptr) {
+      using bound = typename Cache::bound_type;
+      split_step<bound> const step{cache.bound(), piece, out, layer, silent};
+      std::uint32_t const blocks = cache.shape().layer_rows() * cache.bound().work.row_chunks;
+      enqueue(on, cache, blocks, attend_chunk_task<typename Cache::payload, bound>{step});
+      enqueue(on, cache, blocks, merge_chunks_task<bound, typename Cache::columns>{step});
+      if (piece.keys != nullptr) cache.count_arrived(layer, 1);
+      return;
+    }
+  }
   enqueue(on, cache, cache.shape().layer_rows(),
          step_task<typename Cache::payload, typename Cache::bound_type, typename Cache::columns, Rule>{
              cache.bound(), rule, piece, out, layer, silent});
@@ -97,7 +109,8 @@ template <class Executor, class Cache>
 void step_that_fits(Executor const& on, Cache& cache, std::uint32_t layer, arrivals const& piece, float* out) {
   with_rule(cache.policy().rules, moment::before_append, [&](auto const& rule) {
     if (!acts<decltype(rule)> || piece.tokens > 1) return run_step(on, cache, layer, no_rule{}, piece, out);
-    if (rule.who == unit::per_head) return run_step(on, cache, layer, rule, piece, out);
+    if constexpr (!Cache::splits)
+      if (rule.who == unit::per_head) return run_step(on, cache, layer, rule, piece, out);
     cut_layers(on, cache, moment::before_append, layer, 1, {.room = 1}, piece);
     run_step(on, cache, layer, no_rule{}, piece, out);
   });

@@ -1,0 +1,150 @@
+// A decode step whose rows several blocks share, against the serial executor's: attention and what it feeds within rounding, all else bit
+// for bit, and the same decisions where scores lie apart.
+#include <cmath>
+#include <cstdint>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include <kvsift/kvsift.hpp>
+#include <support/marked_vectors.hpp>
+#include <support/policies.hpp>
+#include <support/poison.hpp>
+#include <support/random_trace.hpp>
+#include <support/seeds.hpp>
+#include <support/snapshot.hpp>
+#include <support/split_rows.hpp>
+
+namespace {
+
+using namespace kvsift;
+using support::split_executor;
+using u32 = std::uint32_t;
+
+bool close(float got, float want) { return std::fabs(got - want) <= 1e-5f * std::fabs(want); }
+
+/// Where two caches first differ: columns of floats by more than rounding, all else at all.
+template <class There, class Here>
+std::string apart(There const& there, Here const& here) {
+  auto const without_columns = [](auto const& cache) {
+    support::snapshot rows = support::take_snapshot(cache.view());
+    for (auto& row : rows)
+      for (auto& slot : row.slots) slot.columns.clear();
+    return rows;
+  };
+  support::snapshot const got = without_columns(there), want = without_columns(here);
+  if (std::string const d = support::difference(got, want); !d.empty()) return d;
+  for (u32 r = 0; r < here.shape().rows(); ++r) {
+    if (*there.view().row(r).state != *here.view().row(r).state) return "states of row " + std::to_string(r) + " differ";
+    for (u32 i = 0; i < want[r].held; ++i) {
+      std::string problem;
+      here.view().stored.for_each([&]<class C>(C const& column, std::size_t) {
+        auto const* const a = there.view().row(r).template column<C>().at(i);
+        auto const* const b = here.view().row(r).template column<C>().at(i);
+        for (u32 k = 0; k < column.width(); ++k) {
+          bool same = a[k] == b[k];
+          if constexpr (std::is_same_v<typename C::element, float>) same = same || close(a[k], b[k]);
+          if (!same) problem = std::string(typeid(C).name()) + " of row " + std::to_string(r) + ", slot " + std::to_string(i) + " differs";
+        }
+      });
+      if (!problem.empty()) return problem;
+    }
+  }
+  return "";
+}
+
+/// Both caches, and how they are fed alike.
+template <class Policy, class Payload, class Position, class Placement>
+struct pair_of_caches {
+  kv_tensor<Policy, Payload, Position, dropped, Placement> here;
+  kv_tensor<Policy, Payload, Position, dropped, Placement, support::split_memory> there;
+  split_executor on;
+  u32 seen = 0;
+
+  pair_of_caches(cache_shape const& shape, Policy const& policy, cache_options const& options, split_executor const& executor,
+                 Position const& position = {})
+      : here(shape, policy, options, position), there(shape, policy, options, position), on(executor) {}
+
+  /// A prompt with masses of an engine's own, so that long ones cost little.
+  void prompt(support::marked_vectors const& data, u32 tokens) {
+    cache_shape const& shape = here.shape();
+    std::vector<float> const masses(std::size_t{shape.layer_rows()} * tokens, 1.0f / 16);
+    prompt_masses const m{masses.data(), masses.data(), masses.data(), masses.data(), tokens, masses.data()};
+    for (u32 l = 0; tokens != 0 && l < shape.layers; ++l) {
+      auto const p = data.make_piece(l, seen, tokens);
+      compress(serial_executor{}, here[l], p.keys.data(), p.values.data(), tokens, m);
+      compress(on, there[l], p.keys.data(), p.values.data(), tokens, m);
+    }
+    seen += tokens;
+  }
+  /// One token in every layer, and the evict of it. How far outputs are apart.
+  std::string token(support::marked_vectors const& data) {
+    std::string problem;
+    for (u32 l = 0; l < here.shape().layers; ++l) {
+      auto const p = data.make_piece(l, seen, 1);
+      std::vector<float> want(p.queries.size()), got(want.size(), NAN);
+      step(serial_executor{}, here[l], p.view(), want.data());
+      support::poison(there);
+      step(on, there[l], p.view(), got.data());
+      problem += outputs_apart(got, want);
+    }
+    evict(serial_executor{}, here);
+    evict(on, there);
+    ++seen;
+    return problem + apart(there, here);
+  }
+  /// Attention without a token.
+  std::string attend_only(support::marked_vectors const& data, u32 layer) {
+    auto const p = data.make_piece(layer, seen, 1);
+    std::vector<float> want(p.queries.size()), got(want.size(), NAN);
+    attend(serial_executor{}, here[layer], p.queries.data(), want.data());
+    support::poison(there);
+    attend(on, there[layer], p.queries.data(), got.data());
+    return outputs_apart(got, want) + apart(there, here);
+  }
+  static std::string outputs_apart(std::vector<float> const& got, std::vector<float> const& want) {
+    for (std::size_t i = 0; i < want.size(); ++i)
+      if (!(std::fabs(got[i] - want[i]) <= 1e-5f))
+        return "output " + std::to_string(i) + ": " + std::to_string(got[i]) + " instead of " + std::to_string(want[i]);
+    return "";
+  }
+};
+
+/// So much of a cache that some blocks stay idle, and lengths around where chunks meet.
+template <class Payload, class Position, class Placement>
+void agrees(std::size_t seeds, Position const& position = {}) {
+  support::for_each_seed(seeds, [&](std::uint64_t seed) {
+    support::draws d(seed);
+    constexpr u32 lengths[] = {0, 1, chunk_slots - 2, chunk_slots - 1, chunk_slots, chunk_slots + 1, 2 * chunk_slots - 1, 700};
+    constexpr u32 dims[] = {2, 8, 12, 22, 64, 128};
+    u32 const length = lengths[d.between(0, 7)];
+    cache_shape const shape{2, static_cast<u32>(d.between(1, 2)), static_cast<u32>(d.between(1, 6)), dims[d.between(0, 5)], static_cast<u32>(d.between(1, 2))};
+    auto const threads = static_cast<u32>(d.chance(0.5) ? 1 : d.between(2, 5));
+    split_executor const on{threads, static_cast<split_executor::order>(d.between(0, 2))};
+    CAPTURE(length);
+    CAPTURE(shape.group);
+    CAPTURE(shape.head_dim);
+    CAPTURE(threads);
+    support::marked_vectors const data{seed, shape};
+    pair_of_caches<std::remove_cvref_t<decltype(roco(9, 2))>, Payload, Position, Placement> both(
+        shape, roco(710, 2, 3), {.max_piece = 700, .group_threads = threads}, on, position);
+    both.prompt(data, length);
+    for (u32 t = 0; t < 3; ++t) REQUIRE(both.token(data) == "");
+    REQUIRE(both.attend_only(data, 1) == "");
+    REQUIRE(both.token(data) == "");
+  });
+}
+
+}  // namespace
+
+TEST_CASE("rows: attention and columns are the serial executor's, to rounding, wherever chunks meet") {
+  agrees<fp32_payload, original_positions, in_rows>(40);
+}
+
+TEST_CASE("other payloads, pages, and keys that are turned, biased or met by a second query") {
+  agrees<bf16_payload, in_cache_positions, in_pages>(20);
+  agrees<int8_payload, original_positions, in_pages>(10, {{8}});
+  agrees<fp16_payload, original_positions, in_pages>(10);
+}
