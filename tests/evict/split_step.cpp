@@ -55,6 +55,13 @@ std::string apart(There const& there, Here const& here) {
   return "";
 }
 
+std::string outputs_apart(std::vector<float> const& got, std::vector<float> const& want) {
+  for (std::size_t i = 0; i < want.size(); ++i)
+    if (!(std::fabs(got[i] - want[i]) <= 1e-5f))
+      return "output " + std::to_string(i) + ": " + std::to_string(got[i]) + " instead of " + std::to_string(want[i]);
+  return "";
+}
+
 /// Both caches, and how they are fed alike.
 template <class Policy, class Payload, class Position, class Placement>
 struct pair_of_caches {
@@ -104,12 +111,6 @@ struct pair_of_caches {
     attend(on, there[layer], p.queries.data(), got.data());
     return outputs_apart(got, want) + apart(there, here);
   }
-  static std::string outputs_apart(std::vector<float> const& got, std::vector<float> const& want) {
-    for (std::size_t i = 0; i < want.size(); ++i)
-      if (!(std::fabs(got[i] - want[i]) <= 1e-5f))
-        return "output " + std::to_string(i) + ": " + std::to_string(got[i]) + " instead of " + std::to_string(want[i]);
-    return "";
-  }
 };
 
 /// So much of a cache that some blocks stay idle, and lengths around where chunks meet.
@@ -137,6 +138,46 @@ void agrees(std::size_t seeds, Position const& position = {}) {
   });
 }
 
+/// Tokens whose logits lie a fixed way apart, each its own: no two scores of attention are close.
+struct levels {
+  support::marked_vectors data;
+
+  support::marked_vectors::piece piece(u32 layer, u32 first, u32 tokens) const {
+    auto p = data.make_piece(layer, first, tokens);
+    u32 const dim = data.shape.head_dim, heads = data.shape.kv_heads;
+    for (std::size_t i = 0; i < p.queries.size(); ++i) p.queries[i] = i % dim == 0 ? 1.5f : 0.0f;
+    for (std::size_t token = 0; token < p.keys.size() / dim; ++token) {
+      auto const position = static_cast<u32>(first + token / heads % tokens), head = static_cast<u32>(token % heads);
+      p.keys[token * dim] = static_cast<float>((position * 151 + head * 40 + layer * 13) % 401) / 100;
+    }
+    return p;
+  }
+};
+
+/// A prompt, then tokens past the limit: the same ones stay. Positions of both, row by row.
+template <class Placement, class Policy>
+void decides_the_same(Policy const& policy, u32 prompt, split_executor::order how) {
+  cache_shape const shape{2, 2, 2, 8, 1};
+  cache_options const options{.capacity = 330, .max_piece = prompt, .promised = 30};
+  levels const data{{11, shape}};
+  kv_tensor<Policy, fp32_payload, original_positions, dropped, Placement> here{shape, policy, options};
+  kv_tensor<Policy, fp32_payload, original_positions, dropped, Placement, support::split_memory> there{shape, policy, options};
+  split_executor const on{1, how};
+  for (u32 seen = 0, tokens = prompt; seen < prompt + 25; seen += tokens, tokens = 1) {
+    for (u32 l = 0; l < shape.layers; ++l) {
+      auto const p = data.piece(l, seen, tokens);
+      std::vector<float> want(p.queries.size()), got(want.size(), NAN);
+      step(serial_executor{}, here[l], p.view(), want.data());
+      step(on, there[l], p.view(), got.data());
+      REQUIRE(outputs_apart(got, want) == "");
+    }
+    evict(serial_executor{}, here);
+    evict(on, there);
+    for (u32 l = 0; l < shape.layers; ++l) REQUIRE(there.held(l) == here.held(l));
+    REQUIRE(apart(there, here) == "");
+  }
+}
+
 }  // namespace
 
 TEST_CASE("rows: attention and columns are the serial executor's, to rounding, wherever chunks meet") {
@@ -147,4 +188,57 @@ TEST_CASE("other payloads, pages, and keys that are turned, biased or met by a s
   agrees<bf16_payload, in_cache_positions, in_pages>(20);
   agrees<int8_payload, original_positions, in_pages>(10, {{8}});
   agrees<fp16_payload, original_positions, in_pages>(10);
+}
+
+TEST_CASE("every policy decides the same where scores lie apart") {
+  for (support::named_policy const& named : support::named_policies(262)) {
+    CAPTURE(named.name);
+    decides_the_same<in_rows>(named.value, includes(named.value.facts().moments, moment::prompt_end) ? 270 : 250, split_executor::order::backwards);
+  }
+}
+
+TEST_CASE("room is made before a token is written, by each head or by all together; heads of their own budgets") {
+  auto const making = [](auto const& score, unit who) {
+    return policy{uniform_budget{257}, at_prompt_end(score, protect{1, 2}, pick::victims, who), making_room(score, protect{1, 2}, who)};
+  };
+  decides_the_same<in_rows>(making(mean_attention{}, unit::per_head), 300, split_executor::order::forwards);
+  decides_the_same<in_pages>(making(accumulated_attention{}, unit::shared), 255, split_executor::order::forwards);
+  policy const ragged{head_budgets{{40, 256, 257, 290}}, over_budget(mean_attention{}, protect{2, 4})};
+  decides_the_same<in_rows>(ragged, 289, split_executor::order::backwards);
+  decides_the_same<in_pages>(ragged, 289, split_executor::order::forwards);
+}
+
+TEST_CASE("a sink's key is met by the query turned back, wherever its chunk") {
+  cache_shape const shape{1, 1, 3, 12, 1};
+  support::marked_vectors const data{3, shape};
+  pair_of_caches<std::remove_cvref_t<decltype(streaming_llm(4, 260))>, fp16_payload, two_query_positions, in_rows> both(
+      shape, streaming_llm(4, 260), {.max_piece = 264}, {});
+  both.prompt(data, 264);
+  for (u32 t = 0; t < 270; ++t) REQUIRE(both.token(data) == "");  // the hole of the oldest is filled by the last: windows wander
+}
+
+TEST_CASE("a full row is attended to, and one that holds nothing yet gives nothing") {
+  cache_shape const shape{1, 2, 2, 8, 2};
+  support::marked_vectors const data{5, shape};
+  pair_of_caches<std::remove_cvref_t<decltype(full())>, fp32_payload, original_positions, in_rows> both(shape, full(),
+                                                                                                     {.capacity = 257, .max_piece = 257}, {});
+  both.prompt(data, 257);
+  CHECK(both.attend_only(data, 0) == "");
+  both.there.view().states[1].held = 0;  // a row of a batch that has not begun
+  auto const p = data.make_piece(0, 257, 1);
+  std::vector<float> out(p.queries.size(), NAN);
+  attend(both.on, both.there[0], p.queries.data(), out.data());
+  for (u32 i = 0; i < out.size(); ++i) CHECK((out[i] == 0) == (i / 16 == 1));
+}
+
+TEST_CASE("only a space whose rows are split has room for it, and a plan says how much") {
+  cache_shape const shape{1, 2, 2, 8, 2};
+  using policy_type = std::remove_cvref_t<decltype(roco(300, 2))>;
+  using there = kv_tensor<policy_type, fp32_payload, original_positions, dropped, in_rows, support::split_memory>;
+  kv_tensor here(shape, roco(300, 2));
+  there const cache(shape, roco(300, 2));
+  CHECK(there::plan(shape, roco(300, 2)).workspace == cache.workspace_bytes());
+  std::size_t const more = cache.workspace_bytes() - here.workspace_bytes();
+  CHECK(more >= shape.layer_rows() * (2 * chunk_scratch::carve(nullptr, shape).bytes));  // of 301 slots
+  CHECK(here.bound().work.row_chunks == 0);
 }
