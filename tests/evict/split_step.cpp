@@ -1,7 +1,9 @@
 // A decode step whose rows several blocks share, against the serial executor's: attention and what it feeds within rounding, all else bit
 // for bit, and the same decisions where scores lie apart.
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -87,14 +89,16 @@ struct pair_of_caches {
     seen += tokens;
   }
   /// One token in every layer, and the evict of it. How far outputs are apart.
-  std::string token(support::marked_vectors const& data) {
+  std::string token(support::marked_vectors const& data, bool of_prompt = false) {
     std::string problem;
     for (u32 l = 0; l < here.shape().layers; ++l) {
       auto const p = data.make_piece(l, seen, 1);
       std::vector<float> want(p.queries.size()), got(want.size(), NAN);
-      step(serial_executor{}, here[l], p.view(), want.data());
+      arrivals given = p.view();
+      given.of_prompt = of_prompt;
+      step(serial_executor{}, here[l], given, want.data());
       support::poison(there);
-      step(on, there[l], p.view(), got.data());
+      step(on, there[l], given, got.data());
       problem += outputs_apart(got, want);
     }
     evict(serial_executor{}, here);
@@ -215,6 +219,42 @@ TEST_CASE("a sink's key is met by the query turned back, wherever its chunk") {
       shape, streaming_llm(4, 260), {.max_piece = 264}, {});
   both.prompt(data, 264);
   for (u32 t = 0; t < 270; ++t) REQUIRE(both.token(data) == "");  // the hole of the oldest is filled by the last: windows wander
+}
+
+TEST_CASE("single tokens of a prompt feed nothing where that is silent") {
+  cache_shape const shape{1, 2, 2, 8, 1};
+  policy const silent = reference_strided(20, 1, mean_attention{}, protect{}, forced_then_varying{2, 2, 1});
+  pair_of_caches<std::remove_cvref_t<decltype(silent)>, fp32_payload, original_positions, in_rows> both(shape, silent, {}, {});
+  for (u32 t = 0; t < 30; ++t) REQUIRE(both.token({7, shape}, true) == "");
+}
+
+TEST_CASE("a step that was captured stays valid as chunks are begun and tokens go") {
+  cache_shape const shape{1, 2, 2, 8, 1};
+  auto const chosen = streaming_llm(2, 257);
+  pair_of_caches<std::remove_cvref_t<decltype(chosen)>, fp16_payload, original_positions, in_pages> both(shape, chosen, {.max_piece = 254}, {});
+  support::marked_vectors const data{7, shape};
+  both.prompt(data, 254);
+  support::marked_vectors::piece there = data.make_piece(0, 254, 1);
+  std::vector<float> got(there.queries.size()), want(got.size());
+  std::vector<std::function<void()>> graph;
+  both.on.captured = &graph;
+  step(both.on, both.there[0], there.view(), got.data());
+  evict(both.on, both.there);
+  CHECK(graph.size() == 3);
+  for (u32 seen = 254; seen < 264; ++seen) {
+    auto const p = data.make_piece(0, seen, 1);
+    step(serial_executor{}, both.here[0], p.view(), want.data());
+    evict(serial_executor{}, both.here);
+    std::copy(p.queries.begin(), p.queries.end(), there.queries.begin());
+    std::copy(p.keys.begin(), p.keys.end(), there.keys.begin());
+    std::copy(p.values.begin(), p.values.end(), there.values.begin());
+    if (seen > 254) both.there.count_replayed();
+    support::poison(both.there);
+    for (auto const& task : graph) task();
+    REQUIRE(outputs_apart(got, want) == "");
+    REQUIRE(apart(both.there, both.here) == "");
+    REQUIRE(both.there.held(0) == both.here.held(0));
+  }
 }
 
 TEST_CASE("a full row is attended to, and one that holds nothing yet gives nothing") {

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -28,18 +29,27 @@ struct split_memory {
   void copy_out(void* to, void const* from, std::size_t bytes) const { std::memcpy(to, from, bytes); }
 };
 
-/// Runs every block by a group of `threads` host threads: one after another, the last first, or all at the same time.
+/// Runs every block by a group of `threads` host threads: one after another, the last first, or all at the same time. With `captured` it
+/// keeps its launches there, to be run again and again, as a graph does.
 struct split_executor {
   using is_executor = void;
   using space = split_space;
   enum class order { forwards, backwards, at_once };
   std::uint32_t threads = 1;
   order how = order::forwards;
+  std::vector<std::function<void()>>* captured = nullptr;
 
   std::uint32_t group_threads() const { return threads; }
 
   template <class Task>
   void launch(std::uint32_t blocks, Task const& task) const {
+    if (captured == nullptr) return run(blocks, task);
+    captured->push_back([blocks, task, on = split_executor{threads, how}] { on.run(blocks, task); });
+  }
+
+ private:
+  template <class Task>
+  void run(std::uint32_t blocks, Task const& task) const {
     auto const number = [&](std::uint32_t i) { return how == order::backwards ? blocks - 1 - i : i; };
     if (how == order::at_once) {
       std::vector<std::unique_ptr<std::barrier<>>> barriers;
