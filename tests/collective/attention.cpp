@@ -55,14 +55,14 @@ void agrees(support::draws& d) {
     chunk_results const all{results.data(), apart, heads, dim, chunks};
     row_softmax const softmax{highest.data(), inverses.data()};
     auto const run = [&](auto const& g) {
-      logits_of<Payload>(g, q.data(), heads, dim, keys.view, n, w.data(), n);
+      logits_of_chunk<detail::in_planes<Payload>>(g, q.data(), heads, dim, keys.view, n, w.data(), n);
       g.sync();
       for (u32 c = 0; c < chunks; ++c) {
         u32 const first = c * chunk_slots, slots = n - first < chunk_slots ? n - first : chunk_slots;
         float* const result = results.data() + c * apart;
         weigh_chunk(g, w.data() + first, n, heads, slots, lanes.data(), result, result + heads);
         vectors const own{values.view.at(first), values.view.stride};
-        add_chunk<Payload>(g, w.data() + first, n, heads, own, slots, dim, parts.data(), result + 2 * heads);
+        add_chunk<detail::in_planes<Payload>>(g, w.data() + first, n, heads, own, slots, dim, parts.data(), result + 2 * heads);
         g.sync();
       }
       find_softmax(g, all, lanes.data(), softmax);

@@ -89,26 +89,6 @@ KVSIFT_HOST_DEVICE KVSIFT_INLINE void dot_four(float const* q, std::byte const* 
     for (std::size_t i = d; i < dim; ++i) out[s * apart] += q[i] * Payload::load(keys[s], i);
 }
 
-/// out[h x pitch] = q[h] . key for Heads queries q [Heads, dim]: the same sums as dot_four, the key read once.
-template <class Payload, std::uint32_t Heads>
-KVSIFT_HOST_DEVICE KVSIFT_INLINE void dot_heads(float const* q, std::byte const* key, std::size_t dim, float* out, std::size_t pitch) {
-  lanes sums[Heads], query, part;
-  KVSIFT_UNROLL for (std::uint32_t h = 0; h < Heads; ++h) sums[h].fill(0);
-  std::size_t d = 0;
-  for (; d + lane_count <= dim; d += lane_count) {
-    Payload::load(key, d, part);
-    KVSIFT_UNROLL for (std::uint32_t h = 0; h < Heads; ++h) {
-      query.load(q + h * dim + d);
-      sums[h].add_product(query, part);
-    }
-  }
-  KVSIFT_UNROLL for (std::uint32_t h = 0; h < Heads; ++h) {
-    float result = sums[h].sum();
-    for (std::size_t i = d; i < dim; ++i) result += q[h * dim + i] * Payload::load(key, i);
-    out[h * pitch] = result;
-  }
-}
-
 /// q . k for one key: the same sums as dot_four.
 template <class Payload>
 KVSIFT_HOST_DEVICE KVSIFT_INLINE float dot(float const* q, std::byte const* key, std::size_t dim) {
@@ -141,19 +121,10 @@ KVSIFT_HOST_DEVICE KVSIFT_INLINE void logits_of_four(float const* q, std::size_t
 }  // namespace detail
 
 /// Logits of `heads` queries against n keys: logits[h x pitch + slot] = q[h] . key[slot].
-/// q [heads, dim], scaled. Reads each key once for all heads, n x stride bytes; a thread of several has a slot and four heads.
+/// q [heads, dim], scaled. Reads each key once for all heads: n x stride bytes.
 template <class Payload, cooperative_group G, class Places>
 KVSIFT_HOST_DEVICE void logits_of(G const& g, float const* q, std::size_t heads, std::size_t dim, placed_vectors<Places> keys,
                                   std::size_t n, float* logits, std::size_t pitch) {
-  if constexpr (!std::is_same_v<G, serial_group>) {
-    for (std::size_t slot = g.thread_rank(); slot < n; slot += g.num_threads()) {
-      std::byte const* const key = keys.at(slot);
-      std::size_t h = 0;
-      for (; h + 4 <= heads; h += 4) dot_heads<Payload, 4>(q + h * dim, key, dim, logits + h * pitch + slot, pitch);
-      for (; h < heads; ++h) dot_heads<Payload, 1>(q + h * dim, key, dim, logits + h * pitch + slot, pitch);
-    }
-    return;
-  }
   std::size_t const part = (n + segment_count - 1) / segment_count;
   std::size_t const whole = n > 3 * part ? n - 3 * part : 0;  // length of the last segment, which may be shorter
   if (heads == 1)  // spares the registers of the loop over heads

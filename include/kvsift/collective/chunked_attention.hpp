@@ -7,6 +7,7 @@
 #include <kvsift/core/config.hpp>
 #include <kvsift/core/lanes.hpp>
 #include <kvsift/exec/group.hpp>
+#include <kvsift/payload/plain.hpp>
 
 // Attention of one query over a row that several groups share: each takes a chunk of the row's slots, and what the chunks gave is
 // put together afterwards. Chunks are of fixed length and everything is added in a fixed order, so results depend neither on the
@@ -55,6 +56,27 @@ KVSIFT_HOST_DEVICE void highest_and_total(G const& g, std::uint32_t heads, std::
   }
 }
 
+/// out[h x pitch] = q[h] . key for Heads queries q [Heads, dim], the key read once. Eight lanes, added in a fixed order.
+template <class Payload, std::uint32_t Heads>
+KVSIFT_HOST_DEVICE KVSIFT_INLINE void dot_heads(float const* q, std::byte const* key, std::size_t dim, float* out, std::size_t pitch) {
+  lanes sums[Heads], query, part;
+  KVSIFT_UNROLL for (std::uint32_t h = 0; h < Heads; ++h) sums[h].fill(0);
+  std::size_t d = 0;
+  for (; d + lane_count <= dim; d += lane_count) {
+    Payload::load(key, d, part);
+    KVSIFT_UNROLL for (std::uint32_t h = 0; h < Heads; ++h) {
+      if constexpr (requires { Payload::is_aligned; }) query.load_aligned(q + h * dim + d);
+      else query.load(q + h * dim + d);
+      sums[h].add_product(query, part);
+    }
+  }
+  KVSIFT_UNROLL for (std::uint32_t h = 0; h < Heads; ++h) {
+    float result = sums[h].sum();
+    for (std::size_t i = d; i < dim; ++i) result += q[h * dim + i] * Payload::load(key, i);
+    out[h * pitch] = result;
+  }
+}
+
 /// out[h x dim + i] = sum of weights[h x pitch + slot] x value[slot][d + i] over slots first, first + chunk_parts, ... below n, for
 /// Heads heads and eight components.
 template <class Payload, std::uint32_t Heads, class Places>
@@ -74,6 +96,21 @@ KVSIFT_HOST_DEVICE KVSIFT_INLINE void weigh_values(float const* weights, std::si
 }
 
 }  // namespace detail
+
+/// Logits of `heads` queries against the n keys of a chunk: logits[h x pitch + slot] = q[h] . key[slot]. q [heads, dim], scaled, on a
+/// 16-byte boundary. A thread has a slot and four heads: each key is read once for as many.
+template <class Payload, cooperative_group G, class Places>
+KVSIFT_HOST_DEVICE void logits_of_chunk(G const& g, float const* q, std::uint32_t heads, std::uint32_t dim, placed_vectors<Places> const& keys,
+                                        std::uint32_t n, float* logits, std::size_t pitch) {
+  detail::with_best_load<Payload>(dim, [&]<class Read>(Read) {
+    for (std::uint32_t slot = g.thread_rank(); slot < n; slot += g.num_threads()) {
+      std::byte const* const key = keys.at(slot);
+      std::uint32_t h = 0;
+      for (; h + 4 <= heads; h += 4) detail::dot_heads<Read, 4>(q + h * dim, key, dim, logits + h * pitch + slot, pitch);
+      for (; h < heads; ++h) detail::dot_heads<Read, 1>(q + h * dim, key, dim, logits + h * pitch + slot, pitch);
+    }
+  });
+}
 
 /// Turns the logits of a chunk into weights in place: w[h x pitch + i] = exp(l - highest of its head), i < n, n at least 1; their
 /// sums go to totals. highest, totals [heads], by_lane [2, heads, chunk_lanes]. totals are there after the next sync.
@@ -96,10 +133,12 @@ KVSIFT_HOST_DEVICE void add_chunk(G const& g, float const* weights, std::size_t 
     std::uint32_t const part = item / columns, d = item % columns * lane_count;
     float* const out_of_part = parts + part * all;
     if (d + lane_count <= dim) {
-      std::uint32_t h = 0;
-      for (; h + 4 <= heads; h += 4)
-        detail::weigh_values<Payload, 4>(weights + h * pitch, pitch, values, part, n, d, dim, out_of_part + h * dim + d);
-      for (; h < heads; ++h) detail::weigh_values<Payload, 1>(weights + h * pitch, pitch, values, part, n, d, dim, out_of_part + h * dim + d);
+      detail::with_best_load<Payload>(dim, [&]<class Read>(Read) {
+        std::uint32_t h = 0;
+        for (; h + 4 <= heads; h += 4)
+          detail::weigh_values<Read, 4>(weights + h * pitch, pitch, values, part, n, d, dim, out_of_part + h * dim + d);
+        for (; h < heads; ++h) detail::weigh_values<Read, 1>(weights + h * pitch, pitch, values, part, n, d, dim, out_of_part + h * dim + d);
+      });
     } else {
       for (std::uint32_t h = 0; h < heads; ++h)
         for (std::uint32_t i = d; i < dim; ++i) {

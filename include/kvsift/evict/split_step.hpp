@@ -10,6 +10,7 @@
 #include <kvsift/evict/attend_row.hpp>
 #include <kvsift/evict/feed_columns.hpp>
 #include <kvsift/evict/workspace.hpp>
+#include <kvsift/payload/plain.hpp>
 
 // A decode step whose rows are shared by several blocks: one task attends to chunks, the next puts them together. Both have one block
 // per (sequence, KV head, chunk) for as many chunks as the longest row may come to have: how many a row has stands in its state.
@@ -82,9 +83,13 @@ struct attend_chunk_task {
     scratch.queries = part.queries;
     scratch.partial = part.parts;
     scratch.logits += at.first;
-    logits_of_queries<Payload>(g, shape, own, cache.reading, n, after.held - 1, after.next - 1, 1, step.piece.queries + step.begin(row), 0, scratch);
+    using stored = detail::in_planes<Payload>;
+    logits_of_queries<Payload>(g, shape, own, cache.reading, n, after.held - 1, after.next - 1, 1, step.piece.queries + step.begin(row), 0, scratch,
+                               [&](float const* queries, auto const& keys, float* logits) {
+                                 logits_of_chunk<stored>(g, queries, shape.group, shape.head_dim, keys, n, logits, scratch.pitch);
+                               });
     weigh_chunk(g, scratch.logits, scratch.pitch, shape.group, n, part.by_lane, part.results, part.results + shape.group);
-    add_chunk<Payload>(g, scratch.logits, scratch.pitch, shape.group, own.values, n, shape.head_dim, part.parts, part.results + 2 * shape.group);
+    add_chunk<stored>(g, scratch.logits, scratch.pitch, shape.group, own.values, n, shape.head_dim, part.parts, part.results + 2 * shape.group);
   }
 };
 
