@@ -54,7 +54,7 @@ void counts_launches(Given const&... given) {
     CAPTURE(named.name);
     policy_facts const facts = named.value.facts();
     bool const after = includes(facts.moments, moment::after_attention), prompt_end = includes(facts.moments, moment::prompt_end);
-    bool const shared_room = includes(facts.moments, moment::before_append) && facts.shared;
+    u32 const room = includes(facts.moments, moment::before_append) ? 1 : 0;  // is made in a launch of its own
     bool const measured = detail::heads_compete(named.value.budget) || detail::each_head_measures(named.value.budget);
     Cache cache{shape, named.value, options, given..., cuda::memory{stream}};
     recorded().calls.clear();
@@ -65,20 +65,21 @@ void counts_launches(Given const&... given) {
       only_launches(shape.layers * (measured ? 3u : 2u));
     } else {
       for (u32 l = 0; l < shape.layers; ++l) verbs::step(on, cache, l, {in, in, in, 1}, out);
-      only_launches(shape.layers * (shared_room ? 2u : 1u));
+      only_launches(shape.layers * (2 + room));
     }
     for (u32 token = 0; token < 3; ++token) {
       for (u32 l = 0; l < shape.layers; ++l) verbs::step(on, cache, l, {in, in, in, 1}, out);
-      only_launches(shape.layers * (shared_room ? 2u : 1u));
+      only_launches(shape.layers * (2 + room));
       verbs::evict(on, cache);
       only_launches(after ? 1 : 0);
     }
     for (u32 l = 0; l < shape.layers; ++l) {  // the parts of a step
       verbs::append(on, cache, l, {in, in, in, 1});
-      only_launches(shared_room ? 2 : 1);
+      only_launches(1 + room);
       verbs::attend(on, cache, l, in, out);
-      verbs::observe(on, cache, l, in, 80);
       only_launches(2);
+      verbs::observe(on, cache, l, in, 80);
+      only_launches(1);
       verbs::evict_layer(on, cache, l);
       only_launches(after ? 1 : 0);
     }
@@ -91,6 +92,18 @@ void counts_launches(Given const&... given) {
 TEST_CASE("a step makes as many launches as its verb says, on the given stream, and asks for nothing else") {
   counts_launches<device::rows_cache>();
   counts_launches<device::pages_cache>(in_cache_positions{}, dropped{}, in_pages{});
+}
+
+TEST_CASE("a token's blocks are those of the room that rows have, however many slots they hold") {
+  device::rows_cache cache{shape, to_any(roco(600, 2, 3)), options, cuda::memory{stream}};
+  float in[1] = {}, out[1] = {};
+  recorded().calls.clear();
+  for (u32 token = 0; token < 3; ++token) device::verbs<device::rows_cache>::step(on, cache, 1, {in, in, in, 1}, out);
+  REQUIRE(recorded().calls.size() == 6);
+  for (std::size_t i = 0; i < 6; ++i) {
+    CHECK(recorded().calls[i].blocks == shape.layer_rows() * chunks_of(601));
+    CHECK(recorded().calls[i].kernel.find(i % 2 == 0 ? "attend_chunk_task" : "merge_chunks_task") != std::string::npos);
+  }
 }
 
 TEST_CASE("an evict of all layers is one launch over all rows") {

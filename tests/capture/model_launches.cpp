@@ -29,7 +29,7 @@ TEST_CASE("a token: so many launches and products a layer, on the given stream, 
     reference_model::cuda_transformer decoder({stream, 128}, f.weights, 9);
     bool const slows_down = c.rotation.scaling == rotary_scaling::dynamic_ntk, gated = c.between == reference_model::activation::gated_silu;
     bool const heads = c.rotation.theta != 0 || c.input_bias || c.head_norms;
-    u32 const launches = 3 + (slows_down ? 1 : 0) + c.layers * (heads ? 7 : 6), products = 1 + c.layers * (gated ? 7 : 6);
+    u32 const launches = 3 + (slows_down ? 1 : 0) + c.layers * (heads ? 8 : 7), products = 1 + c.layers * (gated ? 7 : 6);
     for (u32 token = 0; token < 20; ++token) {
       decoder.take(&token, &token, 1);
       recorded().calls.clear();

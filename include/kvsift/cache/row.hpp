@@ -65,6 +65,23 @@ struct row_view {
   }
   /// The row itself, where it is contiguous.
   KVSIFT_HOST_DEVICE KVSIFT_INLINE row_view const& within(in_order) const { return *this; }
+  /// The row from a slot on that begins a page: what was that slot is slot 0.
+  KVSIFT_HOST_DEVICE row_view from(std::uint32_t slot) const {
+    row_view v = *this;
+    if constexpr (paged_places<places>) {
+      v.positions.places.pages += slot / page_slots;
+      v.keys.places = v.values.places = v.ranks.places = v.positions.places;
+    } else {
+      v.keys.base += slot * keys.stride;
+      v.values.base += slot * values.stride;
+      v.positions.base += slot;
+      if (ranks != nullptr) v.ranks.base += slot;
+      Columns::for_each_size([&](std::size_t c, std::size_t bytes) {
+        v.columns[c] = static_cast<std::byte*>(columns[c]) + slot * bytes * widths[c];
+      });
+    }
+    return v;
+  }
   KVSIFT_HOST_DEVICE head_context context(std::uint32_t held) const {
     return {layer, sequence, head, held, state->limit, state->next, state->observed_from, state->fed_from, state->choice};
   }

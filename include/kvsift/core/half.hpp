@@ -24,12 +24,18 @@ KVSIFT_HOST_DEVICE inline float to_float(bf16 x) {
 
 /// Exact for every binary16 number, subnormals, infinities and NaN included.
 KVSIFT_HOST_DEVICE inline float to_float(fp16 x) {
+#if defined(__CUDA_ARCH__)
+  float whole;
+  asm("cvt.f32.f16 %0, %1;" : "=f"(whole) : "h"(x.bits));
+  return whole;
+#else
   std::uint32_t const sign = static_cast<std::uint32_t>(x.bits & 0x8000u) << 16;
   std::uint32_t const magnitude = static_cast<std::uint32_t>(x.bits & 0x7fffu) << 13;
   // The exponent is rebased by a multiplication with 2^112, which also normalises subnormals.
   float const scaled = __builtin_bit_cast(float, magnitude) * 0x1p112f;
   std::uint32_t const special = (x.bits & 0x7c00u) == 0x7c00u ? 0x7f800000u : 0u;
   return __builtin_bit_cast(float, __builtin_bit_cast(std::uint32_t, scaled) | special | sign);
+#endif
 }
 
 KVSIFT_HOST_DEVICE inline void from_float(float x, float& out) { out = x; }

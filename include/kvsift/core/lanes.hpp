@@ -13,6 +13,23 @@ namespace kvsift {
 /// vector are eight partial sums added in a fixed order, so every executor and instruction set gives the same order.
 inline constexpr unsigned lane_count = 8;
 
+namespace detail {
+
+/// to[0 .. 7] = the eight numbers at p, which lies on a 16-byte boundary: sixteen bytes at a time.
+template <class T>
+KVSIFT_HOST_DEVICE KVSIFT_INLINE void load_sixteens(T const* p, float* to) {
+  constexpr unsigned count = 16 / sizeof(T);
+  struct alignas(16) sixteen {
+    T x[count];
+  };
+  KVSIFT_UNROLL for (unsigned i = 0; i < lane_count / count; ++i) {
+    sixteen const part = reinterpret_cast<sixteen const*>(p)[i];
+    KVSIFT_UNROLL for (unsigned l = 0; l < count; ++l) to[i * count + l] = to_float(part.x[l]);
+  }
+}
+
+}  // namespace detail
+
 #if KVSIFT_HAS_VECTOR_EXTENSION
 
 struct lanes {
@@ -65,6 +82,11 @@ struct lanes {
     __builtin_memcpy(&v, &u, sizeof v);
 #endif
   }
+  /// The same from a 16-byte boundary on.
+  template <class T>
+  KVSIFT_INLINE void load_aligned(T const* p) {
+    load(p);
+  }
   /// Eight whole numbers of Bits bits (8, 4 or 2), the first lowest.
   template <unsigned Bits>
   KVSIFT_INLINE void unpack(std::byte const* p) {
@@ -115,6 +137,10 @@ struct lanes {
   template <class T>
   KVSIFT_HOST_DEVICE void load(T const* p) {
     for (unsigned l = 0; l < lane_count; ++l) v[l] = to_float(p[l]);
+  }
+  template <class T>
+  KVSIFT_HOST_DEVICE void load_aligned(T const* p) {
+    detail::load_sixteens(p, v);
   }
   KVSIFT_HOST_DEVICE void fill(float x) {
     for (unsigned l = 0; l < lane_count; ++l) v[l] = x;

@@ -32,23 +32,31 @@ KVSIFT_HOST_DEVICE void admit(G const& g, Columns const& stored, row_view<Column
   if (g.thread_rank() == 0) stored.for_each(detail::admitter<row_view<Columns, Placement>>{row, slot, token, row.context(slot + 1)});
 }
 
-/// Writes one token into the slot after the last one held; its position is the row's next. O(head_dim); the row must have room.
+/// Writes one token into `slot`, the first that is not held; the row's state stays as it is. O(head_dim); the row must have room.
 template <class Payload, cooperative_group G, class Columns, class Placement>
-KVSIFT_HOST_DEVICE void append_row(G const& g, cache_view<Columns, Placement> const& cache, row_view<Columns, Placement> const& row,
-                                   arrival const& token) {
-  std::uint32_t const slot = row.state->held;
-  std::uint32_t const position = token.position;
+KVSIFT_HOST_DEVICE void write_token(G const& g, cache_view<Columns, Placement> const& cache, row_view<Columns, Placement> const& row,
+                                    arrival const& token, std::uint32_t slot) {
   std::uint32_t const dim = cache.shape.head_dim;
   take_slot(g, cache, row, slot);
   Payload::store(g, row.keys.at(slot), token.key, dim);
   Payload::store(g, row.values.at(slot), token.value, dim);
   admit(g, cache.stored, row, slot, token);
-  g.sync();
   if (g.thread_rank() == 0) {
-    row.positions[slot] = position;
+    row.positions[slot] = token.position;
     if (row.ranks != nullptr) row.ranks[slot] = slot;  // as many tokens are held, all of lower position
+  }
+  g.sync();
+}
+
+/// Writes one token into the slot after the last one held; its position is the row's next.
+template <class Payload, cooperative_group G, class Columns, class Placement>
+KVSIFT_HOST_DEVICE void append_row(G const& g, cache_view<Columns, Placement> const& cache, row_view<Columns, Placement> const& row,
+                                   arrival const& token) {
+  std::uint32_t const slot = row.state->held;
+  write_token<Payload>(g, cache, row, token, slot);
+  if (g.thread_rank() == 0) {
     row.state->held = slot + 1;
-    row.state->next = position + 1;
+    row.state->next = token.position + 1;
   }
   g.sync();
 }

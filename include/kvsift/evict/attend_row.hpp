@@ -67,6 +67,48 @@ KVSIFT_HOST_DEVICE void sink_logits(G const& g, std::uint32_t dim, Row const& ro
 
 }  // namespace detail
 
+/// Logits of `count` queries that follow one another, of every head of the group, against the first n slots of `row`: a row, or
+/// what follows a slot of one. The first query stands at first_position, and at rank first_rank.
+///   q [count, .. group of .., head_dim], token_stride floats from query to query; count at most queries_at_once
+/// Left in scratch.logits [count x group, pitch]. Keys are read as `reading` says, each once; where that is as they are stored,
+/// logits_of_stored(queries, keys, logits) does it.
+template <class Payload, cooperative_group G, class Columns, class Placement, class LogitsOfStored>
+KVSIFT_HOST_DEVICE void logits_of_queries(G const& g, cache_shape const& shape, row_view<Columns, Placement> const& row, key_reading const& reading,
+                                          std::uint32_t n, std::uint32_t first_rank, std::uint32_t first_position, std::uint32_t count,
+                                          float const* q, std::size_t token_stride, row_scratch const& scratch,
+                                          LogitsOfStored const& logits_of_stored) {
+  std::uint32_t const dim = shape.head_dim;
+  std::uint32_t const heads = count * shape.group;
+  float const scale = 1.0f / std::sqrt(static_cast<float>(dim));
+  bool const by_rank = reading.how == key_reading::way::by_rank;
+  auto const given = [&](std::uint32_t h) {
+    return detail::float_components{q + h / shape.group * token_stride + (h % shape.group) * dim, scale};
+  };
+  if (by_rank) {
+    for (std::uint32_t h = g.thread_rank(); h < heads; h += g.num_threads())
+      reading.table.rotate(given(h), dim, first_rank + h / shape.group, scratch.queries + h * dim);
+  } else {
+    for (std::uint32_t h = 0; h < heads; ++h) {
+      detail::float_components const own = given(h);
+      for (std::uint32_t d = g.thread_rank(); d < dim; d += g.num_threads()) scratch.queries[h * dim + d] = own(d);
+    }
+  }
+  g.sync();
+  if (by_rank)
+    turned_logits<Payload>(g, scratch.queries, heads, dim, row.keys, detail::rank_of_slot<row_view<Columns, Placement>>{row}, reading.table, n, scratch.logits, scratch.pitch);
+  else
+    logits_of_stored(scratch.queries, row.keys, scratch.logits);
+  g.sync();
+  if (std::uint32_t const apart = first_position - first_rank; reading.how == key_reading::way::two_queries && apart != 0) {
+    detail::sink_logits<Payload>(g, dim, row, reading, heads, n, apart, scratch);
+    g.sync();
+  }
+  if (!reading.bias.none()) {
+    detail::add_bias(g, shape, row, reading, heads, n, reading.ranked ? first_rank : first_position, scratch);
+    g.sync();
+  }
+}
+
 /// Attention of `count` queries that follow one another, of every head of the group: query i sees the first
 /// first_n + i slots of the row, the last of which is its own.
 ///   q, out [count, .. group of .., head_dim], token_stride floats from query to query; count at most queries_at_once
@@ -78,32 +120,11 @@ KVSIFT_HOST_DEVICE void attend_rows(G const& g, cache_shape const& shape, row_vi
                                     std::size_t token_stride, row_scratch const& scratch) {
   std::uint32_t const dim = shape.head_dim;
   std::uint32_t const heads = count * shape.group;
-  std::uint32_t const last_n = first_n + count - 1;
-  float const scale = 1.0f / std::sqrt(static_cast<float>(dim));
-  bool const by_rank = reading.how == key_reading::way::by_rank;
-  for (std::uint32_t h = g.thread_rank(); h < heads; h += g.num_threads()) {
-    std::uint32_t const query = h / shape.group;
-    detail::float_components const given{q + query * token_stride + (h % shape.group) * dim, scale};
-    if (by_rank)
-      reading.table.rotate(given, dim, first_n + query - 1, scratch.queries + h * dim);
-    else
-      for (std::uint32_t d = 0; d < dim; ++d) scratch.queries[h * dim + d] = given(d);
-    for (std::uint32_t d = 0; d < dim; ++d) scratch.sums[h * dim + d] = 0;
-  }
-  g.sync();
-  if (by_rank)
-    turned_logits<Payload>(g, scratch.queries, heads, dim, row.keys, detail::rank_of_slot<row_view<Columns, Placement>>{row}, reading.table, last_n, scratch.logits, scratch.pitch);
-  else
-    logits_of<Payload>(g, scratch.queries, heads, dim, row.keys, last_n, scratch.logits, scratch.pitch);
-  g.sync();
-  if (std::uint32_t const apart = first_position - (first_n - 1); reading.how == key_reading::way::two_queries && apart != 0) {
-    detail::sink_logits<Payload>(g, dim, row, reading, heads, last_n, apart, scratch);
-    g.sync();
-  }
-  if (!reading.bias.none()) {
-    detail::add_bias(g, shape, row, reading, heads, last_n, reading.ranked ? first_n - 1 : first_position, scratch);
-    g.sync();
-  }
+  for (std::uint32_t i = g.thread_rank(); i < heads * dim; i += g.num_threads()) scratch.sums[i] = 0;
+  logits_of_queries<Payload>(g, shape, row, reading, first_n + count - 1, first_n - 1, first_position, count, q, token_stride, scratch,
+                             [&](float const* queries, auto const& keys, float* logits) {
+                               logits_of<Payload>(g, queries, heads, dim, keys, first_n + count - 1, logits, scratch.pitch);
+                             });
   for (std::uint32_t h = 0; h < heads; ++h)
     softmax(g, scratch.logits + h * scratch.pitch, first_n + h / shape.group, scratch.lane_sums, scratch.group_words);
   // Blocks that all queries see whole are walked once for all, the rest for each.

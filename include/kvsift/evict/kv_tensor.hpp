@@ -49,6 +49,7 @@ class kv_tensor {
   using disposed = disposed_payload<Payload, Disposal>;
   using bound_type = bound_cache<columns, Disposal, Placement>;
   static constexpr bool realigned = realigning_rule<Position>;
+  static constexpr bool splits = splits_rows<typename Memory::space>;
 
   /// Throws bad_argument, before anything is allocated, for a shape, policy or option that cannot be served, and
   /// std::bad_alloc if there is not so much memory.
@@ -62,12 +63,12 @@ class kv_tensor {
     check_position(policy_, position_, slots_);
     lay_out<Placement>(nullptr, shape, vector_bytes, carried, slots_.extent, Position::ranked, options.order, bytes_, total);
     bytes_.tables = plane_bytes(asked.table_floats(shape.head_dim) * sizeof(float));
-    std::size_t const scratch = workspace_view<columns>::carve(nullptr, shape, asked, facts, slots_.longest, options).bytes;
+    std::size_t const scratch = workspace_view<columns>::carve(nullptr, shape, asked, facts, slots_.longest, options, splits).bytes;
     memory_ = source_.allocate(total + bytes_.tables);
     workspace_ = source_.allocate(scratch);
     bound_.planes = lay_out<Placement>(memory_.data(), shape, vector_bytes, carried, slots_.extent, Position::ranked,
                                        options.order, bytes_, total);
-    bound_.work = workspace_view<columns>::carve(workspace_.data(), shape, asked, facts, slots_.longest, options);
+    bound_.work = workspace_view<columns>::carve(workspace_.data(), shape, asked, facts, slots_.longest, options, splits);
     float* const tables = reinterpret_cast<float*>(memory_.data() + total);
     write_array(source_, tables, bytes_.tables / sizeof(float), [&](float* to) { asked.bind(shape.head_dim, to, tables); });
     bound_.work.staging.stored = bound_.planes.stored = asked;
@@ -100,7 +101,7 @@ class kv_tensor {
     lay_out<Placement>(nullptr, shape, Payload::bytes(shape.head_dim), carried, slots.extent, Position::ranked, options.order,
                        needed.cache, total);
     needed.cache.tables = plane_bytes(asked.table_floats(shape.head_dim) * sizeof(float));
-    needed.workspace = workspace_view<columns>::carve(nullptr, shape, asked, policy.facts(), slots.longest, options).bytes + realigning_bytes(shape, position);
+    needed.workspace = workspace_view<columns>::carve(nullptr, shape, asked, policy.facts(), slots.longest, options, splits).bytes + realigning_bytes(shape, position);
     return needed;
   }
 

@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include <kvsift/evict/kv_tensor.hpp>
+#include <kvsift/evict/split_step.hpp>
 #include <kvsift/evict/tasks.hpp>
 #include <kvsift/exec/executor.hpp>
 
@@ -82,10 +83,22 @@ void cut_layers(Executor const& on, Cache& cache, moment when, std::uint32_t fir
   });
 }
 
-/// Writes and attends to a piece that fits; each row makes room for it first by `rule`, if that is one.
+/// Writes and attends to a piece that fits; each row makes room for it first by `rule`, if that is one. Where rows are split, one token
+/// takes two launches, and has room already.
 template <class Executor, class Cache, class Rule>
 void run_step(Executor const& on, Cache& cache, std::uint32_t layer, Rule const& rule, arrivals const& piece, float* out,
               bool silent = false) {
+  if constexpr (Cache::splits && !acts<Rule>) {
+    if (piece.tokens == 1 && out != nullptr) {
+      using bound = typename Cache::bound_type;
+      split_step<bound> const step{cache.bound(), piece, out, layer, silent};
+      std::uint32_t const blocks = cache.shape().layer_rows() * cache.bound().work.row_chunks;
+      enqueue(on, cache, blocks, attend_chunk_task<typename Cache::payload, bound>{step});
+      enqueue(on, cache, blocks, merge_chunks_task<bound, typename Cache::columns>{step});
+      if (piece.keys != nullptr) cache.count_arrived(layer, 1);
+      return;
+    }
+  }
   enqueue(on, cache, cache.shape().layer_rows(),
          step_task<typename Cache::payload, typename Cache::bound_type, typename Cache::columns, Rule>{
              cache.bound(), rule, piece, out, layer, silent});
@@ -97,7 +110,8 @@ template <class Executor, class Cache>
 void step_that_fits(Executor const& on, Cache& cache, std::uint32_t layer, arrivals const& piece, float* out) {
   with_rule(cache.policy().rules, moment::before_append, [&](auto const& rule) {
     if (!acts<decltype(rule)> || piece.tokens > 1) return run_step(on, cache, layer, no_rule{}, piece, out);
-    if (rule.who == unit::per_head) return run_step(on, cache, layer, rule, piece, out);
+    if constexpr (!Cache::splits)
+      if (rule.who == unit::per_head) return run_step(on, cache, layer, rule, piece, out);
     cut_layers(on, cache, moment::before_append, layer, 1, {.room = 1}, piece);
     run_step(on, cache, layer, no_rule{}, piece, out);
   });
@@ -243,7 +257,8 @@ void evict(Executor const& on, Layer rows) {
 /// of before_append says so. A first piece longer than the limit attends over the caller's arrays, is cut down by the
 /// rule of prompt_end, and only its survivors are written. A policy with a rule of piece_end takes what does not fit in pieces
 /// (next_piece), and after each a head gives up as many slots. Anything else that does not fit goes token by token.
-/// One token: reads K and V once; one launch (two if the heads decide together). Allocates nothing, capturable.
+/// One token: reads K and V once; one launch (two if the heads decide together), or two where rows are split (three if room is made
+/// first). Allocates nothing, capturable.
 /// Throws bad_argument, and changes nothing, if the piece is longer than max_piece, the capacity is exceeded, or an array is null.
 template <executor Executor, cache_layer Layer>
 void step(Executor const& on, Layer rows, arrivals const& piece, float* out) {
@@ -286,7 +301,7 @@ void append(Executor const& on, Layer rows, float const* keys, float const* valu
 }
 
 /// Attention of the newest token's queries over the slots held; the policy's columns are fed in the same pass.
-/// queries, out [sequences, kv_heads x group, head_dim]. One launch, no allocation, capturable.
+/// queries, out [sequences, kv_heads x group, head_dim]. One launch, two where rows are split; no allocation, capturable.
 template <executor Executor, cache_layer Layer>
 void attend(Executor const& on, Layer rows, float const* queries, float* out) {
   require(rows.layer < rows.cache.shape().layers, "layer", rows.layer, "the cache has fewer layers");

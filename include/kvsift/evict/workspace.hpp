@@ -15,6 +15,7 @@
 namespace kvsift {
 
 /// The memory of the verbs. One routine lays it out: with a null base it counts, with memory it carves.
+/// split: rows may be shared by several blocks, see splits_rows.
 template <class Columns>
 struct workspace_view {
   std::byte* blocks = nullptr;   ///< [layer rows, block_bytes], each a row_scratch
@@ -26,11 +27,15 @@ struct workspace_view {
   std::size_t more_words = 0;    ///< see policy_facts::words
   float* sums = nullptr;         ///< [deciding rows, 2, slots], where values are summed up before a decision: see policy_facts
   std::uint32_t* words = nullptr;///< [rows, 2 x threads]
+  std::byte* chunks = nullptr;   ///< [layer rows, row_chunks], each a chunk_scratch
+  std::uint32_t row_chunks = 0;  ///< that the longest row has; 0 where a row has one block
+  std::size_t chunk_bytes = 0;
+  row_state* after = nullptr;    ///< [layer rows], the state of rows of several blocks once the step is over
   cache_view<Columns> staging;   ///< of a prompt in flight: columns only, keys and values stay where the caller has them
   std::size_t bytes = 0;
 
   static workspace_view carve(std::byte* base, cache_shape const& shape, Columns const& stored, policy_facts const& facts,
-                              std::uint32_t longest, cache_options const& options) {
+                              std::uint32_t longest, cache_options const& options, bool split) {
     workspace_view w;
     w.slots = std::max<std::size_t>(options.max_piece, longest);
     w.threads = options.group_threads;
@@ -48,6 +53,10 @@ struct workspace_view {
     std::size_t const summed = facts.summed ? shape.rows() : facts.shared ? shape.layers * shape.sequences : 0;
     w.sums = memory.take<float>(summed * 2 * w.slots);
     w.words = memory.take<std::uint32_t>(std::size_t{shape.rows()} * 2 * w.threads);
+    w.row_chunks = split ? chunks_of(longest) : 0;
+    w.chunk_bytes = chunk_scratch::carve(nullptr, shape).bytes;
+    w.chunks = memory.take<std::byte>(w.chunk_bytes * w.row_chunks * shape.layer_rows());
+    w.after = memory.take<row_state>(split ? shape.layer_rows() : 0);
     slot_extent const staged = slot_extent::even(one_layer, options.max_piece);
     lay_out<in_rows>(nullptr, one_layer, 0, stored, staged, false, layout::dense, unused, staging);
     w.staging = lay_out<in_rows>(memory.take<std::byte>(staging), one_layer, 0, stored, staged, false, layout::dense, unused, staging);
@@ -58,6 +67,10 @@ struct workspace_view {
   KVSIFT_HOST_DEVICE float* sums_of(std::uint32_t deciding) const { return sums == nullptr ? nullptr : sums + deciding * 2 * slots; }
   KVSIFT_HOST_DEVICE row_scratch block(cache_shape const& shape, std::uint32_t index) const {
     return row_scratch::carve(blocks + index * block_bytes, shape, slots, threads, piece, window_heads, more_words);
+  }
+  /// Of one block of several that share a row, by the row's number within the layer.
+  KVSIFT_HOST_DEVICE chunk_scratch chunk(cache_shape const& shape, std::uint32_t index, std::uint32_t chunk) const {
+    return chunk_scratch::carve(chunks + (std::size_t{index} * row_chunks + chunk) * chunk_bytes, shape);
   }
 };
 

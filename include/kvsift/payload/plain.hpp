@@ -30,6 +30,39 @@ struct plain {
   }
 };
 
+/// The same where every vector begins on a 16-byte boundary: a GPU then reads sixteen bytes at once, and everybody the same numbers.
+template <class T>
+struct aligned_plain : plain<T> {
+  using plain<T>::load;
+  static constexpr bool is_aligned = true;
+
+  KVSIFT_HOST_DEVICE static KVSIFT_INLINE void load(std::byte const* vector, std::size_t first, lanes& out) {
+    out.load_aligned(reinterpret_cast<T const*>(vector) + first);
+  }
+};
+
+namespace detail {
+
+/// A payload whose vectors lie in the planes of a cache: those of 8, 16, 24, ... components are aligned.
+template <class Payload>
+struct in_planes : Payload {};
+template <class T>
+struct in_planes<plain<T>> : plain<T> {
+  using aligned = aligned_plain<T>;
+};
+
+/// Calls f with the payload that reads vectors of `dim` components best.
+KVSIFT_CALLS_EITHER
+template <class Payload, class F>
+KVSIFT_HOST_DEVICE KVSIFT_INLINE void with_best_load(std::size_t dim, F const& f) {
+  if constexpr (requires { typename Payload::aligned; }) {
+    if (dim % lane_count == 0) return f(typename Payload::aligned{});
+  }
+  f(Payload{});
+}
+
+}  // namespace detail
+
 using fp32_payload = plain<float>;
 using fp16_payload = plain<fp16>;
 using bf16_payload = plain<bf16>;

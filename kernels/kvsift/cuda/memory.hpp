@@ -14,7 +14,9 @@
 namespace kvsift::cuda {
 
 /// The memory of CUDA devices.
-struct device_space {};
+struct device_space {
+  static constexpr bool splits_rows = true;
+};
 
 /// There is not so much device memory. Nothing was changed.
 class out_of_memory : public std::bad_alloc {

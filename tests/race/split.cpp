@@ -1,0 +1,70 @@
+// Rows that several blocks share, blocks at the same time and in other orders, on groups of 1, 32, 33 and 128 threads: what one block
+// writes and another reads without a launch between is a race that ThreadSanitizer reports, and results are the same bits.
+#include <cstdint>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include <kvsift/kvsift.hpp>
+#include <support/marked_vectors.hpp>
+#include <support/poison.hpp>
+#include <support/snapshot.hpp>
+#include <support/split_rows.hpp>
+
+namespace {
+
+using namespace kvsift;
+using support::split_executor;
+using u32 = std::uint32_t;
+
+struct result {
+  std::vector<float> out{};
+  support::snapshot cache{};
+};
+
+/// Tokens that fill a chunk and begin the next one.
+template <class Payload, class Position, class Placement, class Policy>
+result run(split_executor const& on, Policy const& policy) {
+  cache_shape const shape{1, 2, 2, 10, 1};
+  kv_tensor<Policy, Payload, Position, dropped, Placement, support::split_memory> cache{
+      shape, policy, {.max_piece = chunk_slots - 1, .group_threads = on.threads}};
+  support::marked_vectors const data{5, shape};
+  auto const prompt = data.make_piece(0, 0, chunk_slots - 1);
+  std::vector<float> const masses(std::size_t{2} * chunk_slots, 1.0f / 16);
+  prompt_masses const m{masses.data(), masses.data(), masses.data(), masses.data(), chunk_slots, masses.data()};
+  compress(split_executor{on.threads}, cache[0], prompt.keys.data(), prompt.values.data(), chunk_slots - 1, m);
+  result r;
+  for (u32 seen = chunk_slots - 1; seen < chunk_slots + 2; ++seen) {
+    support::poison(cache);
+    auto const p = data.make_piece(0, seen, 1);
+    std::vector<float> out(p.queries.size());
+    step(on, cache[0], p.view(), out.data());
+    evict(on, cache);
+    r.out.insert(r.out.end(), out.begin(), out.end());
+  }
+  r.cache = support::take_snapshot(cache.view());
+  return r;
+}
+
+template <class Payload, class Position, class Placement, class Policy>
+void agrees(Policy const& policy) {
+  using enum split_executor::order;
+  result const want = run<Payload, Position, Placement>({}, policy);
+  for (split_executor const on : {split_executor{1, at_once}, split_executor{32, at_once}, split_executor{33, at_once}, split_executor{128, backwards}}) {
+    CAPTURE(on.threads);
+    result const got = run<Payload, Position, Placement>(on, policy);
+    CHECK(support::difference(got.cache, want.cache) == "");
+    CHECK(got.out == want.out);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("a token is written by one block of a row, and its chunks are put together") {
+  agrees<fp32_payload, original_positions, in_rows>(roco(chunk_slots + 1, 2, 3));
+  agrees<int8_payload, in_cache_positions, in_pages>(mean_attention_policy(chunk_slots, 2));
+}
+
+TEST_CASE("room is made in a launch of its own") {
+  agrees<fp32_payload, original_positions, in_pages>(heavy_hitter(chunk_slots + 1, 2, 2, 5, true));
+}
