@@ -25,7 +25,8 @@ enum class part {
 inline char const* name_of(storage s) { return std::array{"fp32", "fp16", "bf16"}[static_cast<std::size_t>(s)]; }
 inline char const* name_of(placement p) { return std::array{"rows", "pages"}[static_cast<std::size_t>(p)]; }
 inline char const* name_of(policy_kind k) {
-  return std::array{"none", "accumulated_attention", "roco", "heavy_hitter", "tova", "key_norm", "lsh_64", "streaming_llm", "ragged"}[static_cast<std::size_t>(k)];
+  return std::array{"none",     "accumulated_attention", "roco",          "heavy_hitter", "tova",
+                    "key_norm", "lsh_64",                "streaming_llm", "ragged"}[static_cast<std::size_t>(k)];
 }
 inline char const* name_of(part p) {
   return std::array{"attention", "step", "step_and_gather", "append", "evict"}[static_cast<std::size_t>(p)];

@@ -62,7 +62,8 @@ __global__ void indices_kernel(std::uint32_t* index, std::uint32_t count) {
 /// A group of threads as wide as a vector takes a vector.
 __global__ void gather_kernel(uint4* to, uint4 const* from, std::uint32_t const* index, std::size_t count, unsigned each) {
   std::size_t const step = std::size_t{gridDim.x} * blockDim.x;
-  for (std::size_t i = blockIdx.x * std::size_t{blockDim.x} + threadIdx.x; i < count * each; i += step) to[i] = from[std::size_t{index[i / each]} * each + i % each];
+  for (std::size_t i = blockIdx.x * std::size_t{blockDim.x} + threadIdx.x; i < count * each; i += step)
+    to[i] = from[std::size_t{index[i / each]} * each + i % each];
 }
 
 __global__ void empty_kernel() {}
@@ -106,7 +107,8 @@ void enqueue_indices(cudaStream_t stream, std::uint32_t* index, std::size_t coun
   check_launch("launch of indices_kernel");
 }
 void enqueue_gather(cudaStream_t stream, void* to, void const* from, std::uint32_t const* index, std::size_t count, std::size_t bytes_each) {
-  gather_kernel<<<4096, threads, 0, stream>>>(static_cast<uint4*>(to), static_cast<uint4 const*>(from), index, count, static_cast<unsigned>(bytes_each / 16));
+  auto const each = static_cast<unsigned>(bytes_each / 16);
+  gather_kernel<<<4096, threads, 0, stream>>>(static_cast<uint4*>(to), static_cast<uint4 const*>(from), index, count, each);
   check_launch("launch of gather_kernel");
 }
 

@@ -5,7 +5,8 @@
     bench/peers/device.py > peers.jsonl                         # on the same GPU
     goals.py ours.json [--peers peers.jsonl]
 
-A goal of which no row was measured is listed as such. Exit status 1 where a goal's "must" does not hold. Ratios are of rows of one file: of one process.
+A goal of which no row was measured is listed as such. Exit status 1 where a goal's "must" does not hold. Ratios are of rows of one
+file, of one process.
     goals.py --filters      the rows that each goal needs, as --benchmark_filter
 """
 import argparse
@@ -23,9 +24,11 @@ GOALS = {
     "G1 must": ("attention: time / (12 us + bytes / (0.85 x copy))", 1, -math.inf, "less", "^attention/"),
     "G1 should": ("attention: time / (7 us + bytes / (0.92 x copy))", math.inf, 1, "less", "^attention/"),
     "G2": ("attention: share of copy, large", 0.85, 0.90, "more", "^attention/"),
-    "G3 sum": ("accumulated_attention step / attention, D128, g <= 4, large", 1.06, 1.03, "less", "^(attention|step/accumulated_attention)/bf16/rows/D128/g[14]/"),
+    "G3 sum": ("accumulated_attention step / attention, D128, g <= 4, large", 1.06, 1.03, "less",
+               "^(attention|step/accumulated_attention)/bf16/rows/D128/g[14]/"),
     "G3 roco": ("roco step / attention, D128, g <= 4, large", 1.12, 1.06, "less", "^(attention|step/roco)/bf16/rows/D128/g[14]/"),
-    "G4 sum": ("accumulated_attention step / attention, D64, g <= 4, large", 1.12, 1.05, "less", "^(attention|step/accumulated_attention)/bf16/rows/D64/g[14]/"),
+    "G4 sum": ("accumulated_attention step / attention, D64, g <= 4, large", 1.12, 1.05, "less",
+               "^(attention|step/accumulated_attention)/bf16/rows/D64/g[14]/"),
     "G4 roco": ("roco step / attention, D64, g <= 4, large", 1.22, 1.10, "less", "^(attention|step/roco)/bf16/rows/D64/g[14]/"),
     "G5": ("roco step - attention, us, b x B <= 4096", 2.5, 1, "less", "^(attention|step/roco)/bf16/rows/"),
     "G6": ("launches a layer of a roco step beyond attention's", 1, 0, "less", "^(attention|step/roco)/bf16/rows/"),
@@ -179,10 +182,12 @@ def self_test():
     made = lambda name, us, **more: {"name": f"{name}/iterations:1/manual_time", "real_time": us, "time_unit": "us", "bytes": 8.6e9,
                                      "copy_GB/s": 4000, "units": 4, "launches": 1, "not_launches": 0, **more}
     rows = rows_of({"benchmarks": [
-        made(f"attention/{tail}", 2000, of_copy=0.88), made(f"step/roco/{tail}", 2100, launches=1.25), made(f"step/accumulated_attention/{tail}", 2300),
+        made(f"attention/{tail}", 2000, of_copy=0.88), made(f"step/roco/{tail}", 2100, launches=1.25),
+        made(f"step/accumulated_attention/{tail}", 2300),
         made("select/r8/n8192/k256", 10), made(f"step/tova/{tail}", 1, error_occurred=True)]})
     verdict = lambda goal: judge(goal, values(goal, rows, {}))[1]
-    expected = {"G1 must": "must", "G1 should": "should", "G2": "must", "G3 roco": "should", "G3 sum": "no", "G4 sum": "unmeasured", "G6": "should", "G9 8k": "must",
+    expected = {"G1 must": "must", "G1 should": "should", "G2": "must", "G3 roco": "should", "G3 sum": "no",
+                "G4 sum": "unmeasured", "G6": "should", "G9 8k": "must",
                 "G14": "should", "G15": "unmeasured"}
     wrong = [f"{goal}: {verdict(goal)} instead of {want}" for goal, want in expected.items() if verdict(goal) != want]
     rows[f"step/roco/{tail}"]["launches"] = 3.25
@@ -191,7 +196,8 @@ def self_test():
     rows[f"step/roco/{tail}"]["launches"] = 2.25
     if verdict("G6") != "must":
         wrong.append("G6 does not allow one launch more a layer")
-    rows.update(rows_of({"benchmarks": [made("attention/bf16/rows/D64/g4/B512/b1", 7 + 1, bytes=3.6e6), made("attention/bf16/rows/D64/g4/B32768/b64", 7 + 1000, bytes=3.6e9)]}))
+    rows.update(rows_of({"benchmarks": [made("attention/bf16/rows/D64/g4/B512/b1", 7 + 1, bytes=3.6e6),
+                                        made("attention/bf16/rows/D64/g4/B32768/b64", 7 + 1000, bytes=3.6e9)]}))
     t0, eta = fit(rows, 64)
     if abs(t0 - 7) > 1e-6 or abs(eta - 0.9) > 1e-6 or fit(rows, 128):
         wrong.append(f"t0 {t0} and eta {eta} instead of 7 and 0.9, or a fit through one size")

@@ -163,7 +163,9 @@ class turning_rows final : public moving_rows {
 
 }  // namespace
 
-std::unique_ptr<prompts> make_prompts(cudaStream_t stream, prompt_case const& c, double l2) { return std::make_unique<snapkv_prompts>(stream, c, l2); }
+std::unique_ptr<prompts> make_prompts(cudaStream_t stream, prompt_case const& c, double l2) {
+  return std::make_unique<snapkv_prompts>(stream, c, l2);
+}
 std::unique_ptr<moving_rows> make_moving_rows(cudaStream_t stream, move_case const& c) { return std::make_unique<leaving_rows>(stream, c); }
 std::unique_ptr<moving_rows> make_turning_rows(cudaStream_t stream, move_case const& c) { return std::make_unique<turning_rows>(stream, c); }
 

@@ -26,8 +26,9 @@ auto policy_of(decode_case const& c, kvsift::cache_shape const& shape) {
   else if constexpr (Kind == policy_kind::streaming_llm) return kvsift::streaming_llm(4, budget - 4);
   else {  // heads of half to one and a half times the mean
     std::vector<std::uint32_t> slots;
+    std::uint32_t const steps = shape.kv_heads > 1 ? shape.kv_heads - 1 : 1;
     for (std::uint32_t l = 0; l < shape.layers; ++l)
-      for (std::uint32_t h = 0; h < shape.kv_heads; ++h) slots.push_back(budget / 2 + (shape.kv_heads > 1 ? budget / (shape.kv_heads - 1) * h : budget / 2));
+      for (std::uint32_t h = 0; h < shape.kv_heads; ++h) slots.push_back(budget / 2 + budget / steps * h);
     return kvsift::policy{kvsift::head_budgets{slots}, kvsift::making_room(kvsift::oldest_first{}, kvsift::protect{4, 4})};
   }
 }

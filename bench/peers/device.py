@@ -18,8 +18,8 @@ The peers are written from descriptions of what others do, not from their code:
   topk               torch.topk of rows, and flashinfer_topk where it is installed
   prefill_attention  causal attention over a whole prompt, by PyTorch: what a compression is compared with
 
-On a GPU: events, as many layers in turn as exceed the L2 five times, the median of --samples; each step is launched as its originals launch it, without a
-graph. On a CPU the clock, for seeing that it works. Before it is timed, what attends is compared with attention in double precision; more
+On a GPU: events, as many layers in turn as exceed the L2 five times, the median of --samples; each step is launched as its
+originals launch it, without a graph. On a CPU the clock, for seeing that it works. Before it is timed, what attends is compared with attention in double precision; more
 than 2 % apart is an error (exit status 1).
 """
 import argparse
@@ -83,7 +83,7 @@ class Layer:
 
     def token(self, at):
         """Queries [b, Hkv, g, D], a key and a value [b, Hkv, 1, D]."""
-        return (at.random(self.batch, KV_HEADS, self.group, self.dim), at.random(self.batch, KV_HEADS, 1, self.dim), at.random(self.batch, KV_HEADS, 1, self.dim))
+        return tuple(at.random(self.batch, KV_HEADS, n, self.dim) for n in (self.group, 1, 1))
 
 
 def attention(torch, queries, keys, values):
@@ -160,9 +160,11 @@ def flashinfer_works(at, layers, tokens):
         pages = layer.held // page
         split = lambda x: x.view(layer.batch, KV_HEADS, pages, page, layer.dim).permute(0, 2, 1, 3, 4).reshape(-1, KV_HEADS, page, layer.dim)
         cache = torch.stack([split(layer.keys), split(layer.values)], dim=1).contiguous()
-        wrapper = flashinfer.BatchDecodeWithPagedKVCacheWrapper(torch.empty(128 << 20, dtype=torch.uint8, device=at.device), "HND", use_tensor_cores=layer.group >= 4)
+        workspace = torch.empty(128 << 20, dtype=torch.uint8, device=at.device)
+        wrapper = flashinfer.BatchDecodeWithPagedKVCacheWrapper(workspace, "HND", use_tensor_cores=layer.group >= 4)
         whole = lambda n: torch.arange(n, dtype=torch.int32, device=at.device)
-        wrapper.plan(whole(layer.batch + 1) * pages, whole(layer.batch * pages), torch.full((layer.batch,), page, dtype=torch.int32, device=at.device),
+        last = torch.full((layer.batch,), page, dtype=torch.int32, device=at.device)
+        wrapper.plan(whole(layer.batch + 1) * pages, whole(layer.batch * pages), last,
                      KV_HEADS * layer.group, KV_HEADS, layer.dim, page, q_data_type=at.dtype, kv_data_type=at.dtype)
         rows = queries.reshape(layer.batch, KV_HEADS * layer.group, layer.dim)
         works.append(lambda w=wrapper, q=rows, c=cache, like=queries: w.run(q, c).view_as(like))
@@ -211,7 +213,8 @@ def snapkv(at, ask, report):
             for tokens in ask.prompt:
                 bytes_each = tokens * KV_HEADS * dim * 4
                 random = lambda *shape: at.random(*shape, dtype=torch.float32)
-                sets = [(random(KV_HEADS, group * WINDOW, dim), random(KV_HEADS, tokens, dim), random(KV_HEADS, tokens, dim)) for _ in range(min(4, at.copies(bytes_each)))]
+                lengths, count = (group * WINDOW, tokens, tokens), min(4, at.copies(bytes_each))
+                sets = [tuple(random(KV_HEADS, n, dim) for n in lengths) for _ in range(count)]
                 hidden = torch.ones(WINDOW, WINDOW, dtype=torch.bool, device=at.device).triu(1).repeat(group, 1)
 
                 def compress(queries, keys, values, budget):
@@ -291,7 +294,8 @@ def main():
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--dtype", choices=("bf16", "fp16", "fp32"), default="bf16")
     parser.add_argument("--peers", default=",".join(PEERS))
-    for name, default in (("held", "2048,32768"), ("batch", "1,8,64"), ("head-dim", "128"), ("group", "4"), ("prompt", "8192,32768"), ("rows", "8,64,1024")):
+    for name, default in (("held", "2048,32768"), ("batch", "1,8,64"), ("head-dim", "128"), ("group", "4"),
+                          ("prompt", "8192,32768"), ("rows", "8,64,1024")):
         parser.add_argument(f"--{name}", type=numbers, default=numbers(default))
     parser.add_argument("--samples", type=int, default=9)
     ask = parser.parse_args()
@@ -310,7 +314,8 @@ def main():
 
     def report(peer, row, times, bytes_each, error=None):
         lower, median, upper = times
-        line = {"peer": peer, "row": row, "us": median, "lower_us": lower, "upper_us": upper, "bytes": bytes_each, "device": on, "torch": torch.__version__}
+        line = {"peer": peer, "row": row, "us": median, "lower_us": lower, "upper_us": upper, "bytes": bytes_each,
+                "device": on, "torch": torch.__version__}
         if error is not None:
             line["apart"] = error
             if not error <= 0.02:

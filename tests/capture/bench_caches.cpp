@@ -35,7 +35,8 @@ void enqueue_indices(cudaStream_t, std::uint32_t* index, std::size_t count) {
 }
 void enqueue_gather(cudaStream_t, void* to, void const* from, std::uint32_t const* index, std::size_t count, std::size_t each) {
   enqueue([=] {
-    for (std::size_t i = 0; i < count; ++i) std::memcpy(static_cast<std::byte*>(to) + i * each, static_cast<std::byte const*>(from) + index[i] * each, each);
+    for (std::size_t i = 0; i < count; ++i)
+      std::memcpy(static_cast<std::byte*>(to) + i * each, static_cast<std::byte const*>(from) + index[i] * each, each);
   });
 }
 

@@ -83,7 +83,8 @@ TEST_CASE("queries, keys and values get biases, norms of heads and a turn, a blo
           std::vector<double> scratch = poisoned(tokens * parts.count() * total_scratch);
           float *const q = all.data(), *const k = q + keys * group, *const v = k + keys;
           float const* const heads = normed ? norm.data() : nullptr;
-          on.launch(tokens * parts.count(), heads_task{parts, group, head_dim, turning, pairs, 1e-5, q, k, v, biases.data(), biases.data(), biases.data(),
+          on.launch(tokens * parts.count(), heads_task{parts, group, head_dim, turning, pairs, 1e-5, q, k, v,
+                                                       biases.data(), biases.data(), biases.data(),
                                                        heads, heads, angles.data(), angles.data() + tokens * turning / 2, scratch.data()});
           return all;
         });
