@@ -43,7 +43,7 @@ using word_of = std::conditional_t<Bytes == 16, wide_word,
 /// writes lies below everything that later ones read, and what it reads has been read when it writes.
 template <class Word, cooperative_group G, class From, class To>
 KVSIFT_HOST_DEVICE void move_words(G const& g, placed_vectors<From> const& from, placed_vectors<To> const& to, slot_moves const& moves) {
-  constexpr std::uint32_t at_once = 8;  // words that a thread has under way
+  constexpr std::uint32_t at_once = 4;  // words that a thread has under way
   std::uint32_t const words = static_cast<std::uint32_t>(to.stride / sizeof(Word)), threads = g.num_threads();
   std::uint32_t const next_move = threads / words, next_word = threads % words;
   struct item {
