@@ -69,6 +69,18 @@ struct column_mover {
   }
 };
 
+/// One slot of a row by one thread.
+template <class Columns, class Placement>
+KVSIFT_HOST_DEVICE KVSIFT_INLINE void move_one(cache_view<Columns, Placement> const& cache, row_view<Columns, Placement> const& row,
+                                               std::uint32_t from, std::uint32_t to) {
+  using own = row_view<Columns, Placement>;
+  std::memcpy(row.keys.at(to), row.keys.at(from), cache.vector_bytes);
+  std::memcpy(row.values.at(to), row.values.at(from), cache.vector_bytes);
+  cache.stored.for_each(column_mover<own, own>{row, row, from, to});
+  row.positions[to] = row.positions[from];
+  if (row.ranks != nullptr) row.ranks[to] = row.ranks[from];
+}
+
 }  // namespace detail
 
 /// Moves positions and columns of slots from one row to another, wherever either lies. Nobody waits: a sync() has to come before others read them.
@@ -92,15 +104,7 @@ KVSIFT_HOST_DEVICE void move_slots(G const& g, cache_view<Columns, Placement> co
     g.sync();
     return;
   }
-  using own = row_view<Columns, Placement>;
-  for (std::uint32_t m = 0; m < moves.count; ++m) {
-    std::uint32_t const from = moves.from(m), to = moves.to(m);
-    std::memcpy(row.keys.at(to), row.keys.at(from), cache.vector_bytes);
-    std::memcpy(row.values.at(to), row.values.at(from), cache.vector_bytes);
-    cache.stored.for_each(detail::column_mover<own, own>{row, row, from, to});
-    row.positions[to] = row.positions[from];
-    if (row.ranks != nullptr) row.ranks[to] = row.ranks[from];
-  }
+  for (std::uint32_t m = 0; m < moves.count; ++m) detail::move_one(cache, row, moves.from(m), moves.to(m));
 }
 
 /// Takes slot `victim` out of a row and closes the hole as the layout says. Ranks above it come down by one.
@@ -115,10 +119,13 @@ KVSIFT_HOST_DEVICE void remove_slot(G const& g, cache_view<Columns, Placement> c
     if (cache.fell != nullptr && g.thread_rank() == 0) cache.fell[cache.shape.row(row.layer, row.sequence, row.head)] = rank + 1;
   }
   g.sync();
-  if (cache.order == layout::dense)
-    move_slots(g, cache, row, {{nullptr, victim + 1}, {nullptr, victim}, last - victim, true});
+  bool const stable = cache.order == layout::dense;
+  if (g.num_threads() != 1)
+    move_slots(g, cache, row, {{nullptr, stable ? victim + 1 : last}, {nullptr, victim}, stable ? last - victim : victim != last ? 1u : 0u, stable});
+  else if (stable)
+    for (std::uint32_t slot = victim; slot < last; ++slot) detail::move_one(cache, row, slot + 1, slot);
   else if (victim != last)
-    move_slots(g, cache, row, {{nullptr, last}, {nullptr, victim}, 1, false});
+    detail::move_one(cache, row, last, victim);
   if (g.thread_rank() == 0) {
     row.state->held = last;
     give_back_slots(cache, row, last + 1, last);
@@ -128,13 +135,32 @@ KVSIFT_HOST_DEVICE void remove_slot(G const& g, cache_view<Columns, Placement> c
 
 namespace detail {
 
-/// The moves that close the holes of a row of `held` slots, as compact_row says, and how many slots stay. The whole group makes the list: victims
-/// are counted up, and every survivor finds its own place. Uses up goes, which holds the list, and scratch, both [held].
+/// The moves that close the holes of a row of `held` slots, as compact_row says, by one thread; and how many slots stay. goes becomes
+/// where they go, scratch where from.
+KVSIFT_HOST_DEVICE inline slot_moves listed_closing_moves(layout order, std::uint32_t held, std::uint32_t* goes, std::uint32_t* scratch,
+                                                          std::uint32_t& kept) {
+  kept = 0;
+  for (std::uint32_t i = 0; i < held; ++i) kept += goes[i] == 0 ? 1u : 0u;
+  bool const stable = order == layout::dense;
+  std::uint32_t to = 0, moves = 0;
+  for (std::uint32_t i = stable ? 0 : kept; i < held; ++i) {
+    if (goes[i] != 0) continue;
+    while (!stable && goes[to] == 0) ++to;
+    if (to != i) {
+      scratch[moves] = i;
+      goes[moves++] = to;
+    }
+    ++to;
+  }
+  return {{scratch}, {goes}, moves, stable};
+}
+
+/// The same by the whole group: victims are counted up, and every survivor finds its own place. goes holds the list.
 template <cooperative_group G>
 KVSIFT_HOST_DEVICE slot_moves closing_moves(G const& g, layout order, std::uint32_t held, std::uint32_t* goes, std::uint32_t* scratch,
                                             std::uint32_t& kept) {
-  for (std::uint32_t i = g.thread_rank(); i < held; i += g.num_threads()) scratch[i] = goes[i] != 0 ? 1 : 0;
-  inclusive_scan(g, scratch, held);
+  if (g.num_threads() == 1) return listed_closing_moves(order, held, goes, scratch, kept);
+  inclusive_scan(g, [&](std::uint32_t slot) { return goes[slot] != 0 ? 1u : 0u; }, scratch, held);
   auto const gone_below = [&](std::uint32_t slot) { return slot == 0 ? 0 : scratch[slot - 1]; };
   kept = held - gone_below(held);
   if (order == layout::dense) {
@@ -152,11 +178,10 @@ KVSIFT_HOST_DEVICE slot_moves closing_moves(G const& g, layout order, std::uint3
     return {{goes, first}, {nullptr, first}, kept - first, true};
   }
   std::uint32_t const moves = gone_below(kept);
-  for (std::uint32_t i = g.thread_rank(); i < held; i += g.num_threads()) {
-    bool const lives = scratch[i] == gone_below(i);
-    if (i < kept && !lives) goes[gone_below(i)] = i;
-    if (i >= kept && lives) goes[i - kept + 2 * moves - scratch[i]] = i;  // behind the holes: as many
-  }
+  for (std::uint32_t i = g.thread_rank(); i < kept; i += g.num_threads())
+    if (scratch[i] != gone_below(i)) goes[gone_below(i)] = i;
+  for (std::uint32_t i = kept + g.thread_rank(); i < held; i += g.num_threads())
+    if (scratch[i] == gone_below(i)) goes[i - kept + 2 * moves - scratch[i]] = i;  // behind the holes: as many
   g.sync();
   return {{goes, moves}, {goes, 0}, moves, false};
 }
@@ -175,7 +200,7 @@ KVSIFT_HOST_DEVICE void compact_row(G const& g, cache_view<Columns, Placement> c
   g.sync();
   if (row.ranks != nullptr) {  // a rank comes down by the number of victims of lower rank
     for (std::uint32_t i = g.thread_rank(); i < held; i += g.num_threads()) scratch[row.ranks[i]] = goes[i] != 0 ? 1 : 0;
-    inclusive_scan(g, scratch, held);
+    inclusive_scan(g, [&](std::uint32_t rank) { return scratch[rank]; }, scratch, held);
     for (std::uint32_t i = g.thread_rank(); i < held; i += g.num_threads())
       if (goes[i] == 0) row.ranks[i] -= scratch[row.ranks[i]];
     g.sync();

@@ -7,14 +7,17 @@
 
 namespace kvsift {
 
-/// x[i] becomes x[0] + ... + x[i], for i < n < 2^31. In place, no scratch: each thread adds up a stretch of its own, then what the stretches
-/// before it came to. O(n / threads + threads) a thread, four barriers.
-template <cooperative_group G>
-KVSIFT_HOST_DEVICE void inclusive_scan(G const& g, std::uint32_t* x, std::uint32_t n) {
+/// x[i] becomes value(0) + ... + value(i), for i < n < 2^31; value may read x[i]. No scratch: each thread adds up a stretch of its own, then
+/// what the stretches before it came to. O(n / threads + threads) a thread, four barriers.
+template <cooperative_group G, class Value>
+KVSIFT_HOST_DEVICE void inclusive_scan(G const& g, Value const& value, std::uint32_t* x, std::uint32_t n) {
   std::uint32_t const stretch = n / g.num_threads() + 1, first = g.thread_rank() * stretch;
   std::uint32_t const begin = first < n ? first : n, end = n - begin < stretch ? n : begin + stretch;
   g.sync();
-  for (std::uint32_t i = begin + 1; i < end; ++i) x[i] += x[i - 1];
+  for (std::uint32_t i = begin, sum = 0; i < end; ++i) {
+    sum += value(i);
+    x[i] = sum;
+  }
   g.sync();
   if (g.num_threads() == 1) return;
   std::uint32_t before = 0;

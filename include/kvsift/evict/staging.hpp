@@ -215,7 +215,7 @@ struct settle_task {
     std::uint32_t const limit = cache.planes.row(staging.layer * shape.layer_rows() + rows.first).state->limit;
     std::uint32_t const kept = held < limit ? held : limit;
     mark_victims(g, rows, held, held - kept, scratch, block);
-    inclusive_scan(g, scratch.places, held);
+    inclusive_scan(g, [&](std::uint32_t i) { return scratch.places[i]; }, scratch.places, held);
     auto const goes = [&](std::uint32_t i) { return scratch.places[i] != (i == 0 ? 0 : scratch.places[i - 1]); };
     for (std::uint32_t i = g.thread_rank(); i < held; i += g.num_threads())
       if (!goes(i)) scratch.keys[i - scratch.places[i]] = i;  // marks become the list of the survivors
