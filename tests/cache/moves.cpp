@@ -7,7 +7,7 @@
 
 #include <contract/hostile.hpp>
 #include <kvsift/kvsift.hpp>
-#include <support/marked_vectors.hpp>
+#include <support/filled_rows.hpp>
 #include <support/pages.hpp>
 #include <support/random_trace.hpp>
 #include <support/seeds.hpp>
@@ -18,42 +18,11 @@ namespace {
 
 using u32 = std::uint32_t;
 
-struct keeps_everything {
-  static constexpr auto columns() {
-    return kvsift::column_set<hostile::origin, hostile::exact_sum, kvsift::observations>{{}, {}, kvsift::observations{3, false}};
-  }
-  float operator()(auto const&, u32) const { return 0; }
-};
-
 constexpr kvsift::cache_shape shape{1, 3, 1, 5, 1};
 
-/// A cache of `held` tokens with ranks, some of which went and came, so that slots are out of order and pages scattered.
 template <class Placement>
 auto filled(u32 held, kvsift::layout order, std::uint64_t seed) {
-  using policy_type = decltype(kvsift::policy{kvsift::unlimited{}, kvsift::making_room(keeps_everything{}, {})});
-  struct {
-    kvsift::kv_tensor<policy_type, hostile::odd_payload, hostile::counted_positions, kvsift::dropped, Placement> cache;
-  } made{{shape, kvsift::policy{kvsift::unlimited{}, kvsift::making_room(keeps_everything{}, {})}, {.capacity = held, .order = order}}};
-  auto& cache = made.cache;
-  support::marked_vectors const data{seed, shape};
-  support::draws d(seed);
-  for (u32 position = 0; cache.view().states[0].held < held; ++position) {
-    support::marked_vectors::piece const p = data.make_piece(0, position, 1);
-    for (u32 r = 0; r < shape.rows(); ++r) {
-      auto const row = cache.view().row(r);
-      float const *const key = p.keys.data() + r * shape.head_dim, *const value = p.values.data() + r * shape.head_dim;
-      kvsift::append_row<hostile::odd_payload>(kvsift::serial_group{}, cache.view(), row, {key, value, shape.head_dim, row.state->next});
-      row.template column<hostile::exact_sum>()[row.state->held - 1] = position * 1.5 + r;
-      for (u32 i = 0; i < 3; ++i)
-        row.template column<kvsift::observations>()[row.state->held - 1][i] = static_cast<float>(position * 3 + i);
-    }
-    if (position % 3 == 2 && position < 2 * held)
-      for (u32 r = 0; r < shape.rows(); ++r)
-        kvsift::remove_slot(kvsift::serial_group{}, cache.view(), cache.view().row(r),
-                            static_cast<u32>(d.between(0, static_cast<int>(cache.view().states[r].held) - 1)));
-    support::scatter_pages(cache.view(), seed + position);
-  }
-  return made;
+  return support::filled_rows<Placement, hostile::odd_payload>(shape, held, order, seed);
 }
 
 /// What must be left of a row: the hole-filling move takes survivors from behind the new end into holes, first into first.

@@ -79,6 +79,41 @@ TEST_CASE("every thread of a group finds the same cut") {
   });
 }
 
+TEST_CASE("groups of 32 threads and more find one thread's cut bit for bit, in a quarter of the passes") {
+  support::for_each_seed(8, [](std::uint64_t seed) {
+    support::draws d(seed);
+    bool const crowded = seed % 4 == 1;  // a thread has more equal digits than one counter holds
+    u32 const threads = crowded ? 32 : d.one_of(std::vector<u32>{31, 32, 33, 64, 128}), n = static_cast<u32>(crowded ? 9500 : d.between(2, 3000));
+    int const kinds = d.one_of(crowded ? std::vector<int>{1, 3} : std::vector<int>{1, 3, 1000, 0x7fffffff});
+    items x;
+    for (u32 i = 0; i < n; ++i) {
+      x.keys.push_back(static_cast<u32>(d.between(0, kinds - 1)) * (kinds == 3 ? 0x7fffffffu : 1u));
+      x.ties.push_back((n - i) * 400000u);
+    }
+    CAPTURE(threads);
+    CAPTURE(n);
+    CAPTURE(kinds);
+    std::vector<u32> scratch(2 * threads, 77);
+    for (u32 const count : {1u, n / 3 + 1, n - 1, n}) {
+      CAPTURE(count);
+      kvsift::selection_cut const want = x.cut(kvsift::serial_group{}, count, nullptr);
+      std::vector<kvsift::selection_cut> cuts(threads);
+      std::vector<std::size_t> looked(threads);
+      support::thread_group_executor{threads}.launch(1, [&](auto const& g, u32) {
+        u32 const mine = g.thread_rank();
+        cuts[mine] = kvsift::select_lowest(g, [&](u32 i) { return ++looked[mine], x.keys[i]; }, [&](u32 i) { return x.ties[i]; }, n, count, scratch.data());
+      });
+      for (kvsift::selection_cut const& cut : cuts) {
+        REQUIRE(cut.key == want.key);
+        REQUIRE(cut.tie == want.tie);
+        REQUIRE(cut.nothing == want.nothing);
+      }
+      std::size_t const passes = std::accumulate(looked.begin(), looked.end(), std::size_t{0}) / n;
+      if (count < n) CHECK(passes == (threads < 32 ? (want.tie == 0xffffffffu ? 33 : 65) : want.tie == 0xffffffffu ? 8 : 16));
+    }
+  });
+}
+
 TEST_CASE("sums and minima are known to every thread") {
   for (u32 const threads : {1u, 2u, 33u}) {
     std::vector<u32> scratch(2 * threads), sums(threads);

@@ -6,12 +6,14 @@
 
 #include <kvsift/cache/moves.hpp>
 #include <kvsift/cache/storage.hpp>
+#include <kvsift/collective/scan.hpp>
 #include <kvsift/evict/append_row.hpp>
 #include <kvsift/evict/arrivals.hpp>
 #include <kvsift/evict/attend_row.hpp>
 #include <kvsift/evict/cut.hpp>
 #include <kvsift/evict/feed_columns.hpp>
 #include <kvsift/evict/workspace.hpp>
+#include <kvsift/exec/team.hpp>
 #include <kvsift/payload/plain.hpp>
 
 namespace kvsift {
@@ -213,18 +215,17 @@ struct settle_task {
     std::uint32_t const limit = cache.planes.row(staging.layer * shape.layer_rows() + rows.first).state->limit;
     std::uint32_t const kept = held < limit ? held : limit;
     mark_victims(g, rows, held, held - kept, scratch, block);
-    if (g.thread_rank() == 0) {  // marks become the list of the survivors
-      std::uint32_t count = 0;
-      for (std::uint32_t i = 0; i < held; ++i)
-        if (scratch.places[i] == 0) scratch.keys[count++] = i;
-    }
+    inclusive_scan(g, [&](std::uint32_t i) { return scratch.places[i]; }, scratch.places, held);
+    auto const goes = [&](std::uint32_t i) { return scratch.places[i] != (i == 0 ? 0 : scratch.places[i - 1]); };
+    for (std::uint32_t i = g.thread_rank(); i < held; i += g.num_threads())
+      if (!goes(i)) scratch.keys[i - scratch.places[i]] = i;  // marks become the list of the survivors
     g.sync();
     for (std::uint32_t h = 0; h < heads; ++h) {
       row_view<Columns> const from = rows(h);
       std::uint32_t const index = staging.layer * shape.layer_rows() + rows.first + h;
       if constexpr (!decltype(cache.disposal)::idle) {
         for (std::uint32_t i = 0; i < held; ++i)
-          if (scratch.places[i] != 0) dispose<plain<float>>(g, cache.disposal, from, i, index, shape.head_dim);
+          if (goes(i)) dispose<plain<float>>(g, cache.disposal, from, i, index, shape.head_dim);
       }
       write_survivors(g, from, cache.planes.row(index), scratch.keys, kept);
     }
@@ -252,23 +253,29 @@ struct settle_task {
     });
   }
 
-  /// Slot j of `to` becomes slot survivors[j] of `from`.
+  /// Slot j of `to` becomes slot survivors[j] of `from`. Each team of the group stores vectors of its own.
   template <cooperative_group G>
   KVSIFT_HOST_DEVICE void write_survivors(G const& g, row_view<Columns> const& from,
                                           row_view<Columns, typename Bound::placement> const& to,
                                           std::uint32_t const* survivors, std::uint32_t kept) const {
-    for (std::uint32_t j = 0; j < kept; ++j) {
-      std::uint32_t const source = survivors[j];
-      take_slot(g, cache.planes, to, j);
+    take_slots(g, cache.planes, to, kept);
+    auto const store = [&](auto const& who, std::uint32_t first, std::uint32_t step) {
       std::uint32_t const dim = cache.planes.shape.head_dim;
-      Payload::store(g, to.keys.at(j), reinterpret_cast<float const*>(from.keys.at(source)), dim);
-      Payload::store(g, to.values.at(j), reinterpret_cast<float const*>(from.values.at(source)), dim);
-      move_columns(g, cache.planes.stored, from, source, to, j);
-      if (g.thread_rank() == 0) {
-        to.positions[j] = from.positions[source];
-        if (to.ranks != nullptr) to.ranks[j] = j;
+      for (std::uint32_t j = first; j < kept; j += step) {
+        std::uint32_t const source = survivors[j];
+        Payload::store(who, to.keys.at(j), reinterpret_cast<float const*>(from.keys.at(source)), dim);
+        Payload::store(who, to.values.at(j), reinterpret_cast<float const*>(from.values.at(source)), dim);
       }
+    };
+    if (g.num_threads() == 1) {
+      store(g, 0, 1);
+    } else {
+      team const mine(g);
+      store(mine, mine.index, mine.count);
     }
+    copy_slots(g, cache.planes.stored, from, to, {{survivors}, {}, kept, false});
+    if (to.ranks != nullptr)
+      for (std::uint32_t j = g.thread_rank(); j < kept; j += g.num_threads()) to.ranks[j] = j;
     if (g.thread_rank() == 0) {
       to.state->held = kept;
       to.state->next = from.state->next;
