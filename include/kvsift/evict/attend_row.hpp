@@ -120,7 +120,8 @@ KVSIFT_HOST_DEVICE void attend_rows(G const& g, cache_shape const& shape, row_vi
                                     std::size_t token_stride, row_scratch const& scratch) {
   std::uint32_t const dim = shape.head_dim;
   std::uint32_t const heads = count * shape.group;
-  for (std::uint32_t i = g.thread_rank(); i < heads * dim; i += g.num_threads()) scratch.sums[i] = 0;
+  for (std::uint32_t h = g.thread_rank(); h < heads; h += g.num_threads())
+    for (std::uint32_t d = 0; d < dim; ++d) scratch.sums[h * dim + d] = 0;
   logits_of_queries<Payload>(g, shape, row, reading, first_n + count - 1, first_n - 1, first_position, count, q, token_stride, scratch,
                              [&](float const* queries, auto const& keys, float* logits) {
                                logits_of<Payload>(g, queries, heads, dim, keys, first_n + count - 1, logits, scratch.pitch);
