@@ -48,7 +48,9 @@ std::string apart(There const& there, Here const& here) {
         for (u32 k = 0; k < column.width(); ++k) {
           bool same = a[k] == b[k];
           if constexpr (std::is_same_v<typename C::element, float>) same = same || close(a[k], b[k]);
-          if (!same) problem = std::string(typeid(C).name()) + " of row " + std::to_string(r) + ", slot " + std::to_string(i) + " differs";
+          if (same) continue;
+          problem = typeid(C).name();
+          problem += " of row " + std::to_string(r) + ", slot " + std::to_string(i) + " differs";
         }
       });
       if (!problem.empty()) return problem;
