@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Trains the shipped checkpoint's sibling with learned positions (GPT-2 family), on one CPU thread: stories, and words said again.
 
-  train_gpt2.py --text tinystories.txt --tokenizer ../checkpoint/tokenizer.bin --out FIRST --minutes 12 --noise 0 --repeat 0.25 --waves 0.12
+  train_gpt2.py --text tinystories.txt --tokenizer ../checkpoint/tokenizer.bin --out FIRST --minutes 22 --noise 0 --repeat 0.25 --waves 0.12
+      (stopped after 12)
   train_gpt2.py --text tinystories.txt --tokenizer ../checkpoint/tokenizer.bin --out DIR --minutes 20 --noise 0.05 --repeat 0.6 --learning-rate 0.003
       --start FIRST
 
