@@ -269,6 +269,10 @@ TEST_CASE("what the modes and the training cannot do is refused in one line") {
   REQUIRE(run_program("align_train", w.training(nets)).status == 0);
   says("perplexity", with({"--positions", "learned_align", "--policy", "roco", "--budget", "12", "--align", nets}, w.model.path()), {"sinks is 0 of roco", "trained beside 4"});
   says("perplexity", with({"--positions", "learned_align", "--policy", "snapkv", "--set", "window=4", "--budget", "12", "--align", nets}, w.model.path()), {"sinks"});
+  std::string const shorter = (w.folder / "shorter").string();
+  REQUIRE(run_program("align_train", w.training(shorter, {"--window", "20"})).status == 0);
+  says("perplexity", with({"--mode", "kv", "--budget", "20", "--align", shorter}, w.model.path()), {"--budget is 20", "at most 19 slots", "--align", "--window"});
+  CHECK(run_program("perplexity", with({"--mode", "kv", "--budget", "19", "--align", shorter}, w.model.path())).status == 0);
   says("align_train", w.training((w.folder / "x").string(), {"--windows", "9", "--batch", "600"}), {"--batch is 600", "smallest shard"});
   says("align_train", w.training((w.folder / "x").string(), {"--sinks", "4294967295"}), {"--sinks is 4294967295"});
   says("align_train", w.training((w.folder / "x").string(), {"--windows", "100000"}), {"--windows"});

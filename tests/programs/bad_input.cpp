@@ -219,4 +219,28 @@ TEST_CASE("--help has an example, and status 0") {
   }
 }
 
+TEST_CASE("names that are near, commands and positions that are none") {
+  place const p;
+  refuses("generate", p({"--policy", "rocoo", "--budget", "8"}), {"--policy is 'rocoo'", "did you mean roco?"});
+  refuses("generate", p({"--budget", "8", "--positions", "rotary"}), {"--positions is 'rotary'", "give original"});
+  refuses("lab", {"reprot", "results"}, {"'reprot' is no command of lab", "report"});
+  refuses("generate", p({"these", "words"}), {"'these' 'words' are no options"});
+  finished const help = run_program("lab", {"experiment", "--help"});
+  CHECK(help.status == 0);
+  CHECK(help.out.find("Usage: lab experiment") != std::string::npos);
+}
+
+TEST_CASE("policies that only cut prompts, where there is none to cut") {
+  place const p;
+  arguments const asked{"--text", p.text, "--policy", "snapkv", "--set", "window=4", "--budget", "12"};
+  refuses("lab", p({"--tasks", "perplexity", "--text", p.text, "--policy", "snapkv", "--set", "window=4", "--budget", "12"}), {"nothing to run", "perplexity"});
+  finished const f = run_program("perplexity", p(asked));
+  CHECK(f.status == 0);
+  CHECK(f.err == "snapkv: it cuts prompts alone, and this one has 1 tokens, which fit into 12 slots: nothing goes\n");
+  arguments with_prompt = asked;
+  with_prompt.insert(with_prompt.end(), {"--prefill", "20"});
+  CHECK(run_program("perplexity", p(with_prompt)).err == "");
+  refuses("perplexity", p({"--text", p.text, "--policy", "tova", "--budget", "12", "--bound", "prompt", "--prefill", "chunk:5"}), {"--bound is 'prompt'", "--prefill N"});
+}
+
 }  // namespace
