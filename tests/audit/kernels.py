@@ -20,7 +20,7 @@ ALL_COLUMNS = ("attention_sum attention_square_sum last_attention window_attenti
                "token_class")  # as policies chosen at run time store them
 FIGURES = ("registers", "stack", "spilled", "shared")  # the last three in bytes; spilled: stores and loads together
 # What an enqueue may ask of the CUDA runtime. No allocation, no copy, nothing that waits.
-ALLOWED = {"cudaLaunchKernel", "cudaGetLastError", "cudaGetErrorString",
+ALLOWED = {"cudaLaunchKernel", "cudaFuncSetAttribute", "cudaGetLastError", "cudaGetErrorString",
            "cublasGemmEx", "cublasGetStatusString",  # between the reference model's kernels
            # nvcc's own, of every object with a kernel
            "__cudaGetKernel", "__cudaInitModule", "__cudaLaunchKernel", "__cudaPopCallConfiguration", "__cudaPushCallConfiguration",

@@ -57,6 +57,9 @@ cudaError_t cudaLaunchKernel(void const* stub, dim3 grid, dim3 block, void**, st
   all.calls.push_back({asked::launch, stream, kernels()[stub], grid.x * grid.y * grid.z, block.x * block.y * block.z, 0});
   return cudaSuccess;
 }
+cudaError_t cudaFuncSetAttribute(void const* stub, cudaFuncAttribute, int) {
+  return kernels().count(stub) != 0 ? cudaSuccess : recorded().last = cudaErrorInvalidDeviceFunction;
+}
 cudaError_t cudaMallocAsync(void** to, std::size_t bytes, cudaStream_t stream) {
   recording& all = recorded();
   if (bytes > all.refused_above) return all.last = cudaErrorMemoryAllocation;

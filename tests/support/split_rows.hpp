@@ -11,6 +11,7 @@
 
 #include <kvsift/cache/memory.hpp>
 #include <kvsift/exec/executor.hpp>
+#include <support/block_memory.hpp>
 #include <support/thread_group.hpp>
 
 // What a CUDA device is to the verbs, in the host's memory: a space where several blocks share a row.
@@ -51,19 +52,25 @@ struct split_executor {
   template <class Task>
   void run(std::uint32_t blocks, Task const& task) const {
     auto const number = [&](std::uint32_t i) { return how == order::backwards ? blocks - 1 - i : i; };
+    std::size_t const bytes = kvsift::block_bytes_of(task, threads);
+    std::vector<block_memory> memories(how == order::at_once ? blocks : 1, block_memory(bytes));
     if (how == order::at_once) {
       std::vector<std::unique_ptr<std::barrier<>>> barriers;
       std::vector<std::thread> all;
       for (std::uint32_t block = 0; block < blocks; ++block) {
         barriers.push_back(std::make_unique<std::barrier<>>(static_cast<std::ptrdiff_t>(threads)));
         for (std::uint32_t rank = 0; rank < threads; ++rank)
-          all.emplace_back([&task, block, group = thread_group(rank, threads, *barriers.back())] { task(group, block); });
+          all.emplace_back([&task, block, group = with_memory(thread_group(rank, threads, *barriers.back()), memories[block].data())] {
+            task(group, block);
+          });
       }
       for (std::thread& t : all) t.join();
     } else if (threads == 1) {
-      for (std::uint32_t i = 0; i < blocks; ++i) task(kvsift::serial_group{}, number(i));
+      for (std::uint32_t i = 0; i < blocks; ++i) task(with_memory(kvsift::serial_group{}, memories[0].data()), number(i));
     } else {
-      thread_group_executor{threads}.launch(blocks, [&](thread_group const& g, std::uint32_t i) { task(g, number(i)); });
+      thread_group_executor{threads}.launch(blocks, [&](thread_group const& g, std::uint32_t i) {
+        task(with_memory(g, memories[0].data()), number(i));
+      });
     }
   }
 };

@@ -10,6 +10,7 @@
 #include <kvsift/cuda/block_group.cuh>
 #include <kvsift/cuda/memory.hpp>
 #include <kvsift/cuda/status.hpp>
+#include <kvsift/exec/block_memory.hpp>
 #include <kvsift/exec/executor.hpp>
 
 namespace kvsift {
@@ -20,6 +21,8 @@ namespace cuda {
 inline constexpr std::uint32_t most_block_threads = 256;
 /// Most bytes of a task: what a launch can carry.
 inline constexpr std::size_t most_task_bytes = 32764;
+/// Shared memory that a block may have unasked.
+inline constexpr std::size_t unasked_block_bytes = 48 * 1024;
 
 /// The one kernel: a task over the block's threads. The task stays in the constant bank; parts of it are pointed to.
 template <class Task>
@@ -50,8 +53,12 @@ class cuda_executor {
     static_assert(sizeof(Task) <= cuda::most_task_bytes, "kvsift: a task is passed by value and may have at most 32,764 bytes");
     if (blocks == 0) return;
     void* arguments[] = {const_cast<Task*>(__builtin_addressof(task))};
-    cuda::check(cudaLaunchKernel(reinterpret_cast<void const*>(&cuda::run_task<Task>), dim3(blocks), dim3(threads_), arguments, 0, stream_),
-                "cudaLaunchKernel of a task");
+    auto const kernel = reinterpret_cast<void const*>(&cuda::run_task<Task>);
+    std::size_t const memory = block_bytes_of(task, threads_);
+    if (memory > cuda::unasked_block_bytes)
+      cuda::check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(memory)),
+                  "cudaFuncSetAttribute of a task's shared memory");
+    cuda::check(cudaLaunchKernel(kernel, dim3(blocks), dim3(threads_), arguments, memory, stream_), "cudaLaunchKernel of a task");
   }
 
  private:

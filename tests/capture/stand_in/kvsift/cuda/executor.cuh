@@ -7,6 +7,7 @@
 #include <capture/recording_runtime.hpp>
 #include <kvsift/cuda/memory.hpp>
 #include <kvsift/exec/executor.hpp>
+#include <support/block_memory.hpp>
 
 namespace kvsift {
 
@@ -21,7 +22,10 @@ class cuda_executor {
 
   template <class Task>
   void launch(std::uint32_t blocks, Task const& task) const {
-    auto const run = [blocks, task] { serial_executor{}.launch(blocks, task); };
+    auto const run = [blocks, task] {
+      support::block_memory memory(block_bytes_of(task, 1));
+      for (std::uint32_t block = 0; block < blocks; ++block) task(support::with_memory(serial_group{}, memory.data()), block);
+    };
     if (capture::recorded().capturing) capture::recorded().captured.push_back(run);
     else run();
   }
