@@ -10,6 +10,7 @@
 #include <kvsift/collective/chunked_attention.hpp>
 #include <kvsift/payload/plain.hpp>
 #include <kvsift/payload/quantised.hpp>
+#include <support/block_memory.hpp>
 #include <support/random_trace.hpp>
 #include <support/seeds.hpp>
 #include <support/thread_group.hpp>
@@ -36,10 +37,15 @@ struct stored {
   }
 };
 
+template <class F>
+void run_together(u32 threads, F const& f) {
+  support::thread_group_executor{threads}.launch(1, [&](support::thread_group const& g, u32) { f(g); });
+}
+
 template <class Payload>
 void agrees(support::draws& d) {
-  u32 const n = static_cast<u32>(d.between(1, 3) * 256 - d.between(0, 255)), heads = static_cast<u32>(d.between(1, 9));
-  auto const dim = static_cast<u32>(d.between(1, 40));
+  u32 const n = static_cast<u32>(d.between(1, 3) * 256 - d.between(0, 255)), heads = static_cast<u32>(d.between(1, 18));
+  auto const dim = static_cast<u32>(d.between(1, d.chance(0.5) ? 40 : 12) * (d.chance(0.5) ? 1 : 8));
   CAPTURE(n);
   CAPTURE(heads);
   CAPTURE(dim);
@@ -48,28 +54,36 @@ void agrees(support::draws& d) {
   u32 const chunks = chunks_of(n);
 
   std::vector<float> first_weights, first_out;
-  for (u32 const threads : {1u, 3u, 33u}) {
+  for (u32 const threads : {1u, 3u, 5u, 33u}) {
     std::size_t const apart = chunk_results::floats(heads, dim) + 5;
-    std::vector<float> w(std::size_t{heads} * n, NAN), parts(std::size_t{chunk_parts} * heads * dim, NAN), lanes(std::size_t{2} * heads * chunk_lanes, NAN);
-    std::vector<float> results(chunks * apart, NAN), highest(heads, NAN), inverses(heads, NAN), out(std::size_t{heads} * dim, NAN);
+    std::vector<float> w(std::size_t{heads} * n, NAN), results(chunks * apart, NAN), highest(heads, NAN), inverses(heads, NAN), out(std::size_t{heads} * dim, NAN);
+    support::block_memory memory(chunk_memory::carve(nullptr, heads, dim, threads).bytes);
+    chunk_memory const m = chunk_memory::carve(memory.data(), heads, dim, threads);
     chunk_results const all{results.data(), apart, heads, dim, chunks};
     row_softmax const softmax{highest.data(), inverses.data()};
+    using read = detail::in_planes<Payload>;
     auto const run = [&](auto const& g) {
-      logits_of_chunk<detail::in_planes<Payload>>(g, q.data(), heads, dim, keys.view, n, w.data(), n);
-      g.sync();
-      for (u32 c = 0; c < chunks; ++c) {
-        u32 const first = c * chunk_slots, slots = n - first < chunk_slots ? n - first : chunk_slots;
-        float* const result = results.data() + c * apart;
-        weigh_chunk(g, w.data() + first, n, heads, slots, lanes.data(), result, result + heads);
-        vectors const own{values.view.at(first), values.view.stride};
-        add_chunk<detail::in_planes<Payload>>(g, w.data() + first, n, heads, own, slots, dim, parts.data(), result + 2 * heads);
-        g.sync();
-      }
-      find_softmax(g, all, lanes.data(), softmax);
+      with_reading(heads, dim, [&]<class Reading>(Reading) {
+        for (u32 c = 0; c < chunks; ++c) {
+          u32 const first = c * chunk_slots, slots = n - first < chunk_slots ? n - first : chunk_slots;
+          float* const result = results.data() + c * apart;
+          vectors const own_keys{keys.view.at(first), keys.view.stride}, own_values{values.view.at(first), values.view.stride};
+          logits_of_chunk<Reading, read>(g, q.data(), heads, dim, own_keys, slots, m);
+          add_chunk<Reading, read>(g, heads, own_values, slots, dim, m, result + 2 * heads, [&] {
+            weigh_chunk(g, m.logits, heads, slots, m.by_lane, result, result + heads);
+            g.sync();
+          });
+          for (u32 i = g.thread_rank(); i < heads * slots; i += g.num_threads())
+            w[i / slots * n + first + i % slots] = m.logits[i / slots * chunk_slots + i % slots];
+          g.sync();
+        }
+      });
+      find_softmax(g, all, m.by_lane, softmax);
       for (u32 c = chunks; c-- > 0;) merge_values(g, all, softmax, c, out.data());
     };
-    if (threads == 1) run(serial_group{});
-    else support::thread_group_executor{threads}.launch(1, [&](auto const& g, u32) { run(g); });
+    if (threads == 1) run(support::with_memory(serial_group{}, memory.data()));
+    else if (threads == 5) run_together(threads, run);  // copies are there at once
+    else run_together(threads, [&](support::thread_group const& g) { run(support::with_memory(g, memory.data())); });
 
     if (threads == 1) first_weights = w, first_out = out;
     CHECK(w == first_weights);

@@ -127,7 +127,7 @@ void agrees(std::size_t seeds, Position const& position = {}) {
     constexpr u32 lengths[] = {0, 1, chunk_slots - 2, chunk_slots - 1, chunk_slots, chunk_slots + 1, 2 * chunk_slots - 1, 700};
     constexpr u32 dims[] = {2, 8, 12, 22, 64, 128};
     u32 const length = lengths[d.between(0, 7)];
-    cache_shape const shape{2, static_cast<u32>(d.between(1, 2)), static_cast<u32>(d.between(1, 6)), dims[d.between(0, 5)], static_cast<u32>(d.between(1, 2))};
+    cache_shape const shape{2, static_cast<u32>(d.between(1, 2)), static_cast<u32>(d.between(1, 18)), dims[d.between(0, 5)], static_cast<u32>(d.between(1, 2))};
     auto const threads = static_cast<u32>(d.chance(0.5) ? 1 : d.between(2, 5));
     split_executor const on{threads, static_cast<split_executor::order>(d.between(0, 2))};
     CAPTURE(length);
@@ -281,6 +281,15 @@ TEST_CASE("only a space whose rows are split has room for it, and a plan says ho
   there const cache(shape, roco(300, 2));
   CHECK(there::plan(shape, roco(300, 2)).workspace == cache.workspace_bytes());
   std::size_t const more = cache.workspace_bytes() - here.workspace_bytes();
-  CHECK(more >= shape.layer_rows() * (2 * chunk_scratch::carve(nullptr, shape).bytes));  // of 301 slots
+  CHECK(more >= shape.layer_rows() * 2 * chunk_results::floats(2, 8) * sizeof(float));  // of 301 slots
   CHECK(here.bound().work.row_chunks == 0);
+  CHECK(cache.bound().work.row_chunks == 2);
+}
+
+TEST_CASE("where a block has not memory enough for so many heads, a row is one block's") {
+  cache_shape const shape{1, 1, 60, 128, 1};
+  support::marked_vectors const data{7, shape};
+  pair_of_caches<std::remove_cvref_t<decltype(roco(300, 2, 3))>, bf16_payload, original_positions, in_rows> both(shape, roco(300, 2, 3), {}, {});
+  CHECK(both.there.bound().work.row_chunks == 0);
+  for (u32 t = 0; t < 4; ++t) REQUIRE(both.token(data) == "");
 }

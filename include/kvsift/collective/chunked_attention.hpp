@@ -2,206 +2,276 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include <kvsift/collective/attention.hpp>
+#include <kvsift/collective/chunk_results.hpp>
+#include <kvsift/core/carver.hpp>
 #include <kvsift/core/config.hpp>
 #include <kvsift/core/lanes.hpp>
-#include <kvsift/exec/group.hpp>
+#include <kvsift/exec/block_memory.hpp>
 #include <kvsift/payload/plain.hpp>
 
-// Attention of one query over a row that several groups share: each takes a chunk of the row's slots, and what the chunks gave is
-// put together afterwards. Chunks are of fixed length and everything is added in a fixed order, so results depend neither on the
-// number of threads nor on which chunk is done first.
+// Attention of one query over a chunk of a row's slots, by a block whose threads work side by side in its memory. A thread has one piece of
+// eight components of every so many-th key, then value: neighbouring threads read neighbouring bytes, what it multiplies keys with stays in
+// its registers, and copies of the pieces to come are under way. Sums are added in an order that depends on neither threads nor memory.
 namespace kvsift {
-
-/// Slots of a chunk: whole pages.
-inline constexpr std::uint32_t chunk_slots = 256;
-/// Sums over the slots of a chunk are so many partial sums, by slot modulo this many.
-inline constexpr std::uint32_t chunk_lanes = 32;
-/// Weighted values of a chunk likewise.
-inline constexpr std::uint32_t chunk_parts = 8;
-
-/// Chunks that `slots` slots make.
-KVSIFT_HOST_DEVICE constexpr std::uint32_t chunks_of(std::uint32_t slots) { return (slots + chunk_slots - 1) / chunk_slots; }
 
 namespace detail {
 
-/// highest[h] = the highest of x(h, i), i < n, and totals[h] = the sum of weigh(h, i, highest[h]), for `heads` heads; n at least 1.
-/// weigh is called once for each i. by_lane [2, heads, chunk_lanes].
-template <cooperative_group G, class X, class Weigh>
-KVSIFT_HOST_DEVICE void highest_and_total(G const& g, std::uint32_t heads, std::uint32_t n, X const& x, Weigh const& weigh, float* by_lane,
-                                          float* highest, float* totals) {
-  std::uint32_t const all = heads * chunk_lanes;
-  float* const sums = by_lane + all;
-  for (std::uint32_t item = g.thread_rank(); item < all; item += g.num_threads()) {
-    std::uint32_t const h = item / chunk_lanes, lane = item % chunk_lanes;
-    float best = x(h, lane < n ? lane : 0);
-    for (std::uint32_t i = lane + chunk_lanes; i < n; i += chunk_lanes) best = x(h, i) > best ? x(h, i) : best;
-    by_lane[item] = best;
-  }
-  g.sync();
-  for (std::uint32_t item = g.thread_rank(); item < all; item += g.num_threads()) {
-    std::uint32_t const h = item / chunk_lanes, lane = item % chunk_lanes;
-    float best = by_lane[h * chunk_lanes], sum = 0;
-    for (std::uint32_t l = 1; l < chunk_lanes; ++l) best = by_lane[h * chunk_lanes + l] > best ? by_lane[h * chunk_lanes + l] : best;
-    for (std::uint32_t i = lane; i < n; i += chunk_lanes) sum += weigh(h, i, best);
-    sums[item] = sum;
-    if (lane == 0) highest[h] = best;
-  }
-  g.sync();
-  for (std::uint32_t h = g.thread_rank(); h < heads; h += g.num_threads()) {
-    float total = 0;
-    for (std::uint32_t l = 0; l < chunk_lanes; ++l) total += sums[h * chunk_lanes + l];
-    totals[h] = total;
-  }
+/// Bytes of the copies that a thread has under way.
+inline constexpr std::uint32_t ring_bytes = 128;
+
+/// Pieces of a vector; the last may be short.
+KVSIFT_HOST_DEVICE constexpr std::uint32_t pieces_of(std::uint32_t dim) { return (dim + lane_count - 1) / lane_count; }
+
+/// Weighted values of a chunk are so many partial sums, by slot modulo this many: as many as keep 128 threads busy.
+KVSIFT_HOST_DEVICE constexpr std::uint32_t value_parts(std::uint32_t dim) {
+  std::uint32_t const parts = 128 / pieces_of(dim);
+  return parts < 1 ? 1 : parts < 32 ? parts : 32;
 }
 
-/// out[h x pitch] = q[h] . key for Heads queries q [Heads, dim], the key read once. Eight lanes, added in a fixed order.
-template <class Payload, std::uint32_t Heads>
-KVSIFT_HOST_DEVICE KVSIFT_INLINE void dot_heads(float const* q, std::byte const* key, std::size_t dim, float* out, std::size_t pitch) {
-  lanes sums[Heads], query, part;
-  KVSIFT_UNROLL for (std::uint32_t h = 0; h < Heads; ++h) sums[h].fill(0);
-  std::size_t d = 0;
-  for (; d + lane_count <= dim; d += lane_count) {
-    Payload::load(key, d, part);
-    KVSIFT_UNROLL for (std::uint32_t h = 0; h < Heads; ++h) {
-      if constexpr (requires { Payload::is_aligned; }) query.load_aligned(q + h * dim + d);
-      else query.load(q + h * dim + d);
-      sums[h].add_product(query, part);
-    }
-  }
-  KVSIFT_UNROLL for (std::uint32_t h = 0; h < Heads; ++h) {
-    float result = sums[h].sum();
-    for (std::size_t i = d; i < dim; ++i) result += q[h * dim + i] * Payload::load(key, i);
-    out[h * pitch] = result;
-  }
-}
-
-/// out[h x dim + i] = sum of weights[h x pitch + slot] x value[slot][d + i] over slots first, first + chunk_parts, ... below n, for
-/// Heads heads and eight components.
-template <class Payload, std::uint32_t Heads, class Places>
-KVSIFT_HOST_DEVICE KVSIFT_INLINE void weigh_values(float const* weights, std::size_t pitch, placed_vectors<Places> const& values,
-                                                   std::uint32_t first, std::uint32_t n, std::size_t d, std::size_t dim, float* out) {
-  lanes sums[Heads];
-  KVSIFT_UNROLL for (std::uint32_t h = 0; h < Heads; ++h) sums[h].fill(0);
-  for (std::uint32_t slot = first; slot < n; slot += chunk_parts) {
-    lanes value, weight;
-    Payload::load(values.at(slot), d, value);
-    KVSIFT_UNROLL for (std::uint32_t h = 0; h < Heads; ++h) {
-      weight.fill(weights[h * pitch + slot]);
-      sums[h].add_product(weight, value);
-    }
-  }
-  KVSIFT_UNROLL for (std::uint32_t h = 0; h < Heads; ++h) sums[h].store(out + h * dim);
-}
+/// Heads that one reading of keys and values serves: the next power of two, at most eight, so that few texts do for all groups.
+KVSIFT_HOST_DEVICE constexpr std::uint32_t heads_together(std::uint32_t heads) { return heads > 4 ? 8 : heads > 2 ? 4 : heads; }
 
 }  // namespace detail
 
-/// Logits of `heads` queries against the n keys of a chunk: logits[h x pitch + slot] = q[h] . key[slot]. q [heads, dim], scaled, on a
-/// 16-byte boundary. A thread has a slot and four heads: each key is read once for as many.
-template <class Payload, cooperative_group G, class Places>
-KVSIFT_HOST_DEVICE void logits_of_chunk(G const& g, float const* q, std::uint32_t heads, std::uint32_t dim, placed_vectors<Places> const& keys,
-                                        std::uint32_t n, float* logits, std::size_t pitch) {
-  detail::with_best_load<Payload>(dim, [&]<class Read>(Read) {
-    for (std::uint32_t slot = g.thread_rank(); slot < n; slot += g.num_threads()) {
-      std::byte const* const key = keys.at(slot);
-      std::uint32_t h = 0;
-      for (; h + 4 <= heads; h += 4) detail::dot_heads<Read, 4>(q + h * dim, key, dim, logits + h * pitch + slot, pitch);
-      for (; h < heads; ++h) detail::dot_heads<Read, 1>(q + h * dim, key, dim, logits + h * pitch + slot, pitch);
-    }
-  });
+/// How a block reads keys and values: for Heads query heads at a time, by whole pieces where vectors have 8, 16, 24, ... components.
+/// It is chosen where the block is launched, so that each is a kernel that has registers for nothing else.
+template <std::uint32_t Heads, bool Whole>
+struct piece_reading {
+  static constexpr std::uint32_t heads = Heads;
+  static constexpr bool whole = Whole;
+
+  /// The payload that reads pieces best.
+  template <class Payload>
+  static constexpr auto best(Payload payload) {
+    if constexpr (Whole && requires { typename Payload::aligned; }) return typename Payload::aligned{};
+    else return payload;
+  }
+};
+
+/// Calls f with the reading of a group of so many heads. Vectors of other sizes are read once for each head.
+template <class F>
+void with_reading(std::uint32_t group, std::uint32_t dim, F const& f) {
+  std::uint32_t const heads = detail::heads_together(group);
+  if (dim % lane_count != 0) f(piece_reading<1, false>{});
+  else if (heads == 8) f(piece_reading<8, true>{});
+  else if (heads == 4) f(piece_reading<4, true>{});
+  else if (heads == 2) f(piece_reading<2, true>{});
+  else f(piece_reading<1, true>{});
 }
 
-/// Turns the logits of a chunk into weights in place: w[h x pitch + i] = exp(l - highest of its head), i < n, n at least 1; their
+/// What the block that attends to a chunk works in. With a null base it only counts.
+struct chunk_memory {
+  float* queries = nullptr;   ///< [group, head_dim], scaled
+  float* logits = nullptr;    ///< [group, chunk_slots], then weights
+  float* by_lane = nullptr;   ///< [2, group, chunk_lanes]
+  float* parts = nullptr;     ///< products of pieces, then weighted values by part
+  std::byte* ring = nullptr;  ///< [threads, ring_bytes], see piece_stream
+  std::size_t bytes = 0;
+
+  KVSIFT_HOST_DEVICE static chunk_memory carve(std::byte* base, std::uint32_t group, std::uint32_t dim, std::uint32_t threads) {
+    std::size_t const heads = detail::heads_together(group);
+    std::size_t const products = std::size_t{chunk_slots} * (detail::pieces_of(dim) + 1), values = heads * dim * detail::value_parts(dim);
+    std::size_t const turned = std::size_t{group} * dim, most = products < values ? values : products;
+    chunk_memory m;
+    carver memory{base};
+    m.queries = memory.take<float>(turned);
+    m.logits = memory.take<float>(std::size_t{group} * chunk_slots);
+    m.by_lane = memory.take<float>(std::size_t{2} * group * chunk_lanes);
+    m.parts = memory.take<float>(most < turned ? turned : most);
+    m.ring = memory.take<std::byte>(std::size_t{threads} * detail::ring_bytes);
+    m.bytes = memory.bytes;
+    return m;
+  }
+};
+
+namespace detail {
+
+/// Bytes of a piece that is copied as it is stored, 0 where pieces are read where they lie.
+template <class Read>
+inline constexpr std::uint32_t piece_bytes = 0;
+template <class Read>
+requires(Read::is_aligned)
+inline constexpr std::uint32_t piece_bytes<Read> = lane_count * sizeof(typename Read::element);
+
+/// Eight components of a vector from d on; those beyond dim, which there are unless Whole, are 0.
+template <class Read, bool Whole>
+KVSIFT_HOST_DEVICE KVSIFT_INLINE void load_piece(std::byte const* vector, std::size_t d, std::size_t dim, lanes& out) {
+  if constexpr (Whole) {
+    Read::load(vector, d, out);
+  } else {
+    float some[lane_count];
+    KVSIFT_UNROLL for (std::uint32_t l = 0; l < lane_count; ++l) some[l] = d + l < dim ? Read::load(vector, d + l) : 0.0f;
+    out.load(some);
+  }
+}
+
+/// One thread's way through the pieces at `d` of slots begin, begin + step, ... below end. Where they can be copied as they are stored, as
+/// many as its part of the ring holds are under way.
+template <class Read, bool Whole, cooperative_group G, class Places>
+class piece_stream {
+  static constexpr std::uint32_t bytes = piece_bytes<Read>, depth = bytes == 0 ? 1 : ring_bytes / bytes;
+
+ public:
+  KVSIFT_HOST_DEVICE KVSIFT_INLINE piece_stream(G const& g, placed_vectors<Places> const& vectors, std::size_t dim, std::byte* ring)
+      : g_(g), vectors_(vectors), dim_(dim), ring_(ring) {}
+
+  /// Asks for the first pieces. The stream before has been taken to its end.
+  KVSIFT_HOST_DEVICE KVSIFT_INLINE void begin(std::size_t d, std::uint32_t first, std::uint32_t step, std::uint32_t end) {
+    d_ = d;
+    slot_ = asked_ = first;
+    step_ = step;
+    end_ = end;
+    stage_ = 0;
+    if constexpr (bytes != 0)
+      KVSIFT_UNROLL for (std::uint32_t stage = 0; stage < depth; ++stage) ask(stage);
+  }
+  /// Calls f(slot, piece) for the slots below `until` that have not been taken.
+  template <class F>
+  KVSIFT_HOST_DEVICE KVSIFT_INLINE void take(std::uint32_t until, F const& f) {
+    std::uint32_t const last = until < end_ ? until : end_;
+    for (; slot_ < last; slot_ += step_) {
+      lanes piece;
+      if constexpr (bytes != 0) {
+        wait_for_batches<depth - 1>(g_);
+        Read::load(place(stage_), 0, piece);
+        f(slot_, piece);
+        ask(stage_);
+        stage_ = stage_ + 1 == depth ? 0 : stage_ + 1;
+      } else {
+        load_piece<Read, Whole>(vectors_.at(slot_), d_, dim_, piece);
+        f(slot_, piece);
+      }
+    }
+  }
+
+ private:
+  KVSIFT_HOST_DEVICE KVSIFT_INLINE std::byte* place(std::uint32_t stage) const {
+    return ring_ + (stage * g_.num_threads() + g_.thread_rank()) * bytes;
+  }
+  KVSIFT_HOST_DEVICE KVSIFT_INLINE void ask(std::uint32_t stage) {
+    if (asked_ < end_) ask_for<bytes>(g_, place(stage), vectors_.at(asked_) + d_ / lane_count * bytes);
+    end_batch(g_);
+    asked_ += step_;
+  }
+
+  G const& g_;
+  placed_vectors<Places> vectors_;
+  std::size_t dim_, d_ = 0;
+  std::byte* ring_;
+  std::uint32_t slot_ = 0, asked_ = 0, step_ = 1, end_ = 0, stage_ = 0;
+};
+
+}  // namespace detail
+
+/// Logits of a group's queries against the n keys of a chunk: memory.logits[h x chunk_slots + slot] = q[h] . key[slot].
+/// q [group, dim], scaled. Reads each key once for Reading::heads heads: products of pieces first, then their sums, as many slots at a time
+/// as there is room for.
+template <class Reading, class Payload, cooperative_group G, class Places>
+KVSIFT_HOST_DEVICE void logits_of_chunk(G const& g, float const* q, std::uint32_t group, std::uint32_t dim, placed_vectors<Places> const& keys,
+                                        std::uint32_t n, chunk_memory const& memory) {
+  using read = decltype(Reading::best(Payload{}));
+  constexpr std::uint32_t heads = Reading::heads, tile = chunk_slots / heads;
+  std::uint32_t const pieces = detail::pieces_of(dim), pitch = pieces + 1;  // one more, so that neighbouring slots lie in other banks
+  std::uint32_t const rank = g.thread_rank(), threads = g.num_threads();
+  std::uint32_t const abreast = threads < pieces ? threads : pieces, step = threads / abreast, own = rank / abreast;
+  bool const several = threads < pieces;  // pieces of a key that this thread has
+  detail::piece_stream<read, Reading::whole, G, Places> stream(g, keys, dim, memory.ring);
+  for (std::uint32_t head = 0; head < group; head += heads) {
+    std::uint32_t const there = group - head < heads ? group - head : heads;
+    lanes query[heads];
+    for (std::uint32_t first = 0; first < n; first += tile) {
+      std::uint32_t const until = n - first < tile ? n : first + tile;
+      for (std::uint32_t p = own < step ? rank % abreast : pieces; p < pieces; p += abreast) {
+        if (first == 0 || several) {
+          KVSIFT_UNROLL for (std::uint32_t h = 0; h < heads; ++h) {
+            float const* const own_query = q + (head + (h < there ? h : 0)) * dim;
+            detail::load_piece<fp32_payload, Reading::whole>(reinterpret_cast<std::byte const*>(own_query), p * lane_count, dim, query[h]);
+          }
+          stream.begin(p * lane_count, several ? first : own, step, several ? until : n);
+        }
+        stream.take(until, [&](std::uint32_t slot, lanes const& key) {
+          float* const products = memory.parts + (slot - first) * pitch + p;
+          KVSIFT_UNROLL for (std::uint32_t h = 0; h < heads; ++h) products[h * tile * pitch] = query[h].dot(key);
+        });
+      }
+      g.sync();
+      for (std::uint32_t item = rank; item < there * tile; item += threads) {
+        std::uint32_t const slot = first + item % tile;
+        if (slot >= until) continue;
+        float const* const products = memory.parts + item * pitch;
+        float sum = products[0];
+        for (std::uint32_t p = 1; p < pieces; ++p) sum += products[p];
+        memory.logits[(head + item / tile) * chunk_slots + slot] = sum;
+      }
+      g.sync();
+    }
+  }
+}
+
+/// Turns logits [heads, chunk_slots] of a chunk into weights in place: w[h, i] = exp(l - highest of its head), i < n, n at least 1; their
 /// sums go to totals. highest, totals [heads], by_lane [2, heads, chunk_lanes]. totals are there after the next sync.
 template <cooperative_group G>
-KVSIFT_HOST_DEVICE void weigh_chunk(G const& g, float* w, std::size_t pitch, std::uint32_t heads, std::uint32_t n, float* by_lane,
-                                    float* highest, float* totals) {
+KVSIFT_HOST_DEVICE void weigh_chunk(G const& g, float* w, std::uint32_t heads, std::uint32_t n, float* by_lane, float* highest, float* totals) {
   detail::highest_and_total(
-      g, heads, n, [&](std::uint32_t h, std::uint32_t i) { return w[h * pitch + i]; },
-      [&](std::uint32_t h, std::uint32_t i, float best) { return w[h * pitch + i] = exp_of(w[h * pitch + i] - best); }, by_lane, highest,
-      totals);
+      g, heads, n, [&](std::uint32_t h, std::uint32_t i) { return w[h * chunk_slots + i]; },
+      [&](std::uint32_t h, std::uint32_t i, float best) { return w[h * chunk_slots + i] = exp_of(w[h * chunk_slots + i] - best); }, by_lane,
+      highest, totals);
 }
 
-/// out[h][d] = sum over the n slots of a chunk of weights[h x pitch + slot] x value[slot][d]. out [heads, dim], parts
-/// [chunk_parts, heads, dim] scratch. Reads each value once for four heads.
-template <class Payload, cooperative_group G, class Places>
-KVSIFT_HOST_DEVICE void add_chunk(G const& g, float const* weights, std::size_t pitch, std::uint32_t heads, placed_vectors<Places> const& values,
-                                  std::uint32_t n, std::uint32_t dim, float* parts, float* out) {
-  std::uint32_t const columns = (dim + lane_count - 1) / lane_count, all = heads * dim;
-  for (std::uint32_t item = g.thread_rank(); item < chunk_parts * columns; item += g.num_threads()) {
-    std::uint32_t const part = item / columns, d = item % columns * lane_count;
-    float* const out_of_part = parts + part * all;
-    if (d + lane_count <= dim) {
-      detail::with_best_load<Payload>(dim, [&]<class Read>(Read) {
-        std::uint32_t h = 0;
-        for (; h + 4 <= heads; h += 4)
-          detail::weigh_values<Read, 4>(weights + h * pitch, pitch, values, part, n, d, dim, out_of_part + h * dim + d);
-        for (; h < heads; ++h) detail::weigh_values<Read, 1>(weights + h * pitch, pitch, values, part, n, d, dim, out_of_part + h * dim + d);
-      });
-    } else {
-      for (std::uint32_t h = 0; h < heads; ++h)
-        for (std::uint32_t i = d; i < dim; ++i) {
-          float sum = 0;
-          for (std::uint32_t slot = part; slot < n; slot += chunk_parts) sum += weights[h * pitch + slot] * Payload::load(values.at(slot), i);
-          out_of_part[h * dim + i] = sum;
+/// out[h][d] = sum over the n slots of a chunk of memory.logits[h x chunk_slots + slot] x value[slot][d]. out [group, dim].
+/// weigh() is called by all threads when the first values have been asked for: it leaves the weights and ends with a sync. Reads each value
+/// once for Reading::heads heads.
+template <class Reading, class Payload, cooperative_group G, class Places, class Weigh>
+KVSIFT_HOST_DEVICE void add_chunk(G const& g, std::uint32_t group, placed_vectors<Places> const& values, std::uint32_t n, std::uint32_t dim,
+                                  chunk_memory const& memory, float* out, Weigh const& weigh) {
+  using read = decltype(Reading::best(Payload{}));
+  constexpr std::uint32_t heads = Reading::heads;
+  std::uint32_t const pieces = detail::pieces_of(dim), parts = detail::value_parts(dim), items = parts * pieces;
+  std::uint32_t const rank = g.thread_rank(), threads = g.num_threads();
+  detail::piece_stream<read, Reading::whole, G, Places> stream(g, values, dim, memory.ring);
+  auto const begin = [&](std::uint32_t item) {
+    if (item < items) stream.begin(item % pieces * lane_count, item / pieces, parts, n);
+  };
+  begin(rank);
+  weigh();
+  for (std::uint32_t head = 0; head < group; head += heads) {
+    std::uint32_t const there = group - head < heads ? group - head : heads, all = there * dim;
+    float const* const weights = memory.logits + head * chunk_slots;
+    for (std::uint32_t item = rank; item < items; item += threads) {
+      if (item != rank || head != 0) begin(item);
+      lanes sums[heads];
+      KVSIFT_UNROLL for (std::uint32_t h = 0; h < heads; ++h) sums[h].fill(0);
+      stream.take(n, [&](std::uint32_t slot, lanes const& value) {
+        KVSIFT_UNROLL for (std::uint32_t h = 0; h < heads; ++h) {
+          lanes weight;
+          weight.fill(weights[(h < there ? h * chunk_slots : 0) + slot]);
+          sums[h].add_product(weight, value);
         }
+      });
+      std::uint32_t const d = item % pieces * lane_count;
+      float* const part = memory.parts + item / pieces * all + d;
+      KVSIFT_UNROLL for (std::uint32_t h = 0; h < heads; ++h) {
+        if (h >= there) continue;
+        if constexpr (Reading::whole) {
+          sums[h].store(part + h * dim);
+        } else {
+          float some[lane_count];
+          sums[h].store(some);
+          KVSIFT_UNROLL for (std::uint32_t l = 0; l < lane_count; ++l)
+            if (d + l < dim) part[h * dim + l] = some[l];
+        }
+      }
     }
-  }
-  g.sync();
-  for (std::uint32_t i = g.thread_rank(); i < all; i += g.num_threads()) {
-    float sum = parts[i];
-    for (std::uint32_t part = 1; part < chunk_parts; ++part) sum += parts[part * all + i];
-    out[i] = sum;
-  }
-}
-
-/// What the chunks of a row gave, one behind another: chunk c's at first + c x apart.
-struct chunk_results {
-  float const* first = nullptr;
-  std::size_t apart = 0;
-  std::uint32_t heads = 0, dim = 0;
-  std::uint32_t chunks = 0;
-
-  /// Floats of one: highest [heads], totals [heads], values [heads, dim].
-  KVSIFT_HOST_DEVICE static constexpr std::size_t floats(std::size_t heads, std::size_t dim) { return heads * (dim + 2); }
-  KVSIFT_HOST_DEVICE float highest(std::uint32_t c, std::uint32_t h) const { return first[c * apart + h]; }
-  KVSIFT_HOST_DEVICE float total(std::uint32_t c, std::uint32_t h) const { return first[c * apart + heads + h]; }
-  KVSIFT_HOST_DEVICE float value(std::uint32_t c, std::uint32_t i) const { return first[c * apart + 2 * heads + i]; }
-};
-
-/// What a chunk's weights have to be multiplied with to be probabilities of the row: exp(highest of the chunk - highest) / total.
-struct row_softmax {
-  float* highest;   ///< [heads], of the row
-  float* inverses;  ///< [heads], 1 / the sum of all weights
-
-  KVSIFT_HOST_DEVICE float factor(chunk_results const& of, std::uint32_t c, std::uint32_t h) const {
-    return exp_of(of.highest(c, h) - highest[h]) * inverses[h];
-  }
-};
-
-/// Finds that out of the chunks of a row, of which there is at least one. by_lane [2, heads, chunk_lanes].
-template <cooperative_group G>
-KVSIFT_HOST_DEVICE void find_softmax(G const& g, chunk_results const& of, float* by_lane, row_softmax const& all) {
-  detail::highest_and_total(
-      g, of.heads, of.chunks, [&](std::uint32_t h, std::uint32_t c) { return of.highest(c, h); },
-      [&](std::uint32_t h, std::uint32_t c, float best) { return of.total(c, h) * exp_of(of.highest(c, h) - best); }, by_lane, all.highest,
-      all.inverses);
-  for (std::uint32_t h = g.thread_rank(); h < of.heads; h += g.num_threads()) all.inverses[h] = 1.0f / all.inverses[h];
-  g.sync();
-}
-
-/// out[i] = the row's attention [heads, dim], for the i that are chunk `mine`'s to write: of every `of.chunks` times 32 components 32.
-/// Chunks are added one after another.
-template <cooperative_group G>
-KVSIFT_HOST_DEVICE void merge_values(G const& g, chunk_results const& of, row_softmax const& all, std::uint32_t mine, float* out) {
-  constexpr std::uint32_t together = 32;
-  for (std::uint32_t item = g.thread_rank();; item += g.num_threads()) {
-    std::uint32_t const i = (mine + item / together * of.chunks) * together + item % together;
-    if (i >= of.heads * of.dim) return;
-    float sum = 0;
-    for (std::uint32_t c = 0; c < of.chunks; ++c) sum += all.factor(of, c, i / of.dim) * of.value(c, i);
-    out[i] = sum;
+    g.sync();
+    for (std::uint32_t i = rank; i < all; i += threads) {
+      float sum = memory.parts[i];
+      for (std::uint32_t part = 1; part < parts; ++part) sum += memory.parts[part * all + i];
+      out[head * dim + i] = sum;
+    }
+    g.sync();
   }
 }
 

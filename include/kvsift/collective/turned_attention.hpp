@@ -13,6 +13,13 @@ namespace kvsift {
 
 namespace detail {
 
+/// Heads that one turning of a key serves. More would want more registers than a GPU's thread has beside others.
+#if defined(__CUDA_ARCH__)
+inline constexpr std::uint32_t turned_heads = 2;
+#else
+inline constexpr std::uint32_t turned_heads = 4;
+#endif
+
 /// out[h x pitch + s x apart] = q[h] . key s turned to places[s], for Slots keys and Heads queries [Heads, dim]. Turned keys are not
 /// stored: each eight components go from the key into the sums. Sums do not depend on Slots and Heads.
 template <class Payload, std::uint32_t Slots, std::uint32_t Heads>
@@ -81,10 +88,11 @@ KVSIFT_HOST_DEVICE KVSIFT_INLINE void turned_dots(float const* q, std::uint32_t 
 ///   logits[h x pitch + slot] = q[h] . turned(key[slot], place(slot))
 ///   q [heads, dim], scaled and turned
 ///
-/// Reads each key once for four heads, and of the rotation's table rotary_dim floats a slot.
+/// Reads each key once for four heads (two on a GPU), and of the rotation's table rotary_dim floats a slot.
 template <class Payload, cooperative_group G, class Places, class Place>
 KVSIFT_HOST_DEVICE void turned_logits(G const& g, float const* q, std::uint32_t heads, std::uint32_t dim, placed_vectors<Places> keys,
                                       Place const& place, rotary_view const& rotary, std::uint32_t n, float* logits, std::size_t pitch) {
+#if !defined(__CUDA_ARCH__)  // where threads are many each has a slot
   if (heads == 1) {
     std::uint32_t const part = (n + segment_count - 1) / segment_count, whole = n > 3 * part ? n - 3 * part : 0;
     for (std::uint32_t i = g.thread_rank(); i < whole; i += g.num_threads()) {
@@ -101,11 +109,13 @@ KVSIFT_HOST_DEVICE void turned_logits(G const& g, float const* q, std::uint32_t 
       }
     return;
   }
+#endif
   for (std::uint32_t slot = g.thread_rank(); slot < n; slot += g.num_threads()) {
     std::byte const* const key = keys.at(slot);
     std::uint32_t const at = place(slot);
     std::uint32_t h = 0;
-    for (; h + 4 <= heads; h += 4) detail::turned_dots<Payload, 1, 4>(q + h * dim, dim, &key, &at, rotary, logits + h * pitch + slot, 0, pitch);
+    for (; h + detail::turned_heads <= heads; h += detail::turned_heads)
+      detail::turned_dots<Payload, 1, detail::turned_heads>(q + h * dim, dim, &key, &at, rotary, logits + h * pitch + slot, 0, pitch);
     for (; h < heads; ++h) detail::turned_dots<Payload, 1, 1>(q + h * dim, dim, &key, &at, rotary, logits + h * pitch + slot, 0, pitch);
   }
 }

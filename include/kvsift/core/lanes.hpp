@@ -115,6 +115,12 @@ struct lanes {
   KVSIFT_INLINE float sum() const {
     return ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7]));
   }
+  /// The product with another eight.
+  KVSIFT_INLINE float dot(lanes const& a) const {
+    lanes products;
+    products.v = v * a.v;
+    return products.sum();
+  }
 };
 
 /// out[i x apart] = x[i].sum() for four vectors, added side by side.
@@ -174,6 +180,11 @@ struct lanes {
   }
   KVSIFT_HOST_DEVICE float sum() const {
     return ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7]));
+  }
+  KVSIFT_HOST_DEVICE float dot(lanes const& a) const {  // one register for what has been added
+    float sum = v[0] * a.v[0];
+    KVSIFT_UNROLL for (unsigned l = 1; l < lane_count; ++l) sum += v[l] * a.v[l];
+    return sum;
   }
 };
 

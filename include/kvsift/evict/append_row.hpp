@@ -32,6 +32,18 @@ KVSIFT_HOST_DEVICE void admit(G const& g, Columns const& stored, row_view<Column
   if (g.thread_rank() == 0) stored.for_each(detail::admitter<row_view<Columns, Placement>>{row, slot, token, row.context(slot + 1)});
 }
 
+/// A row's state when a piece of `written` tokens has come; the first piece of all is one observation. `unfed` tokens feed no column if the
+/// row is within its limit and none before them did; 0: what comes feeds.
+KVSIFT_HOST_DEVICE inline row_state state_after(row_state s, std::uint32_t written, std::uint32_t unfed) {
+  if (written != 0 && s.next == 0) s.observed_from = written - 1;
+  s.held += written;
+  s.next += written;
+  if (unfed != 0 && s.held <= s.limit && s.fed_from == s.next - unfed) s.fed_from = s.next;
+  return s;
+}
+/// Whether they feed columns, of such a state.
+KVSIFT_HOST_DEVICE inline bool feeds_columns(row_state const& s, std::uint32_t unfed) { return unfed == 0 || s.fed_from != s.next; }
+
 /// Writes one token into `slot`, the first that is not held; the row's state stays as it is. O(head_dim); the row must have room.
 template <class Payload, cooperative_group G, class Columns, class Placement>
 KVSIFT_HOST_DEVICE void write_token(G const& g, cache_view<Columns, Placement> const& cache, row_view<Columns, Placement> const& row,

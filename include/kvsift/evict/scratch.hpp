@@ -3,7 +3,6 @@
 #include <cstddef>
 #include <cstdint>
 
-#include <kvsift/collective/chunked_attention.hpp>
 #include <kvsift/column/column_set.hpp>
 #include <kvsift/core/carver.hpp>
 #include <kvsift/core/config.hpp>
@@ -51,32 +50,6 @@ struct row_scratch {
     s.keys = memory.take<std::uint32_t>(s.pitch);
     s.places = memory.take<std::uint32_t>(s.pitch);
     s.group_words = memory.take<std::uint32_t>(std::size_t{2} * threads + more_words);
-    s.bytes = memory.bytes;
-    return s;
-  }
-};
-
-/// What a block that shares a row with others works with besides the row's scratch, of which it takes the slots of its chunk. What is
-/// in `results` stays until they are merged.
-struct chunk_scratch {
-  float* results = nullptr;   ///< see chunk_results
-  float* queries = nullptr;   ///< [group, head_dim], scaled
-  float* parts = nullptr;     ///< [chunk_parts, group, head_dim]
-  float* by_lane = nullptr;   ///< [2, group, chunk_lanes]
-  float* highest = nullptr;   ///< [group]
-  float* inverses = nullptr;  ///< [group]
-  std::size_t bytes = 0;
-
-  KVSIFT_HOST_DEVICE static chunk_scratch carve(std::byte* base, cache_shape const& shape) {
-    std::size_t const group = shape.group, dim = shape.head_dim;
-    chunk_scratch s;
-    carver memory{base};
-    s.results = memory.take<float>(chunk_results::floats(group, dim));
-    s.queries = memory.take<float>(group * dim);
-    s.parts = memory.take<float>(chunk_parts * group * dim);
-    s.by_lane = memory.take<float>(2 * group * chunk_lanes);
-    s.highest = memory.take<float>(group);
-    s.inverses = memory.take<float>(group);
     s.bytes = memory.bytes;
     return s;
   }

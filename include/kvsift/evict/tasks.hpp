@@ -51,31 +51,25 @@ struct step_task {
     auto const row = cache.planes.row(index);
     row_scratch const scratch = cache.scratch(block);
     std::uint32_t const tokens = piece.tokens;
-    if (piece.keys != nullptr) {
-      if constexpr (!std::is_same_v<Rule, no_rule>)
+    if constexpr (!std::is_same_v<Rule, no_rule>)
+      if (piece.keys != nullptr)
         cut_rows<disposed_payload<Payload, decltype(cache.disposal)>>(
             g, deciding_rows<Columns, typename Bound::placement>{cache.planes, index, 1, piece}, rule, cache.disposal,
             cut_depth{.room = 1}, cache.work.sums_of(block), scratch.group_words);
-      bool const first_piece = row.state->next == 0;
-      g.sync();
-      for (std::uint32_t t = 0; t < tokens; ++t)
-        append_row<Payload>(g, cache.planes, row, piece.at(shape, row.sequence, row.head, t, row.state->next));
-      if (first_piece && g.thread_rank() == 0) row.state->observed_from = row.state->next - 1;
-      g.sync();
-    }
+    std::uint32_t const written = piece.keys != nullptr ? tokens : 0, unfed = out != nullptr && silent ? tokens : 0;
+    row_state const after = state_after(*row.state, written, unfed);
+    g.sync();
+    for (std::uint32_t t = 0; t < written; ++t)
+      append_row<Payload>(g, cache.planes, row, piece.at(shape, row.sequence, row.head, t, row.state->next));
+    if (g.thread_rank() == 0) *row.state = after;
+    g.sync();
     if (out == nullptr) return;
-    std::uint32_t const held = row.state->held;
-    bool const feeds = !(silent && held <= row.state->limit && row.state->fed_from == row.state->next - tokens);
-    if (!feeds) {
-      g.sync();
-      if (g.thread_rank() == 0) row.state->fed_from = row.state->next;
-      g.sync();
-    }
-    head_context const about = row.context(held < row.state->limit ? held : row.state->limit);
+    std::uint32_t const held = after.held;
+    head_context const about = row.context(held < after.limit ? held : after.limit);
     std::size_t const queries = std::size_t{shape.query_heads()} * shape.head_dim;
     std::size_t const begin = piece.first(row.sequence) * queries + std::size_t{row.head} * shape.group * shape.head_dim;
     attend_piece<Payload>(g, shape, cache.planes.stored, row, cache.reading, held - tokens, tokens, piece.queries + begin,
-                          out + begin, about, scratch, feeds);
+                          out + begin, about, scratch, feeds_columns(after, unfed));
   }
 };
 

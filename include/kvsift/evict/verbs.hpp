@@ -89,12 +89,14 @@ template <class Executor, class Cache, class Rule>
 void run_step(Executor const& on, Cache& cache, std::uint32_t layer, Rule const& rule, arrivals const& piece, float* out,
               bool silent = false) {
   if constexpr (Cache::splits && !acts<Rule>) {
-    if (piece.tokens == 1 && out != nullptr) {
+    if (piece.tokens == 1 && out != nullptr && cache.bound().work.row_chunks != 0) {
       using bound = typename Cache::bound_type;
       split_step<bound> const step{cache.bound(), piece, out, layer, silent};
       std::uint32_t const blocks = cache.shape().layer_rows() * cache.bound().work.row_chunks;
-      enqueue(on, cache, blocks, attend_chunk_task<typename Cache::payload, bound>{step});
-      enqueue(on, cache, blocks, merge_chunks_task<bound, typename Cache::columns>{step});
+      with_reading(cache.shape().group, cache.shape().head_dim, [&]<class Reading>(Reading) {
+        enqueue(on, cache, blocks, attend_chunk_task<Reading, typename Cache::payload, bound>{step});
+      });
+      enqueue(on, cache, blocks, merge_chunks_task<bound>{step});
       if (piece.keys != nullptr) cache.count_arrived(layer, 1);
       return;
     }

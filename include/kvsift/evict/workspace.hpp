@@ -5,17 +5,19 @@
 #include <cstdint>
 
 #include <kvsift/cache/storage.hpp>
+#include <kvsift/collective/chunked_attention.hpp>
 #include <kvsift/core/carver.hpp>
 #include <kvsift/core/key_reading.hpp>
 #include <kvsift/evict/disposal.hpp>
 #include <kvsift/evict/plan.hpp>
 #include <kvsift/evict/scratch.hpp>
+#include <kvsift/exec/block_memory.hpp>
 #include <kvsift/policy/policy.hpp>
 
 namespace kvsift {
 
 /// The memory of the verbs. One routine lays it out: with a null base it counts, with memory it carves.
-/// split: rows may be shared by several blocks, see splits_rows.
+/// split: rows may be shared by several blocks, see splits_rows; they are where a block has memory enough.
 template <class Columns>
 struct workspace_view {
   std::byte* blocks = nullptr;   ///< [layer rows, block_bytes], each a row_scratch
@@ -27,9 +29,9 @@ struct workspace_view {
   std::size_t more_words = 0;    ///< see policy_facts::words
   float* sums = nullptr;         ///< [deciding rows, 2, slots], where values are summed up before a decision: see policy_facts
   std::uint32_t* words = nullptr;///< [rows, 2 x threads]
-  std::byte* chunks = nullptr;   ///< [layer rows, row_chunks], each a chunk_scratch
+  float* chunks = nullptr;       ///< [layer rows, row_chunks, chunk_floats], what blocks that share a row hand over: see chunk_results
   std::uint32_t row_chunks = 0;  ///< that the longest row has; 0 where a row has one block
-  std::size_t chunk_bytes = 0;
+  std::size_t chunk_floats = 0;
   row_state* after = nullptr;    ///< [layer rows], the state of rows of several blocks once the step is over
   cache_view<Columns> staging;   ///< of a prompt in flight: columns only, keys and values stay where the caller has them
   std::size_t bytes = 0;
@@ -53,10 +55,11 @@ struct workspace_view {
     std::size_t const summed = facts.summed ? shape.rows() : facts.shared ? shape.layers * shape.sequences : 0;
     w.sums = memory.take<float>(summed * 2 * w.slots);
     w.words = memory.take<std::uint32_t>(std::size_t{shape.rows()} * 2 * w.threads);
-    w.row_chunks = split ? chunks_of(longest) : 0;
-    w.chunk_bytes = chunk_scratch::carve(nullptr, shape).bytes;
-    w.chunks = memory.take<std::byte>(w.chunk_bytes * w.row_chunks * shape.layer_rows());
-    w.after = memory.take<row_state>(split ? shape.layer_rows() : 0);
+    bool const shared = split && chunk_memory::carve(nullptr, shape.group, shape.head_dim, w.threads).bytes <= most_block_bytes;
+    w.row_chunks = shared ? chunks_of(longest) : 0;
+    w.chunk_floats = chunk_results::floats(shape.group, shape.head_dim);
+    w.chunks = memory.take<float>(w.chunk_floats * w.row_chunks * shape.layer_rows());
+    w.after = memory.take<row_state>(shared ? shape.layer_rows() : 0);
     slot_extent const staged = slot_extent::even(one_layer, options.max_piece);
     lay_out<in_rows>(nullptr, one_layer, 0, stored, staged, false, layout::dense, unused, staging);
     w.staging = lay_out<in_rows>(memory.take<std::byte>(staging), one_layer, 0, stored, staged, false, layout::dense, unused, staging);
@@ -68,15 +71,16 @@ struct workspace_view {
   KVSIFT_HOST_DEVICE row_scratch block(cache_shape const& shape, std::uint32_t index) const {
     return row_scratch::carve(blocks + index * block_bytes, shape, slots, threads, piece, window_heads, more_words);
   }
-  /// Of one block of several that share a row, by the row's number within the layer.
-  KVSIFT_HOST_DEVICE chunk_scratch chunk(cache_shape const& shape, std::uint32_t index, std::uint32_t chunk) const {
-    return chunk_scratch::carve(chunks + (std::size_t{index} * row_chunks + chunk) * chunk_bytes, shape);
+  /// What a block of several that share a row hands over, by the row's number within the layer.
+  KVSIFT_HOST_DEVICE float* chunk(std::uint32_t index, std::uint32_t chunk) const {
+    return chunks + (std::size_t{index} * row_chunks + chunk) * chunk_floats;
   }
 };
 
 /// A cache as its tasks are given it. Trivially copyable.
 template <class Columns, class Disposal, class Placement>
 struct bound_cache {
+  using columns = Columns;
   using placement = Placement;
 
   cache_view<Columns, Placement> planes;

@@ -24,9 +24,17 @@ inline constexpr std::size_t most_task_bytes = 32764;
 /// Shared memory that a block may have unasked.
 inline constexpr std::size_t unasked_block_bytes = 48 * 1024;
 
+/// Blocks of most_block_threads that a multiprocessor is to hold at once. A task that waits for memory more than it computes asks for
+/// several as Task::blocks_at_once, and gives up registers for them.
+template <class Task>
+inline constexpr int blocks_at_once = 1;
+template <class Task>
+requires requires { Task::blocks_at_once; }
+inline constexpr int blocks_at_once<Task> = Task::blocks_at_once;
+
 /// The one kernel: a task over the block's threads. The task stays in the constant bank; parts of it are pointed to.
 template <class Task>
-__global__ void __launch_bounds__(most_block_threads) run_task(__grid_constant__ Task const task) {
+__global__ void __launch_bounds__(most_block_threads, blocks_at_once<Task>) run_task(__grid_constant__ Task const task) {
   task(block_group{}, blockIdx.x);
 }
 
