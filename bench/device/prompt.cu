@@ -32,7 +32,7 @@ class snapkv_prompts final : public prompts {
         values_(stream, elements_ * count_, -1.7f, 1.7f),
         queries_(stream, std::size_t{c.window} * c.kv_heads * c.group * c.head_dim, -1.7f, 1.7f),
         mass_(stream, std::size_t{c.kv_heads} * c.tokens),
-        bytes_(attention_mass_bytes(shape_, given(), block_threads)),
+        bytes_(attention_mass_bytes<cuda_executor>(shape_, given(), block_threads)),
         workspace_(stream, bytes_ / sizeof(float)) {}
 
   void next() override {

@@ -10,6 +10,7 @@
 #include <support/allocations.hpp>
 #include <support/random_trace.hpp>
 #include <support/seeds.hpp>
+#include <support/split_rows.hpp>
 #include <support/thread_group.hpp>
 
 namespace {
@@ -73,13 +74,13 @@ struct prompt {
 
 template <class Executor>
 std::vector<float> mass_of(Executor const& on, u32 threads, prompt const& p, observation_window const& given) {
-  std::size_t const pitch = p.tokens + 3, bytes = attention_mass_bytes(p.shape, given, threads);
+  std::size_t const pitch = p.tokens + 3, bytes = attention_mass_bytes<Executor>(p.shape, given, threads);
   host_memory const workspace(bytes);
   std::memset(workspace.data(), 0xff, bytes);  // nothing is read that was not written
   std::vector<float> mass(p.shape.layer_rows() * pitch, -1.0f);
   support::allocation_scope const allocations;
   attention_mass(on, p.shape, given, mass.data(), pitch, workspace.data(), bytes, threads);
-  if (threads == 1) CHECK(allocations.count() == 0);
+  if (threads == 1 && std::is_same_v<Executor, serial_executor>) CHECK(allocations.count() == 0);
   for (std::size_t r = 0; r < p.shape.layer_rows(); ++r)
     for (std::size_t i = p.tokens; i < pitch; ++i) CHECK(mass[r * pitch + i] == -1.0f);
   return mass;
@@ -127,6 +128,33 @@ TEST_CASE("with log sums given, keys are taken in tiles and the answer is the sa
   CHECK(attention_mass_bytes(p.shape, given) < attention_mass_bytes(p.shape, p.given(group_reduction::mean)) / 2);
   std::vector<float> const got = mass_of(serial_executor{}, 1, p, given);
   for (u32 j = 0; j < p.tokens; ++j) CHECK(std::fabs(got[j] - want[j]) < 1e-5f * (want[j] + 0.1f));
+}
+
+TEST_CASE("where rows are split, blocks have tiles of their own, and find the log sums first if they are not given") {
+  support::for_each_seed(4, [](std::uint64_t seed) {
+    support::draws d(seed);
+    int const tokens = seed % 2 == 0 ? 256 * 17 + d.between(0, 300) : d.between(257, 600);  // one part has two tiles, or most have none
+    oracle::trace const t = support::random_trace(d, {tokens, 4, 2, 3});
+    prompt p(1);
+    p.trace = t;
+    p.shape = {1, 2, 2, 3, 1};
+    p.tokens = static_cast<u32>(tokens);
+    p.window = static_cast<u32>(d.between(1, 270));
+    std::vector<float> const log_sums = p.log_sums();
+    for (group_reduction const reduce : reductions) {
+      observation_window given = p.given(reduce);
+      std::vector<float> const want = mass_of(serial_executor{}, 1, p, given), found = mass_of(support::split_executor{}, 1, p, given);
+      CHECK(mass_of(support::split_executor{3, support::split_executor::order::backwards}, 3, p, given) == found);
+      given.lse = log_sums.data();
+      std::vector<float> const known = mass_of(serial_executor{}, 1, p, given), parts = mass_of(support::split_executor{}, 1, p, given);
+      CHECK(parts == known);  // as one block, tile by tile
+      for (u32 h = 0; h < 2; ++h)
+        for (u32 j = 0; j < p.tokens; ++j) {
+          float const w = want[h * (p.tokens + 3) + j], f = found[h * (p.tokens + 3) + j];
+          REQUIRE(std::fabs(f - w) < 1e-5f * (w + 0.1f));
+        }
+    }
+  });
 }
 
 TEST_CASE("step feeds its column the same mass, and compress with it keeps what step keeps") {
