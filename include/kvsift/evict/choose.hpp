@@ -102,14 +102,18 @@ struct no_exclusion {
   KVSIFT_HOST_DEVICE static bool holds(std::uint32_t) { return false; }
 };
 
-inline constexpr std::uint32_t chunk_slots = 256;  ///< that a thread walks at a time
+/// Slots that a thread walks at a time: so few that all of a group's threads have some, and so many that one has work for its vectors.
+template <cooperative_group G>
+KVSIFT_HOST_DEVICE KVSIFT_INLINE std::uint32_t walked_slots(G const& g) {
+  return g.num_threads() == 1 ? 256 : 4;
+}
 
 /// Calls f(begin, end) for this thread's chunks of [from, to) until one returns false. `from` begins a chunk of its own.
 template <cooperative_group G, class F>
 KVSIFT_HOST_DEVICE KVSIFT_INLINE void for_chunks(G const& g, std::uint32_t from, std::uint32_t to, F const& f) {
-  std::uint32_t const stride = g.num_threads() * chunk_slots;
+  std::uint32_t const chunk = walked_slots(g), stride = g.num_threads() * chunk;
   for (std::uint32_t base = from; base < to; base += stride)
-    if (!f(base, to - base < chunk_slots ? to : base + chunk_slots)) return;
+    if (!f(base, to - base < chunk ? to : base + chunk)) return;
 }
 
 /// The lowest (key, position) of this thread's slots that `out` does not hold, as key x 2^32 + position; all ones if
@@ -119,7 +123,7 @@ template <cooperative_group G, class C, class Out>
 KVSIFT_HOST_DEVICE std::uint64_t lowest(G const& g, C const& c, Out const& out, std::uint32_t& slot) {
   std::uint32_t least = never_key;
   std::uint32_t first = 0, last = 0;
-  for_chunks(g, g.thread_rank() * chunk_slots, c.n, [&](std::uint32_t begin, std::uint32_t end) {
+  for_chunks(g, g.thread_rank() * walked_slots(g), c.n, [&](std::uint32_t begin, std::uint32_t end) {
     std::uint32_t here = never_key;
     c.for_stretches(begin, end, [&](auto const& near, std::uint32_t from, std::uint32_t to) {
       std::uint32_t lowest = never_key;
@@ -160,7 +164,7 @@ template <cooperative_group G, class C, class Count>
 KVSIFT_HOST_DEVICE std::uint32_t count_up_to(G const& g, C const& c, std::uint32_t enough, Count const& count,
                                              std::uint32_t* scratch) {
   std::uint32_t mine = 0;
-  for_chunks(g, g.thread_rank() * chunk_slots, c.n, [&](std::uint32_t begin, std::uint32_t end) {
+  for_chunks(g, g.thread_rank() * walked_slots(g), c.n, [&](std::uint32_t begin, std::uint32_t end) {
     c.for_stretches(begin, end, [&](auto const& near, std::uint32_t from, std::uint32_t to) {
       std::uint32_t counted = 0;
       for (std::uint32_t i = from; i < to; ++i) counted += count(near, i);
