@@ -11,7 +11,7 @@
 
 namespace bench {
 
-enum class storage { fp32, fp16, bf16 };
+enum class storage { fp32, fp16, bf16, fp8 };
 enum class placement { rows, pages };
 enum class policy_kind { none, accumulated_attention, roco, heavy_hitter, tova, key_norm, lsh_64, streaming_llm, ragged };
 enum class part {
@@ -22,7 +22,7 @@ enum class part {
   evict            // all layers at once, one victim a head
 };
 
-inline char const* name_of(storage s) { return std::array{"fp32", "fp16", "bf16"}[static_cast<std::size_t>(s)]; }
+inline char const* name_of(storage s) { return std::array{"fp32", "fp16", "bf16", "fp8"}[static_cast<std::size_t>(s)]; }
 inline char const* name_of(placement p) { return std::array{"rows", "pages"}[static_cast<std::size_t>(p)]; }
 inline char const* name_of(policy_kind k) {
   return std::array{"none",     "accumulated_attention", "roco",          "heavy_hitter", "tova",
@@ -33,7 +33,7 @@ inline char const* name_of(part p) {
 }
 
 /// Bytes of one element.
-inline std::uint32_t element_bytes(storage s) { return s == storage::fp32 ? 4 : 2; }
+inline std::uint32_t element_bytes(storage s) { return s == storage::fp32 ? 4 : s == storage::fp8 ? 1 : 2; }
 
 /// Bytes of a slot that a decode step must touch for the policy: columns that it feeds are read and written, what only decides is read.
 ///   accumulated_attention  sum                     4 + 4
@@ -127,7 +127,7 @@ struct decode_case {
 /// Whether the program was compiled for this: every policy for bf16 in rows, the usual ones for fp16 in rows, roco for the others.
 inline bool compiled(decode_case const& c) {
   if (c.policy == policy_kind::none || c.policy == policy_kind::roco) return true;
-  if (c.placed != placement::rows || c.stored == storage::fp32) return false;
+  if (c.placed != placement::rows || c.stored == storage::fp32 || c.stored == storage::fp8) return false;
   return c.stored == storage::bf16 || c.policy == policy_kind::heavy_hitter || c.policy == policy_kind::tova;
 }
 
@@ -137,7 +137,7 @@ inline std::vector<decode_case> decode_matrix() {
   auto const add = [&](decode_case const& c) {
     if (compiled(c)) all.push_back(c);
   };
-  for (storage const stored : {storage::bf16, storage::fp16, storage::fp32})
+  for (storage const stored : {storage::bf16, storage::fp16, storage::fp8, storage::fp32})
     for (placement const placed : {placement::rows, placement::pages})
       for (std::uint32_t const dim : {128u, 64u})
         for (std::uint32_t const group : {1u, 4u, 8u})

@@ -32,10 +32,12 @@ std::unique_ptr<running> make_running(cudaStream_t stream, decode_case const& c,
   if (c.placed == placement::rows) {
     if (c.stored == storage::bf16) made = of_kind<bf16_payload, in_rows>(every{}, stream, c, shape, pool);
     if (c.stored == storage::fp16) made = of_kind<fp16_payload, in_rows>(usual{}, stream, c, shape, pool);
+    if (c.stored == storage::fp8) made = of_kind<fp8_payload, in_rows>(least{}, stream, c, shape, pool);
     if (c.stored == storage::fp32) made = of_kind<fp32_payload, in_rows>(least{}, stream, c, shape, pool);
   } else {
     if (c.stored == storage::bf16) made = of_kind<bf16_payload, in_pages>(least{}, stream, c, shape, pool);
     if (c.stored == storage::fp16) made = of_kind<fp16_payload, in_pages>(least{}, stream, c, shape, pool);
+    if (c.stored == storage::fp8) made = of_kind<fp8_payload, in_pages>(least{}, stream, c, shape, pool);
     if (c.stored == storage::fp32) made = of_kind<fp32_payload, in_pages>(least{}, stream, c, shape, pool);
   }
   if (!made) throw bad_argument("the case " + c.name() + " was not compiled; add it to bench/device/CMakeLists.txt and choose.cpp");

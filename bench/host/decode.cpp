@@ -115,6 +115,7 @@ int const declared = [] {
   declare<kvsift::fp32_payload>("fp32");
   declare<kvsift::fp16_payload>("fp16");
   declare<kvsift::bf16_payload>("bf16");
+  declare<kvsift::fp8_payload>("fp8");
   return 0;
 }();
 

@@ -66,7 +66,7 @@ std::string hex(std::uint64_t value) {
 
 // Numbers as what they are; codes with their scales as bytes.
 char const* format_of(std::string const& storage) {
-  return storage == "fp32" ? "F32" : storage == "fp16" ? "F16" : storage == "bf16" ? "BF16" : "U8";
+  return storage == "fp32" ? "F32" : storage == "fp16" ? "F16" : storage == "bf16" ? "BF16" : storage == "fp8" ? "F8_E4M3" : "U8";
 }
 std::size_t bytes_of(char const* format) { return reference_model::find_format(format)->bytes; }
 

@@ -53,7 +53,7 @@ struct session_memory {
   std::size_t cache() const { return vectors + bookkeeping; }
 };
 
-// What a cache saves of a full one that holds the same tokens unquantised (as stored, in 16 bits where this one is int8, int4 or
+// What a cache saves of a full one that holds the same tokens unquantised (as stored, in 16 bits where this one is fp8, int8, int4 or
 // int2): 1 - bytes held / bytes of the full one.
 struct compression {
   double vectors = 0;           // the components of K and V alone

@@ -39,7 +39,8 @@ std::unique_ptr<cuda_session_cache> make_cache(on_stream on, reference_model::co
   if (choice.storage == "fp32") return stored(kvsift::fp32_payload{});
   if (choice.storage == "fp16") return stored(kvsift::fp16_payload{});
   if (choice.storage == "bf16") return stored(kvsift::bf16_payload{});
-  throw usage_error("storage is " + choice.storage + "; on a GPU the programs have fp32, fp16 and bf16, give one of them or leave --executor cuda out");
+  if (choice.storage == "fp8") return stored(kvsift::fp8_payload{});
+  throw usage_error("storage is " + choice.storage + "; on a GPU the programs have fp32, fp16, bf16 and fp8, give one of them or leave --executor cuda out");
 }
 
 class cuda_engine final : public session_engine, public reference_model::stream_cache {

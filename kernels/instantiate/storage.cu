@@ -6,7 +6,8 @@ using namespace kvsift;
 
 template struct verbs<cache<decltype(roco(64, 9)), bf16_payload, original_positions, dropped, in_pages>,
                       cache<decltype(streaming_llm(4, 60)), int8_payload, in_cache_positions>,
-                      cache<decltype(roco(64, 9)), fp16_payload, in_cache_positions, copied_out>>;
+                      cache<decltype(roco(64, 9)), fp16_payload, in_cache_positions, copied_out>,
+                      cache<decltype(roco(64, 9)), fp8_payload>>;
 
 }  // namespace instantiate
 

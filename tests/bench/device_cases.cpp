@@ -25,13 +25,17 @@ u32 columns_of_decode(Policy const& p) {
 }  // namespace
 
 TEST_CASE("bytes of K and V are those of the cache that holds them") {
-  for (storage const s : {storage::fp32, storage::fp16, storage::bf16})
+  for (storage const s : {storage::fp32, storage::fp16, storage::bf16, storage::fp8})
     for (u32 const dim : {64u, 128u}) {
       decode_case const c{part::attention, policy_kind::none, s, placement::rows, dim, 4, 8, 512, 8};
-      std::size_t const vector = s == storage::fp32 ? kvsift::fp32_payload::bytes(dim) : kvsift::bf16_payload::bytes(dim);
+      std::size_t const vector = s == storage::fp32  ? kvsift::fp32_payload::bytes(dim)
+                                 : s == storage::fp8 ? kvsift::fp8_payload::bytes(dim)
+                                                     : kvsift::bf16_payload::bytes(dim);
       CHECK(c.vector_bytes() == 2.0 * 8 * 8 * 512 * static_cast<double>(vector));
     }
   CHECK(decode_case{.held = 512}.vector_bytes() == 2097152);  // 4 b Hkv B D
+  CHECK(decode_case{.stored = storage::fp8, .held = 512}.vector_bytes() == 1048576);
+  CHECK(decode_case{.stored = storage::fp8}.token_bytes() == 8 * 2 * 128 * (4 + 1));  // read as fp32
   CHECK(decode_case{.head_dim = 64, .held = 32768, .batch = 64}.vector_bytes() == 4294967296);
   decode_case const plain{.group = 8, .held = 512};
   CHECK(plain.bytes() - plain.vector_bytes() == 2.0 * 8 * 8 * 128 * 4);  // queries and output
@@ -61,7 +65,10 @@ TEST_CASE("names tell rows apart, and begin with what is measured") {
   for (select_case const& c : select_matrix()) CHECK_MESSAGE(names.insert(c.name()).second, c.name());
   CHECK(names.contains("attention/bf16/rows/D128/g4/B8192/b8"));
   CHECK(names.contains("step/roco/fp32/pages/D64/g1/B512/b1"));
+  CHECK(names.contains("attention/fp8/rows/D128/g4/B32768/b8"));
+  CHECK(names.contains("step/roco/fp8/pages/D64/g8/B2048/b1"));
   CHECK(!names.contains("step/tova/fp32/pages/D64/g1/B512/b1"));
+  CHECK(!names.contains("step/tova/fp8/rows/D64/g1/B512/b1"));
 }
 
 TEST_CASE("passes exceed an L2 five times, unless that takes more than 24 GB or 256 layers") {

@@ -28,7 +28,7 @@ void for_each_storage(F const& f) {
     (f.template operator()<kvsift::in_pages, Payloads>(), ...);
   };
   using namespace kvsift;
-  with.template operator()<fp32_payload, fp16_payload, bf16_payload, int8_payload, int4_payload, int2_payload, hostile::odd_payload>();
+  with.template operator()<fp32_payload, fp16_payload, bf16_payload, fp8_payload, int8_payload, int4_payload, int2_payload, hostile::odd_payload>();
 }
 
 template <class Placement, class Payload>

@@ -114,8 +114,9 @@ void agrees(support::draws& d) {
 TEST_CASE("chunks of a row put together are its attention, and their weights its probabilities") {
   support::for_each_seed(30, [](std::uint64_t seed) {
     support::draws d(seed);
-    if (seed % 3 == 0) agrees<bf16_payload>(d);
-    else if (seed % 3 == 1) agrees<fp32_payload>(d);
+    if (seed % 4 == 0) agrees<bf16_payload>(d);
+    else if (seed % 4 == 1) agrees<fp32_payload>(d);
+    else if (seed % 4 == 2) agrees<fp8_payload>(d);
     else agrees<quantised<8>>(d);
   });
 }

@@ -30,6 +30,7 @@ TEST_CASE("payloads") {
   stores_vectors<kvsift::fp32_payload>();
   stores_vectors<kvsift::fp16_payload>();
   stores_vectors<kvsift::bf16_payload>();
+  stores_vectors<kvsift::fp8_payload>(0, 1.0f / 16);
   stores_vectors<kvsift::int8_payload>(0.50001f / 255);
   stores_vectors<kvsift::int4_payload>(0.50001f / 15);
   stores_vectors<kvsift::int2_payload>(0.50001f / 3);

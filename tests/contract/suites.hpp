@@ -51,9 +51,9 @@ void sync_orders(E const& executor, u32 threads) {
 }
 
 /// payload: bytes(dim) hold a vector of any dim, wherever it lies; eight at once are eight one by one. What is loaded is what was
-/// stored, or within `error` of the vector's range of it.
+/// stored, or within `error` of the vector's range of it, or within `relative` of itself.
 template <kvsift::vector_payload Payload>
-void stores_vectors(float error = 0) {
+void stores_vectors(float error = 0, float relative = 0) {
   for (u32 dim = 1; dim <= 40; ++dim) {
     std::size_t const bytes = Payload::bytes(dim);
     std::vector<std::byte> memory(3 * bytes + 8, std::byte{0x5a});
@@ -67,7 +67,8 @@ void stores_vectors(float error = 0) {
     for (std::size_t i = 3 * bytes; i < memory.size(); ++i) REQUIRE(memory[i] == std::byte{0x5a});
     for (u32 v = 0; v < 3; ++v) {
       for (u32 d = 0; d < dim; ++d)
-        REQUIRE(std::abs(Payload::load(first + v * bytes, d) - value(v, d)) <= error * static_cast<float>(dim - 1) / 8.0f);
+        REQUIRE(std::abs(Payload::load(first + v * bytes, d) - value(v, d)) <=
+                error * static_cast<float>(dim - 1) / 8.0f + relative * std::abs(value(v, d)));
       for (u32 d = 0; d + kvsift::lane_count <= dim; d += kvsift::lane_count) {
         kvsift::lanes eight;
         Payload::load(first + v * bytes, d, eight);

@@ -6,18 +6,18 @@
 
 namespace {
 
-/// Every number of sixteen bits, eight at a time; for T of four bytes those that they are to_float of.
+/// Every number of sixteen bits, eight at a time; for T of four bytes those that they are to_float of, of one byte their low halves.
 template <class T>
 bool reads_the_same() {
   for (std::uint32_t first = 0; first < 0x10000; first += kvsift::lane_count) {
-    alignas(16) T x[kvsift::lane_count];
+    alignas(sizeof(T) == 1 ? 8 : 16) T x[kvsift::lane_count];
     for (std::uint32_t i = 0; i < kvsift::lane_count; ++i) {
       auto const bits = static_cast<std::uint16_t>(first + i);
-      if constexpr (sizeof(T) == 2) x[i].bits = bits;
+      if constexpr (sizeof(T) <= 2) x[i].bits = static_cast<decltype(x[i].bits)>(bits);
       else x[i] = kvsift::to_float(kvsift::bf16{bits});
     }
     float got[kvsift::lane_count], lane[kvsift::lane_count];
-    kvsift::detail::load_sixteens(x, got);
+    kvsift::detail::load_widely(x, got);
     kvsift::lanes all;
     all.load_aligned(x);
     all.store(lane);
@@ -32,8 +32,9 @@ bool reads_the_same() {
 
 }  // namespace
 
-TEST_CASE("sixteen bytes at a time are the same numbers") {
+TEST_CASE("sixteen bytes at a time are the same numbers, and eight of fp8") {
   CHECK(reads_the_same<kvsift::fp16>());
   CHECK(reads_the_same<kvsift::bf16>());
+  CHECK(reads_the_same<kvsift::fp8>());
   CHECK(reads_the_same<float>());
 }

@@ -17,7 +17,7 @@ void stored_in_both(cuda_executor const& on, float const* in, float* out) {
   (stored_so<Payloads, in_rows>(on, in, out), ...);
   (stored_so<Payloads, in_pages>(on, in, out), ...);
 }
-template void stored_in_both<fp32_payload, fp16_payload, bf16_payload, int8_payload, int4_payload, int2_payload>(
+template void stored_in_both<fp32_payload, fp16_payload, bf16_payload, fp8_payload, int8_payload, int4_payload, int2_payload>(
     cuda_executor const&, float const*, float*);
 
 }  // namespace instantiate

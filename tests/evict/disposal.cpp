@@ -1,5 +1,6 @@
 // What a disposal is shown: every victim once, with its own key and value, before its slot is used again.
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <set>
 #include <vector>
@@ -14,8 +15,16 @@ namespace {
 
 using namespace kvsift;
 
-/// Component d of the key of head h at `position`; small whole numbers, exact in every storage.
+/// Component d of the key of head h at `position`; small whole numbers, exact in every storage but fp8.
 float component(std::uint32_t position, std::uint32_t h, std::uint32_t d) { return static_cast<float>(position + 2 * h + d % 3); }
+
+/// What a vector of this storage holds for x.
+template <class Payload>
+float as_stored(float x) {
+  std::byte vector[sizeof(float)];
+  Payload::store(serial_group{}, vector, &x, 1);
+  return Payload::load(vector, std::size_t{0});
+}
 
 struct archive {
   std::uint32_t capacity;
@@ -60,8 +69,8 @@ void check_victims(Executor const& on, std::uint32_t threads, char const* name, 
       std::size_t const place = std::size_t{r} * tokens + i;
       all.insert(gone.positions[place]);
       for (std::uint32_t d = 0; d < 5; ++d) {
-        CHECK(gone.keys[place * 5 + d] == component(gone.positions[place], row.head, d));
-        CHECK(gone.values[place * 5 + d] == -component(gone.positions[place], row.head, d));
+        CHECK(gone.keys[place * 5 + d] == as_stored<Payload>(component(gone.positions[place], row.head, d)));
+        CHECK(gone.values[place * 5 + d] == as_stored<Payload>(-component(gone.positions[place], row.head, d)));
       }
     }
     CHECK(gone.counts[r] + row.state->held == tokens);
@@ -77,6 +86,7 @@ TEST_CASE("every token is held or was copied out once, with its own key and valu
       check_victims<bf16_payload>(serial_executor{}, 1, name, prompt, 70);
     }
   for (std::uint32_t prompt : {1u, 45u}) check_victims<fp16_payload>(serial_executor{}, 1, "tova", prompt, 70, true);
+  for (std::uint32_t prompt : {1u, 45u}) check_victims<fp8_payload>(serial_executor{}, 1, "roco", prompt, 70);
   check_victims<fp32_payload>(support::thread_group_executor{3}, 3, "roco", 45, 50);
 }
 

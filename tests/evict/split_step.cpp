@@ -194,6 +194,7 @@ TEST_CASE("other payloads, pages, and keys that are turned, biased or met by a s
   agrees<bf16_payload, in_cache_positions, in_pages>(20);
   agrees<int8_payload, original_positions, in_pages>(10, {{8}});
   agrees<fp16_payload, original_positions, in_pages>(10);
+  agrees<fp8_payload, original_positions, in_rows>(20);
 }
 
 TEST_CASE("every policy decides the same where scores lie apart") {

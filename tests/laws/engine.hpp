@@ -94,7 +94,7 @@ std::unique_ptr<engine> engine_for(kvsift::cache_shape const& shape, Policy cons
 }
 
 /// Caches of any_policy. Defined once each, in engines_*.cpp; only fp32 at original positions knows thread groups.
-enum class storage { fp32, fp16, bf16 };
+enum class storage { fp32, fp16, bf16, fp8 };
 
 std::unique_ptr<engine> make_engine(kvsift::cache_shape const&, kvsift::any_policy const&, kvsift::cache_options const&,
                                     storage = storage::fp32);

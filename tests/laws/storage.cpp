@@ -2,12 +2,18 @@
 #include <algorithm>
 #include <cstddef>
 #include <type_traits>
+#include <utility>
 
 #include <doctest/doctest.h>
 
 #include <kvsift/payload/plain.hpp>
+#include <kvsift/policy/catalogue.hpp>
 #include <laws/scenario.hpp>
+#include <oracle/replay_oracle.hpp>
+#include <oracle/rounded.hpp>
 #include <support/approx.hpp>
+#include <support/described_policy.hpp>
+#include <support/random_trace.hpp>
 #include <support/seeds.hpp>
 
 namespace {
@@ -38,6 +44,35 @@ void feed_masses(laws::engine& cache, laws::scenario const& s, u32 position) {
     cache.observe({}, layer, masses.data(), pitch);
   }
   cache.evict({});
+}
+
+/// One step and its eviction; positions held by each head afterwards, and the attention's output.
+std::vector<std::vector<int>> feed_token(laws::engine& cache, oracle::trace const& t, int token, std::vector<float>& out) {
+  out.assign(static_cast<std::size_t>(t.query_heads * t.dim), 0.0f);
+  cache.step({}, 0, {t.query(token, 0), t.key(token, 0), t.value(token, 0), 1, token == 0}, out.data());
+  cache.evict({});
+  std::vector<std::vector<int>> held;
+  for (support::row_content const& row : cache.look()) {
+    std::vector<u32> const positions = row.positions();
+    held.emplace_back(positions.begin(), positions.end());
+    std::sort(held.back().begin(), held.back().end());
+  }
+  return held;
+}
+
+/// What the oracle's heads hold behind `token`: everything that has come, without what has gone.
+std::vector<std::vector<int>> held_by_oracle(oracle::replay_result const& r, oracle::trace const& t, int token) {
+  std::vector<std::vector<int>> held;
+  for (int h = 0; h < t.kv_heads; ++h) {
+    std::vector<bool> there(static_cast<std::size_t>(token + 1), true);
+    for (oracle::event const& e : r.events)
+      if (e.what == oracle::event::kind::evict && e.head == h && e.step <= token)
+        for (int const p : e.positions) there[static_cast<std::size_t>(p)] = false;
+    held.emplace_back();
+    for (int p = 0; p <= token; ++p)
+      if (there[static_cast<std::size_t>(p)]) held.back().push_back(p);
+  }
+  return held;
 }
 
 }  // namespace
@@ -99,13 +134,14 @@ TEST_CASE("permuting the heads permutes the results") {
 }
 
 // Up to rounding: a compiler may fuse the products of one storage and not those of another.
-TEST_CASE("fp16 and bf16 storage of numbers that they hold exactly decides and attends as fp32 does") {
+TEST_CASE("fp16, bf16 and fp8 storage of numbers that they hold exactly decides and attends as fp32 does") {
   support::for_each_seed(40, [](std::uint64_t seed) {
-    laws::scenario const s = laws::random_scenario(seed);
+    laws::scenario s = laws::random_scenario(seed);
+    s.data.coarse = true;
     INFO(s.text());
     auto const single = laws::make_engine(s.shape, s.policy.value(), s.options());
     laws::history const want = laws::run({}, *single, s);
-    for (laws::storage const kept : {laws::storage::fp16, laws::storage::bf16}) {
+    for (laws::storage const kept : {laws::storage::fp16, laws::storage::bf16, laws::storage::fp8}) {
       auto const half = laws::make_engine(s.shape, s.policy.value(), s.options(), kept);
       laws::history got = laws::run({}, *half, s);
       for (std::size_t i = 0; i < got.after.size(); ++i)
@@ -120,4 +156,37 @@ TEST_CASE("fp16 and bf16 storage of numbers that they hold exactly decides and a
       CHECK(laws::difference(got, want) == "");
     }
   });
+}
+
+TEST_CASE("decisions and attention in fp16, bf16 and fp8 are those of the definition, whose keys and values are rounded alike") {
+  std::pair<laws::storage, oracle::number_format> const formats[] = {
+      {laws::storage::fp16, oracle::fp16}, {laws::storage::bf16, oracle::bf16}, {laws::storage::fp8, oracle::fp8}};
+  int decided = 0;
+  support::for_each_seed(24, [&](std::uint64_t seed) {
+    support::draws d(seed);
+    oracle::trace const given = support::random_trace(d, support::random_shape(d, 64));
+    for (char const* name : {"full", "accumulated_attention", "mean_attention", "tova", "roco", "deviation_scope", "heavy_hitter"}) {
+      oracle::description const policy = support::random_description(d, name, given.tokens);
+      kvsift::catalogue_policy const made = kvsift::make_policy(support::fields_of(policy));
+      kvsift::cache_shape const shape{1, static_cast<u32>(given.kv_heads), static_cast<u32>(given.group()), static_cast<u32>(given.dim), 1};
+      kvsift::cache_options const options{.capacity = made.bounded ? 0 : static_cast<u32>(given.tokens), .max_piece = 1};
+      for (auto const& stored : formats) {
+        oracle::replay_result const want = oracle::replay(oracle::stored_as(given, stored.second), policy, 1);
+        int const end = want.first_close_step(1e-5, given.tokens);
+        INFO(oracle::to_json(policy), ", storage ", static_cast<int>(stored.first), ", tokens ", given.tokens, ", comparable ", end);
+        auto const cache = laws::make_engine(shape, made.value, options, stored.first);
+        std::vector<float> out;
+        for (int token = 0; token < end; ++token) {
+          CAPTURE(token);
+          REQUIRE(feed_token(*cache, given, token, out) == held_by_oracle(want, given, token));
+          decided += made.bounded && token >= policy.budget ? 1 : 0;
+          if (token == 0) continue;
+          double const* const first = &want.attention[static_cast<std::size_t>(token - 1) * out.size()];
+          std::vector<double> const wanted(first, first + out.size());
+          REQUIRE(support::first_difference(out, wanted, static_cast<std::size_t>(given.dim), 1e-4, 0.1) == "");
+        }
+      }
+    }
+  });
+  CHECK(decided > 1000);
 }

@@ -13,6 +13,7 @@
 #include <kvsift/policy/catalogue.hpp>
 #include <oracle/replay_oracle.hpp>
 #include <support/approx.hpp>
+#include <support/described_policy.hpp>
 #include <support/random_trace.hpp>
 #include <support/seeds.hpp>
 #include <support/thread_group.hpp>
@@ -20,35 +21,6 @@
 namespace {
 
 std::uint32_t u32(int x) { return static_cast<std::uint32_t>(x); }
-
-kvsift::policy_fields fields_of(oracle::description const& d) {
-  kvsift::policy_fields f(d.policy);
-  if (d.policy == "full") return f;
-  if (d.policy != "streaming_llm" && d.policy != "reservoir") f.set("budget", u32(d.budget));
-  if (d.policy == "snapkv" || d.policy == "ada_snapkv") {
-    f.set("window", u32(d.window)).set("kernel", u32(d.kernel)).set("pool", d.pool == oracle::pool::max ? "max" : "avg");
-    if (d.policy == "ada_snapkv") f.set("floor", kvsift::field_value(d.floor));
-    return f;
-  }
-  f.set("sinks", u32(d.sinks));
-  if (d.reference) f.set("profile", "reference");
-  if (d.policy == "strided") {
-    f.set("stride", u32(d.stride)).set("score", d.score == oracle::score::mean ? "mean" : "accumulated");
-    if (d.by_deviation) return f.set("scope", "deviation").set("newest", u32(d.newest)).set("excluded", u32(d.excluded));
-    return f.set("scope", "window").set("recent", u32(d.recent));
-  }
-  if (d.policy == "tova") {
-    f.set("shared", d.shared);
-  } else if (d.policy == "roco" || d.policy == "deviation_scope") {
-    f.set("newest", u32(d.newest)).set("excluded", u32(d.excluded));
-    if (d.policy == "deviation_scope") f.set("score", d.score == oracle::score::mean ? "mean" : "accumulated");
-  } else if (d.policy != "recent_global") {
-    f.set("recent", u32(d.recent));
-  }
-  if (d.policy == "heavy_hitter") f.set("history", u32(d.history)).set("threshold", d.threshold);
-  if (d.policy == "lsh") f.set("compare", d.by_query ? "query" : "key");
-  return f;
-}
 
 struct library_run {
   std::vector<oracle::event> events;
@@ -59,7 +31,7 @@ struct library_run {
 template <class Executor>
 library_run run_library(Executor const& on, std::uint32_t threads, support::random_case const& c) {
   oracle::trace const& t = c.trace;
-  kvsift::policy_fields fields = fields_of(c.policy);
+  kvsift::policy_fields fields = support::fields_of(c.policy);
   if (t.bits != 0) {
     fields.projection = {t.projection.data(), t.projection.size()};
     fields.projection_bits = u32(t.bits);

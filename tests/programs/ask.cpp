@@ -62,7 +62,8 @@ TEST_CASE("every question is asked of the cache as it was built, whatever policy
   std::ofstream(turned) << "{\"question\": \"lazy dog\", \"id\": \"b\"}\n{\"question\": \"what?\"}\n";
   for (char const* policy : {"full", "roco", "heavy_hitter", "lsh", "key_norm", "snapkv", "ada_snapkv", "strided",
                              "reservoir", "streaming_llm", "keydiff", "expected_attention", "hybrid", "fastgen"})
-    for (arguments const& more : {arguments{}, {"--set", "storage=bf16", "--positions", "in_cache"}, {"--set", "storage=int8"}}) {
+    for (arguments const& more :
+         {arguments{}, {"--set", "storage=bf16", "--positions", "in_cache"}, {"--set", "storage=fp8"}, {"--set", "storage=int8"}}) {
       CAPTURE(policy);
       arguments a{"--policy", policy};
       bool const bounded = programs::choose_policy({.policy = policy, .budget = "18"}).bounded();

@@ -99,7 +99,7 @@ TEST_CASE("policies and fields that there are not") {
   refuses("generate", p({"--policy", "roco", "--budget", "16", "--set", "newest"}), {"--set is 'newest'", "FIELD=VALUE"});
   refuses("generate", p({"--policy", "roco", "--budget", "16", "--set", "newest=-1"}), {"--set newest=-1", "'newest' is '-1'", "whole number"});
   refuses("generate", p({"--policy", "roco", "--budget", "16", "--set", "history=2"}), {"'history'", "not one of roco"});
-  refuses("generate", p({"--policy", "roco", "--budget", "16", "--set", "storage=fp8"}), {"'storage' is 'fp8'", "fp32, fp16, bf16, int8, int4 or int2"});
+  refuses("generate", p({"--policy", "roco", "--budget", "16", "--set", "storage=e4m3"}), {"'storage' is 'e4m3'", "fp32, fp16, bf16, fp8, int8, int4 or int2"});
   refuses("generate", p({"--budget", "16", "--policy", "roco", "--pin", "9:4"}), {"--pin is '9:4'", "A:B"});
 }
 

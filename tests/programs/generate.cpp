@@ -217,7 +217,7 @@ TEST_CASE("with a word list, what was drawn is judged by it, the prompt left out
   CHECK(run_program("generate", with(a, {"--words", (folder / "none.txt").string()})).status == 2);
 }
 
-TEST_CASE("half precision halves K and V, and a policy file may ask for it") {
+TEST_CASE("half precision halves K and V, fp8 takes a quarter, and a policy file may ask for it") {
   tiny_model const model;
   temporary_folder const folder;
   std::ofstream(folder / "mine.json") << R"({"policy": "roco", "budget": 24, "excluded": 4, "storage": "bf16"})";
@@ -225,13 +225,17 @@ TEST_CASE("half precision halves K and V, and a policy file may ask for it") {
   json const wide = generated(with(a, {"--policy", "roco", "--budget", "24"}));
   json const file = generated(with(a, {"--policy", (folder / "mine.json").string()}));
   json const set = generated(with(a, {"--policy", (folder / "mine.json").string(), "--set", "storage=fp16", "--budget", "32"}));
+  json const quarter = generated(with(a, {"--policy", (folder / "mine.json").string(), "--set", "storage=fp8"}));
+  CHECK(quarter["storage"] == "fp8");
   CHECK(file["policy"] == "mine");
   CHECK(file["storage"] == "bf16");
   CHECK(file["budget"] == 24);
   auto const vectors = [](json const& run) { return run["bytes"]["cache"].get<int>() - run["bytes"]["bookkeeping"].get<int>(); };
   CHECK(2 * vectors(file) == vectors(wide));
+  CHECK(4 * vectors(quarter) == vectors(wide));
   CHECK(wide["compression"] == 1 - 24.0 / 60);
   CHECK(file["compression"] == wide["compression"]);  // a full cache would be bf16 as well
+  CHECK(quarter["compression"] == doctest::Approx(1 - 12.0 / 60));  // and that of fp8 16 bits wide
   CHECK(file["compression_with_bookkeeping"] < wide["compression_with_bookkeeping"]);
   CHECK(wide["compression_with_bookkeeping"] < wide["compression"]);
   CHECK(set["storage"] == "fp16");

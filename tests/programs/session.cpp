@@ -40,7 +40,7 @@ TEST_CASE("the decode loop allocates nothing, whatever the policy, the storage, 
   auto const tokens = some_tokens(1, 400);
   for (char const* policy : {"streaming_llm", "random", "accumulated_attention", "mean_attention", "tova", "roco", "recent_global",
                              "heavy_hitter", "key_norm", "keep_it_odd", "strided", "reservoir"})
-    for (char const* storage : {"fp32", "bf16", "int4"})
+    for (char const* storage : {"fp32", "bf16", "fp8", "int4"})
       for (bool const in_cache : {false, true})
         for (char const* executor : {"serial", "parallel:2"}) {
           CAPTURE(policy);
@@ -70,6 +70,7 @@ TEST_CASE("what is saved of a full cache: cold-compress's ratio, and with bookke
   // A prompt of 100 and 28 tokens fed of 29 generated; 64 slots of 128.
   CHECK(saved("streaming_llm", "64", "fp32").vectors == .5);
   CHECK(saved("streaming_llm", "64", "fp16").vectors == .5);
+  CHECK(saved("streaming_llm", "64", "fp8").vectors == .75);
   CHECK(saved("streaming_llm", "64", "int8").vectors == .75);
   CHECK(saved("streaming_llm", "64", "int4").vectors == .875);
   CHECK(saved("full", "", "bf16").vectors == 0);
@@ -80,7 +81,8 @@ TEST_CASE("what is saved of a full cache: cold-compress's ratio, and with bookke
   CHECK(saved("streaming_llm", "64", "fp32").with_bookkeeping == doctest::Approx(1 - (64 * 72 + sizeof(kvsift::row_state)) / full));
   CHECK(saved("roco", "64", "fp32").with_bookkeeping == doctest::Approx(1 - (64 * (72 + 8) + sizeof(kvsift::row_state)) / full));
   CHECK(saved("full", "", "fp32").with_bookkeeping == doctest::Approx(1 - (128 * 72 + sizeof(kvsift::row_state)) / full));
-  // 8 bits: 32 bytes with the scales, of 36.
+  // fp8: 16 bytes of the 32 that fp16 takes; int8: 32 with the scales.
+  CHECK(saved("streaming_llm", "64", "fp8").with_bookkeeping == doctest::Approx(1 - (64 * (16 + 8) + sizeof(kvsift::row_state)) / (128.0 * 36)));
   CHECK(saved("streaming_llm", "64", "int8").with_bookkeeping == doctest::Approx(1 - (64 * (32 + 8) + sizeof(kvsift::row_state)) / (128.0 * 36)));
   CHECK(saved("streaming_llm", "64", "fp32", true).vectors == .5);  // three pages, and by its slots still
 }
@@ -103,7 +105,7 @@ TEST_CASE("pages change no bit, and hold the same tokens") {
   loaded const m;
   auto const tokens = some_tokens(5, 120);
   for (char const* policy : {"roco", "heavy_hitter", "ada_snapkv", "strided", "fastgen"})
-    for (char const* storage : {"fp32", "int8"}) {
+    for (char const* storage : {"fp32", "fp8", "int8"}) {
       CAPTURE(policy);
       auto const choice = choice_of(policy, "40", {std::string("storage=") + storage});
       session rows(m.model, choice, {.capacity = 120, .longest_piece = 60}), pages(m.model, choice, {.capacity = 120, .longest_piece = 60, .in_pages = true});

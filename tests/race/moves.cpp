@@ -46,6 +46,7 @@ void agrees_on_every_size() {
 TEST_CASE("slots that leave one by one and many at a time, in rows and in pages, by wide words and by bytes") {
   agrees_on_every_size<kvsift::in_rows, kvsift::fp32_payload>();
   agrees_on_every_size<kvsift::in_pages, kvsift::fp32_payload>();
+  agrees_on_every_size<kvsift::in_rows, kvsift::fp8_payload>();
   agrees_on_every_size<kvsift::in_pages, kvsift::int4_payload>();
   agrees_on_every_size<kvsift::in_rows, hostile::odd_payload>();
 }

@@ -1,5 +1,6 @@
 // Rows of all blocks take pages from one pool and give them back, at once.
 #include <cstdint>
+#include <type_traits>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -43,12 +44,13 @@ TEST_CASE("a page belongs to one row at a time, whatever the threads do, and non
   CHECK(bits == full);
 }
 
-TEST_CASE("steps of a cache in pages over threads") {
+TEST_CASE_TEMPLATE("steps of a cache in pages over threads", Payload, kvsift::fp32_payload, kvsift::fp8_payload) {
   kvsift::cache_shape const shape{2, 4, 1, 4, 1};
   kvsift::policy const policy{kvsift::head_budgets{{32, 40, 64, 33, 20, 96, 31, 32}},
                               kvsift::over_budget(kvsift::mean_attention{}, kvsift::protect{2, 4})};
-  kvsift::kv_tensor cache{shape, policy, {.max_piece = 70}, kvsift::original_positions{}, kvsift::dropped{}, kvsift::in_pages{}};
-  kvsift::kv_tensor alone{shape, policy, {.max_piece = 70}};
+  using policy_type = std::remove_const_t<decltype(policy)>;
+  kvsift::kv_tensor<policy_type, Payload, kvsift::original_positions, kvsift::dropped, kvsift::in_pages> cache{shape, policy, {.max_piece = 70}};
+  kvsift::kv_tensor<policy_type, Payload> alone{shape, policy, {.max_piece = 70}};
   support::marked_vectors const data{5, shape};
   kvsift::parallel_executor const on(4);
   for (u32 seen = 0, tokens = 70; seen < 110; seen += tokens, tokens = 1) {

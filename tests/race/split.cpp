@@ -63,6 +63,7 @@ void agrees(Policy const& policy) {
 TEST_CASE("a token is written by one block of a row, and its chunks are put together") {
   agrees<fp32_payload, original_positions, in_rows>(roco(chunk_slots + 1, 2, 3));
   agrees<int8_payload, in_cache_positions, in_pages>(mean_attention_policy(chunk_slots, 2));
+  agrees<fp8_payload, original_positions, in_pages>(roco(chunk_slots + 1, 2, 3));
 }
 
 TEST_CASE("room is made in a launch of its own") {

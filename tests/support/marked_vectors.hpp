@@ -11,7 +11,7 @@
 namespace support {
 
 /// Tokens whose vectors tell which token, head, sequence and layer they belong to. Components are multiples of 1/16
-/// between -2 and 2: exact in fp16 and bf16.
+/// between -2 and 2: exact in fp16 and bf16; of 1/8 if coarse: exact in fp8, too.
 struct marked_vectors {
   enum class kind : std::uint64_t { query = 1, key = 2, value = 3 };
 
@@ -19,6 +19,7 @@ struct marked_vectors {
   kvsift::cache_shape shape{};
   bool silent = false;                ///< queries are zero: every key attracts the same attention
   std::vector<std::uint32_t> heads{}; ///< KV head h brings what head heads[h] would; empty: itself
+  bool coarse = false;
 
   float component(kind what, std::uint32_t layer, std::uint32_t sequence, std::uint32_t head, std::uint32_t position,
                   std::uint32_t d) const {
@@ -27,6 +28,7 @@ struct marked_vectors {
       x = (x ^ (x >> 29)) * 0xbf58476d1ce4e5b9u + part;
       x = (x ^ (x >> 32)) * 0x94d049bb133111ebu;
     }
+    if (coarse) return static_cast<float>(static_cast<int>((x >> 40) % 33) - 16) / 8.0f;
     return static_cast<float>(static_cast<int>((x >> 40) % 65) - 32) / 16.0f;
   }
   std::vector<float> vector(kind what, std::uint32_t layer, std::uint32_t sequence, std::uint32_t head,

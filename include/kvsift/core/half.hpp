@@ -38,6 +38,13 @@ KVSIFT_HOST_DEVICE inline float to_float(fp16 x) {
 #endif
 }
 
+/// to[0], to[1] = from[0], from[1].
+template <class T>
+KVSIFT_HOST_DEVICE inline void two_floats(T const* from, float* to) {
+  to[0] = to_float(from[0]);
+  to[1] = to_float(from[1]);
+}
+
 KVSIFT_HOST_DEVICE inline void from_float(float x, float& out) { out = x; }
 
 /// Rounds to nearest even; NaN stays NaN.

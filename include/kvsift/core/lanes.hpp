@@ -5,6 +5,7 @@
 
 #include <kvsift/core/config.hpp>
 #include <kvsift/core/exact.hpp>
+#include <kvsift/core/fp8.hpp>
 #include <kvsift/core/half.hpp>
 
 namespace kvsift {
@@ -15,16 +16,20 @@ inline constexpr unsigned lane_count = 8;
 
 namespace detail {
 
-/// to[0 .. 7] = the eight numbers at p, which lies on a 16-byte boundary: sixteen bytes at a time.
+/// Numbers of a kind that are read at once: sixteen bytes of them, and no more than eight numbers.
 template <class T>
-KVSIFT_HOST_DEVICE KVSIFT_INLINE void load_sixteens(T const* p, float* to) {
-  constexpr unsigned count = 16 / sizeof(T);
-  struct alignas(16) sixteen {
+inline constexpr unsigned numbers_at_once = 16 / sizeof(T) < lane_count ? 16 / sizeof(T) : lane_count;
+
+/// to[0 .. 7] = the eight numbers at p, which lies on a boundary of what is read at once: 16 bytes, of fp8 8.
+template <class T>
+KVSIFT_HOST_DEVICE KVSIFT_INLINE void load_widely(T const* p, float* to) {
+  constexpr unsigned count = numbers_at_once<T>;
+  struct alignas(count * sizeof(T)) together {
     T x[count];
   };
   KVSIFT_UNROLL for (unsigned i = 0; i < lane_count / count; ++i) {
-    sixteen const part = reinterpret_cast<sixteen const*>(p)[i];
-    KVSIFT_UNROLL for (unsigned l = 0; l < count; ++l) to[i * count + l] = to_float(part.x[l]);
+    together const part = reinterpret_cast<together const*>(p)[i];
+    KVSIFT_UNROLL for (unsigned l = 0; l < count; l += 2) two_floats(part.x + l, to + i * count + l);
   }
 }
 
@@ -38,6 +43,8 @@ struct lanes {
   typedef std::uint32_t words __attribute__((vector_size(32)));
   typedef std::uint16_t halves __attribute__((vector_size(16)));
   typedef std::int16_t shorts __attribute__((vector_size(16)));
+  typedef std::uint8_t octets __attribute__((vector_size(8)));
+  typedef std::uint8_t sixteen __attribute__((vector_size(16)));
   floats v;
 
   static KVSIFT_INLINE void widen(halves const& h, words& w) {
@@ -63,26 +70,39 @@ struct lanes {
     w <<= 16;
     __builtin_memcpy(&v, &w, sizeof v);
   }
-  KVSIFT_INLINE void load(fp16 const* p) {
-    halves h;
-    __builtin_memcpy(&h, p, sizeof h);
+  /// v = h times a power of two, exactly.
+  KVSIFT_INLINE void take(halves const& h, float power) {
 #if defined(__F16C__)
-    v = __builtin_ia32_vcvtph2ps256((shorts)h);
+    v = __builtin_ia32_vcvtph2ps256((shorts)h) * power;
 #else
     words w;
     widen(h, w);
     words const magnitude = (w & 0x7fffu) << 13;
     floats scaled;
     __builtin_memcpy(&scaled, &magnitude, sizeof scaled);
-    scaled *= 0x1p112f;
+    scaled *= 0x1p112f * power;
     words u;
     __builtin_memcpy(&u, &scaled, sizeof u);
-    words const special = (words)((w & 0x7c00u) == 0x7c00u) & 0x7f800000u;
+    words const special = (0u - (((w & 0x7c00u) + 0x400u) >> 15)) & 0x7f800000u;  // g++ compares such vectors one by one without AVX2
     u |= special | ((w & 0x8000u) << 16);
     __builtin_memcpy(&v, &u, sizeof v);
 #endif
   }
-  /// The same from a 16-byte boundary on.
+  KVSIFT_INLINE void load(fp16 const* p) {
+    halves h;
+    __builtin_memcpy(&h, p, sizeof h);
+    take(h, 1);
+  }
+  KVSIFT_INLINE void load(fp8 const* p) {
+    octets const none{};
+    octets o;
+    __builtin_memcpy(&o, p, sizeof o);
+    sixteen const high = __builtin_shufflevector(none, o, 0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15);
+    halves h = (halves)((shorts)high >> 1) & 0xbfff;  // detail::half_of, eight at once
+    h |= (h + 0x80) & 0x4000;
+    take(h, 0x1p8f);
+  }
+  /// The same from a 16-byte boundary on, of fp8 from one of 8 bytes.
   template <class T>
   KVSIFT_INLINE void load_aligned(T const* p) {
     load(p);
@@ -92,7 +112,6 @@ struct lanes {
   KVSIFT_INLINE void unpack(std::byte const* p) {
     words w;
     if constexpr (Bits == 8) {
-      typedef std::uint8_t octets __attribute__((vector_size(8)));
       octets o;
       __builtin_memcpy(&o, p, sizeof o);
       w = __builtin_convertvector(o, words);
@@ -146,7 +165,7 @@ struct lanes {
   }
   template <class T>
   KVSIFT_HOST_DEVICE void load_aligned(T const* p) {
-    detail::load_sixteens(p, v);
+    detail::load_widely(p, v);
   }
   KVSIFT_HOST_DEVICE void fill(float x) {
     for (unsigned l = 0; l < lane_count; ++l) v[l] = x;

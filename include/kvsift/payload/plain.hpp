@@ -4,14 +4,15 @@
 #include <cstdint>
 #include <type_traits>
 
+#include <kvsift/core/fp8.hpp>
 #include <kvsift/core/half.hpp>
 #include <kvsift/core/lanes.hpp>
 #include <kvsift/exec/group.hpp>
 
 namespace kvsift {
 
-/// A vector [dim] stored element by element as T: float, fp16 or bf16. dim x sizeof(T) bytes a vector; rounds to nearest
-/// even on store, exact on load.
+/// A vector [dim] stored element by element as T: float, fp16, bf16 or fp8. dim x sizeof(T) bytes a vector; rounds to nearest
+/// even on store, exact on load. fp8 has no scale: components below 2^-6 keep fewer digits, beyond 448 they are 448.
 template <class T>
 struct plain {
   using element = T;
@@ -30,7 +31,8 @@ struct plain {
   }
 };
 
-/// The same where every vector begins on a 16-byte boundary: a GPU then reads sixteen bytes at once, and everybody the same numbers.
+/// The same where every vector begins on a 16-byte boundary, of fp8 on one of 8 bytes: a GPU then reads as many bytes at once, and
+/// everybody the same numbers.
 template <class T>
 struct aligned_plain : plain<T> {
   using plain<T>::load;
@@ -66,5 +68,6 @@ KVSIFT_HOST_DEVICE KVSIFT_INLINE void with_best_load(std::size_t dim, F const& f
 using fp32_payload = plain<float>;
 using fp16_payload = plain<fp16>;
 using bf16_payload = plain<bf16>;
+using fp8_payload = plain<fp8>;
 
 }  // namespace kvsift
