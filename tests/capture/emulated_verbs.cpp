@@ -1,4 +1,5 @@
 // The verbs of tests/device over the stand-in of cuda_executor.
+#include <device/select.cu>
 #include <device/verbs.cuh>
 
 template struct device::verbs<device::rows_cache>;

@@ -1,4 +1,5 @@
 // Selection by groups with memory, against a sort: rows that fit there and rows that do not, samples that mislead, and how often keys are read.
+#include <algorithm>
 #include <cstdint>
 #include <numeric>
 #include <string>
@@ -121,6 +122,52 @@ TEST_CASE("where the sample misleads, the digits of all keys decide: four times 
       CHECK(found.reads == once + 4 * n);
     }
   }
+}
+
+TEST_CASE("a bracket's values are counted and kept exactly, the highest of all among them, and a rank tells how many are equal") {
+  support::for_each_seed(20, [](std::uint64_t seed) {
+    support::draws d(seed);
+    u32 const threads = d.one_of(std::vector<u32>{1, 3, 32, 33}), n = static_cast<u32>(d.between(1, 300)), begin = static_cast<u32>(d.between(0, 9));
+    std::vector<u32> const some{0, 1, 5, 6, 0xfffffffeu, 0xffffffffu};
+    std::vector<u32> x;
+    for (u32 i = 0; i < begin + n; ++i) x.push_back(d.chance(0.7) ? d.one_of(some) : static_cast<u32>(d.bits()));
+    u32 const a = d.one_of(some), b = d.one_of(some), rank = static_cast<u32>(d.between(1, static_cast<int>(n)));
+    kvsift::detail::value_bracket const bracket{std::min(a, b), std::max(a, b)};
+    kvsift::detail::bracket_tally want, got;
+    std::vector<u32> inside, kept, sorted(x.begin() + begin, x.end());
+    std::sort(sorted.begin(), sorted.end());
+    for (u32 const v : sorted) {
+      want.below += v < bracket.low ? 1u : 0u;
+      want.lows += v == bracket.low ? 1u : 0u;
+      want.highs += v == bracket.high && v != bracket.low ? 1u : 0u;
+      if (v > bracket.low && v < bracket.high) inside.push_back(v);
+    }
+    kvsift::detail::ranked_value found;
+    u32 const room = kvsift::detail::room_for(400);
+    support::block_memory memory(room);
+    support::thread_group_executor{threads}.launch(1, [&](support::thread_group const& g, u32) {
+      kvsift::with_room(support::with_memory(g, memory.data()), room, [&](auto const& in) {
+        auto const value = [&](u32 i) { return x[i]; };
+        auto const tally = kvsift::detail::tally_and_keep(in, value, begin, begin + n, bracket);
+        if (in.thread_rank() == 0) {
+          got = tally;
+          auto const* const values = reinterpret_cast<u32 const*>(in.memory()) + kvsift::detail::selection_words;
+          kept.assign(values, values + tally.inside);
+        }
+        in.sync();
+        auto const ranked = kvsift::detail::ranked_by_digits(in, value, begin, begin + n, rank);
+        if (in.thread_rank() == 0) found = ranked;
+      });
+    });
+    std::sort(kept.begin(), kept.end());
+    CHECK(kept == inside);
+    CHECK(got.below == want.below);
+    CHECK(got.lows == want.lows);
+    CHECK(got.highs == want.highs);
+    CHECK(found.value == sorted[rank - 1]);
+    CHECK(found.below == static_cast<u32>(std::lower_bound(sorted.begin(), sorted.end(), found.value) - sorted.begin()));
+    CHECK(found.equal == static_cast<u32>(std::count(sorted.begin(), sorted.end(), found.value)));
+  });
 }
 
 TEST_CASE("a sample takes one item in sixteen or fewer, eight neighbours at a time, of all of a row") {

@@ -1,4 +1,5 @@
 // Cuts of many rows against a sort: a block a row, a team a row, several blocks a row; on the host, and where blocks have memory of their own.
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <limits>
@@ -134,8 +135,8 @@ TEST_CASE("blocks that share a row find its cut, whatever they share it by and k
 
 TEST_CASE("long rows are shared by blocks in two launches, captured and replayed over other scores; others take one") {
   support::draws d(3);
-  for (auto const& [rows, length, parts, launches] :
-       {std::array<u32, 4>{1, 65537, 5, 2}, {2, 140000, 9, 2}, {600, 65537, 1, 1}, {3, 65536, 1, 1}, {9, 1024, 1, 1}}) {
+  for (auto const& shared : {std::array<u32, 4>{1, 65537, 5, 2}, {2, 140000, 9, 2}, {600, 65537, 1, 1}, {3, 65536, 1, 1}, {9, 1024, 1, 1}}) {
+    u32 const rows = shared[0], length = shared[1], parts = shared[2], launches = shared[3];
     CAPTURE(rows);
     CAPTURE(length);
     score_rows const shape{nullptr, length, rows, length, length / 3};
