@@ -197,11 +197,13 @@ struct select_case {
   std::uint32_t rows = 8, length = 32768, count = 2048;
   double bytes() const { return 4.0 * rows * length; }
   std::string name() const { return "select/r" + std::to_string(rows) + "/n" + std::to_string(length) + "/k" + std::to_string(count); }
+  /// Of a way that sorts all.
+  std::string sorted_name(char const* way) const { return std::string(way) + "/r" + std::to_string(rows) + "/n" + std::to_string(length); }
 };
 inline std::vector<select_case> select_matrix() {
   std::vector<select_case> all;
   for (std::uint32_t const rows : {8u, 64u, 256u, 1024u})
-    for (std::uint32_t const length : {2048u, 8192u, 32768u, 131072u})
+    for (std::uint32_t const length : {1024u, 2048u, 8192u, 32768u, 131072u})
       for (std::uint32_t const count : {256u, 1024u, 2048u, 8192u})
         if (count < length) all.push_back({rows, length, count});
   return all;

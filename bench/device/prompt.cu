@@ -5,6 +5,7 @@
 #include <vector>
 
 #include <bench/device/running.hpp>
+#include <kvsift/collective/select_rows.hpp>
 #include <kvsift/cuda/executor.cuh>
 #include <kvsift/evict/attention_mass.hpp>
 #include <kvsift/kvsift.hpp>
@@ -62,22 +63,26 @@ class snapkv_prompts final : public prompts {
   device_floats workspace_;
 };
 
-/// A block a row.
-struct select_task {
-  float const* scores;
-  u32 length, count;
-  u32* cuts;
-  u32* words;  ///< [rows, 2 x threads]
-
-  template <cooperative_group G>
-  KVSIFT_HOST_DEVICE void operator()(G const& g, u32 row) const {
-    float const* const own = scores + std::size_t{row} * length;
-    selection_cut const cut = select_lowest(g, [=](u32 i) { return ordered_key(own[i]); }, [](u32 i) { return i; }, length, count,
-                                            words + std::size_t{row} * 2 * g.num_threads());
-    if (g.thread_rank() != 0) return;
-    cuts[2 * row] = cut.key;
-    cuts[2 * row + 1] = cut.tie;
+class verb_selection final : public row_selection {
+ public:
+  verb_selection(cudaStream_t stream, select_case const& c)
+      : case_(c),
+        on_(stream, block_threads),
+        bytes_(select_rows_bytes(on_, rows(nullptr), block_threads)),
+        workspace_(stream, bytes_ / sizeof(float)),
+        cuts_(stream, c.rows * sizeof(selection_cut) / sizeof(float)) {}
+  void select(float const* scores) override {
+    select_rows(on_, rows(scores), reinterpret_cast<selection_cut*>(cuts_.data()), reinterpret_cast<std::byte*>(workspace_.data()), bytes_,
+                block_threads);
   }
+
+ private:
+  score_rows rows(float const* scores) const { return {scores, case_.length, case_.rows, case_.length, case_.count}; }
+
+  select_case case_;
+  cuda_executor on_;
+  std::size_t bytes_;
+  device_floats workspace_, cuts_;
 };
 
 /// Makes every row as full as it was and one slot in `one_in` a victim, then compacts.
@@ -169,9 +174,8 @@ std::unique_ptr<prompts> make_prompts(cudaStream_t stream, prompt_case const& c,
 std::unique_ptr<moving_rows> make_moving_rows(cudaStream_t stream, move_case const& c) { return std::make_unique<leaving_rows>(stream, c); }
 std::unique_ptr<moving_rows> make_turning_rows(cudaStream_t stream, move_case const& c) { return std::make_unique<turning_rows>(stream, c); }
 
-void enqueue_select(cudaStream_t stream, select_case const& c, float const* scores, std::uint32_t* cuts) {
-  cuda_executor const on(stream, block_threads);
-  on.launch(c.rows, select_task{scores, c.length, c.count, cuts, cuts + 2 * c.rows});
+std::unique_ptr<row_selection> make_row_selection(cudaStream_t stream, select_case const& c) {
+  return std::make_unique<verb_selection>(stream, c);
 }
 
 }  // namespace bench

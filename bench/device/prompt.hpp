@@ -23,8 +23,20 @@ class prompts {
 };
 std::unique_ptr<prompts> make_prompts(cudaStream_t stream, prompt_case const& c, double l2);
 
-/// cuts [rows, 2]: key and tie up to which the lowest `count` of each row of scores [rows, length] go.
-void enqueue_select(cudaStream_t stream, select_case const& c, float const* scores, std::uint32_t* cuts);
+/// The lowest `count` of each of many rows of scores [rows, length], by one way of several. Its memory is its own.
+class row_selection {
+ public:
+  virtual ~row_selection() = default;
+  /// `scores` stay as they are.
+  virtual void select(float const* scores) = 0;
+  /// Whether the host waits within it, so that no graph can hold it.
+  virtual bool waits() const { return false; }
+};
+/// select_rows.
+std::unique_ptr<row_selection> make_row_selection(cudaStream_t stream, select_case const& c);
+/// CUB: all rows sorted, scores alone; where the cut falls among equals is then not known, so they do a little less.
+enum class cub_sort { segmented_radix, segmented };
+std::unique_ptr<row_selection> make_cub_selection(cudaStream_t stream, select_case const& c, cub_sort how);
 
 /// Rows of which one slot in `one_in` leaves at once.
 class moving_rows {

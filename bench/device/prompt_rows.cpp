@@ -1,4 +1,5 @@
-// compress, attention_mass: of prompts. select: over many rows. move, turn: slots of many rows. Units are prompts and passes.
+// compress, attention_mass: of prompts. select: over many rows, by the library and by CUB. move, turn: slots of many rows. Units are prompts and passes.
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -18,13 +19,17 @@ void cut(benchmark::State& state, prompt_case const& c, bool whole) {
   state.counters["attention_flops"] = c.attention_flops();
 }
 
-void select(benchmark::State& state, select_case const& c) {
+using selection_maker = std::function<std::unique_ptr<row_selection>(cudaStream_t)>;
+
+void select(benchmark::State& state, select_case const& c, selection_maker const& make) {
   own_stream const stream;
   auto const sets = static_cast<std::size_t>(5 * limits_of_device().l2_bytes / c.bytes()) + 1, scores = std::size_t{c.rows} * c.length;
-  device_floats const from(stream.value, sets * scores, 0, 1), cuts(stream.value, 2 * std::size_t{c.rows} * (1 + block_threads));
-  pass_times const t = replayed(stream.value, [&] {
-    for (std::size_t i = 0; i < sets; ++i) enqueue_select(stream.value, c, from.data() + i * scores, reinterpret_cast<std::uint32_t*>(cuts.data()));
-  });
+  device_floats const from(stream.value, sets * scores, 0, 1);
+  std::unique_ptr<row_selection> const rows = make(stream.value);
+  auto const all = [&] {
+    for (std::size_t i = 0; i < sets; ++i) rows->select(from.data() + i * scores);
+  };
+  pass_times const t = rows->waits() ? one_by_one(stream.value, [] {}, all) : replayed(stream.value, all);
   report(state, t, static_cast<double>(sets), c.bytes());
 }
 
@@ -55,7 +60,13 @@ void add_prompt_rows() {
       if (budget == 1024)
         add_row("attention_mass/D128/g4/L" + std::to_string(tokens), [c](benchmark::State& state) { cut(state, c, false); });
     }
-  for (select_case const& c : select_matrix()) add_row(c.name(), [c](benchmark::State& state) { select(state, c); });
+  for (select_case const& c : select_matrix()) {
+    add_row(c.name(), [c](benchmark::State& state) { select(state, c, [c](cudaStream_t on) { return make_row_selection(on, c); }); });
+    if (c.count != 256) continue;  // a sort does not ask how many
+    for (cub_sort const how : {cub_sort::segmented_radix, cub_sort::segmented})
+      add_row(c.sorted_name(how == cub_sort::segmented_radix ? "select_cub_radix_sort" : "select_cub_segmented_sort"),
+              [=](benchmark::State& state) { select(state, c, [=](cudaStream_t on) { return make_cub_selection(on, c, how); }); });
+  }
   for (std::uint32_t const held : {2048u, 8192u}) {
     for (bool const keeps_order : {false, true}) {
       move_case const c{keeps_order, 512, held};

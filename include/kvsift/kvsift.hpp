@@ -5,6 +5,7 @@
 #include <kvsift/budget/head_scores.hpp>
 #include <kvsift/budget/layer_pattern.hpp>
 #include <kvsift/budget/layers.hpp>
+#include <kvsift/collective/select_rows.hpp>
 #include <kvsift/evict/attention_mass.hpp>
 #include <kvsift/evict/cache_image.hpp>
 #include <kvsift/evict/disposal.hpp>

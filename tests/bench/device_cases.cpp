@@ -62,7 +62,10 @@ TEST_CASE("names tell rows apart, and begin with what is measured") {
     CHECK(compiled(c));
     CHECK_MESSAGE(names.insert(c.name()).second, c.name());
   }
-  for (select_case const& c : select_matrix()) CHECK_MESSAGE(names.insert(c.name()).second, c.name());
+  for (select_case const& c : select_matrix()) {
+    CHECK_MESSAGE(names.insert(c.name()).second, c.name());
+    if (c.count == 256) CHECK_MESSAGE(names.insert(c.sorted_name("select_cub_radix_sort")).second, c.name());
+  }
   CHECK(names.contains("attention/bf16/rows/D128/g4/B8192/b8"));
   CHECK(names.contains("step/roco/fp32/pages/D64/g1/B512/b1"));
   CHECK(names.contains("attention/fp8/rows/D128/g4/B32768/b8"));

@@ -1,4 +1,5 @@
 // The benchmark's caches and prompts over the stand-in of cuda_executor: some of them, and the floors that they need, on the host.
+#include <algorithm>
 #include <cstring>
 #include <vector>
 
@@ -38,6 +39,35 @@ void enqueue_gather(cudaStream_t, void* to, void const* from, std::uint32_t cons
     for (std::size_t i = 0; i < count; ++i)
       std::memcpy(static_cast<std::byte*>(to) + i * each, static_cast<std::byte const*>(from) + index[i] * each, each);
   });
+}
+
+namespace {
+
+/// What sorts, on the host.
+class sorted_rows final : public row_selection {
+ public:
+  sorted_rows(select_case const& c, cub_sort how) : case_(c), how_(how), sorted_(std::size_t{c.rows} * c.length) {}
+  void select(float const* scores) override {
+    enqueue([this, scores] {
+      sorted_.assign(scores, scores + sorted_.size());
+      for (std::size_t r = 0; r < case_.rows; ++r) {
+        auto const row = sorted_.begin() + static_cast<std::ptrdiff_t>(r * case_.length);
+        std::sort(row, row + case_.length);
+      }
+    });
+  }
+  bool waits() const override { return how_ == cub_sort::segmented; }
+
+ private:
+  select_case case_;
+  cub_sort how_;
+  std::vector<float> sorted_;
+};
+
+}  // namespace
+
+std::unique_ptr<row_selection> make_cub_selection(cudaStream_t, select_case const& c, cub_sort how) {
+  return std::make_unique<sorted_rows>(c, how);
 }
 
 std::unique_ptr<running> make_running(cudaStream_t stream, decode_case const& c, kvsift::cache_shape const& shape, token_pool& pool) {

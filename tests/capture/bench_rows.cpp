@@ -88,6 +88,20 @@ TEST_CASE("prompts are cut one after another, and selections run over several se
   CHECK(counter(rows.at(prompt.name()), "attention_flops") == prompt.attention_flops());
 }
 
+TEST_CASE("selections: one launch a set, or two where blocks share rows; sorts of the same rows beside them, on the stream where they wait") {
+  auto const rows = rows_of("^select(_cub_(radix|segmented)_sort)?/r8/n(1024|131072)/(k256/)?");
+  CHECK(rows.size() == 6);
+  for (std::uint32_t const length : {1024u, 131072u}) {
+    bench::select_case const c{8, length, 256};
+    CAPTURE(length);
+    CHECK(counter(rows.at(c.name()), "launches") == (length == 1024 ? 1 : 2));
+    CHECK(counter(rows.at(c.sorted_name("select_cub_radix_sort")), "launches") == 1);
+    CHECK(!rows.at(c.sorted_name("select_cub_segmented_sort")).counters.contains("launches"));
+    for (auto const& [name, row] : rows)
+      if (name.find("/n" + std::to_string(length)) != std::string::npos) CHECK(counter(row, "bytes") == c.bytes());
+  }
+}
+
 TEST_CASE("slots leave and the rest moves, again and again; keys turn") {
   bench::own_stream const stream;
   for (bool const keeps_order : {false, true}) {

@@ -5,10 +5,11 @@
 
 #include <cuda_runtime_api.h>
 
+#include <kvsift/collective/select_rows.hpp>
 #include <kvsift/cuda/memory.hpp>
 #include <kvsift/kvsift.hpp>
 
-// The verbs on a CUDA stream over policies chosen at run time, compiled by nvcc once (rows.cu, pages.cu) for tests that are plain C++:
+// The verbs on a CUDA stream over policies chosen at run time, compiled by nvcc once (rows.cu, pages.cu, select.cu) for tests that are plain C++:
 // with a GPU, or over a runtime that only records.
 namespace device {
 
@@ -35,5 +36,8 @@ struct verbs {
   static void observe(where on, Cache& cache, std::uint32_t layer, float const* masses, std::size_t pitch);
   static void compress(where on, Cache& cache, std::uint32_t layer, kvsift::arrivals const& prompt, kvsift::prompt_masses const& masses);
 };
+
+std::size_t select_rows_bytes(where on, kvsift::score_rows const& of);
+void select_rows(where on, kvsift::score_rows const& of, kvsift::selection_cut* cuts, std::byte* workspace, std::size_t bytes);
 
 }  // namespace device

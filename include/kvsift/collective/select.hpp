@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include <kvsift/collective/reduce.hpp>
+#include <kvsift/collective/select_in_block.hpp>
 #include <kvsift/core/atomic.hpp>
 #include <kvsift/core/config.hpp>
 
@@ -61,6 +62,7 @@ struct digit_counts {
 };
 
 inline constexpr std::uint32_t digit_threads = 32;  ///< fewer bisect: they have not the scratch
+inline constexpr std::uint32_t counted_ahead = 4;   ///< that a thread asks for together
 
 /// The key of the count-th lowest item, 0 < count <= n; how many keys lie below it, and how many equal it. Four bits of the answer
 /// a pass: each thread counts digits in its registers and adds them to those of the group. One barrier a pass, for counts have three
@@ -78,12 +80,16 @@ KVSIFT_HOST_DEVICE std::uint32_t find_digits(G const& g, Key const& key, std::ui
   for (std::uint32_t pass = 0; pass < 32 / bits; ++pass) {
     std::uint32_t const shift = 32 - bits - pass * bits;
     std::uint32_t* const sums = scratch + pass % places * digits;
-    for (std::uint32_t i = rank; i < n;) {
+    std::uint32_t const stretch = g.num_threads() * (255 / counted_ahead * counted_ahead);  // what a thread's counters hold
+    for (std::uint32_t from = 0; from < n; from += stretch) {
+      std::uint32_t const to = n - from < stretch ? n : from + stretch;
       digit_counts mine;
-      for (std::uint32_t walked = 0; walked < 255 && i < n; ++walked, i += g.num_threads()) {
-        std::uint32_t const top = key(i) >> shift;
-        mine.add(top % digits, top / digits == (found >> shift) / digits);
-      }
+      for_batches<counted_ahead>(g, key, from, to, [&](std::uint32_t first, auto const& keys) {
+        KVSIFT_UNROLL for (std::uint32_t u = 0; u < counted_ahead; ++u) {
+          std::uint32_t const top = keys[u] >> shift;
+          mine.add(top % digits, first + u * g.num_threads() < to && top / digits == (found >> shift) / digits);
+        }
+      });
       for (std::uint32_t d = 0; d < digits; ++d) {
         std::uint32_t const digit = (d + rank) % digits;  // not all threads at one word
         if (mine[digit] != 0) add_to(sums[digit], mine[digit]);
@@ -111,32 +117,60 @@ struct ties_at {
   }
 };
 
+/// The cut by what the block's memory holds of a row, or all of it. in_step: as many barriers whatever the values are.
+template <group_with_room G, class Key, class Tie>
+KVSIFT_HOST_DEVICE selection_cut select_in_room(G const& g, Key const& key, Tie const& tie, std::uint32_t n, std::uint32_t count,
+                                                bool in_step = false) {
+  bool const fits = n <= selection_room<G>{g}.capacity();
+  ranked_value const last = ranked(g, key, n, count);
+  bool const among_equals = last.below + last.equal != count;
+  selection_cut cut{last.value, 0xffffffffu, false};
+  if (!among_equals && !in_step) return cut;
+  std::uint32_t const rank = count - last.below;
+  ranked_value of_equals;
+  if (fits) {
+    kept_values const kept{selection_room<G>{g}.values()};
+    keep(g, ties_at<kept_values, Tie>{kept, tie, last.value}, n);  // each thread in the place of what it kept itself
+    of_equals = ranked_of_kept(g, n, rank);
+  } else {
+    of_equals = ranked_of_many(g, ties_at<Key, Tie>{key, tie, last.value}, n, rank);
+  }
+  if (among_equals) cut.tie = of_equals.value;
+  return cut;
+}
+
 }  // namespace detail
 
-/// Finds the cut that takes the `count` lowest of n items by key(i), equal keys by tie(i); ties are distinct and below
-/// 2^32 - 1. `scratch` [2 x num_threads]. No memory, no sort, the same answer for any number of threads. Linear passes: few threads bisect the
-/// bits of the answer, 33 passes, 65 when the cut falls among equals; groups of 32 and more find four bits a pass, 8 and 16.
+/// Finds the cut that takes the `count` lowest of n < 2^31 items by key(i), equal keys by tie(i); ties are distinct and below
+/// 2^32 - 1. `scratch` [2 x num_threads]; unused by a group with room. No sort, the same answer for any number of threads. Linear:
+///
+///   a group with room       reads keys once where 4 n bytes fit beside 2 KiB, else one in sixteen (or fewer) and then all of them; both
+///                           twice when the cut falls among equals. Where the sample misleads, four passes more. Eight keys a thread ahead
+///   groups of 32 and more   find four bits of the answer a pass: 8 passes, 16 when the cut falls among equals. Four keys a thread ahead
+///   fewer threads           bisect the bits of the answer, which vectorises: 33 passes, 65
 template <cooperative_group G, class Key, class Tie>
 KVSIFT_HOST_DEVICE selection_cut select_lowest(G const& g, Key const& key, Tie const& tie, std::uint32_t n,
                                                std::uint32_t count, std::uint32_t* scratch) {
-  selection_cut cut;
-  if (count == 0) return cut;
-  cut.nothing = false;
-  cut.key = cut.tie = 0xffffffffu;
-  if (count >= n) return cut;
-  std::uint32_t below = 0, equal = 0, unused = 0;
-  if (g.num_threads() >= detail::digit_threads) {
-    cut.key = detail::find_digits(g, key, n, count, scratch, below, equal);
-    if (below + equal == count) return cut;
-    cut.tie = detail::find_digits(g, detail::ties_at<Key, Tie>{key, tie, cut.key}, n, count - below, scratch, unused, equal);
+  if (count == 0) return {};
+  if (count >= n) return {0xffffffffu, 0xffffffffu, false};
+  if constexpr (group_with_room<G>) {
+    return detail::select_in_room(g, key, tie, n, count);
+  } else {
+    selection_cut cut{0xffffffffu, 0xffffffffu, false};
+    std::uint32_t below = 0, equal = 0, unused = 0;
+    if (g.num_threads() >= detail::digit_threads) {
+      cut.key = detail::find_digits(g, key, n, count, scratch, below, equal);
+      if (below + equal == count) return cut;
+      cut.tie = detail::find_digits(g, detail::ties_at<Key, Tie>{key, tie, cut.key}, n, count - below, scratch, unused, equal);
+      return cut;
+    }
+    cut.key = detail::bisect(g, key, n, count, scratch, below);
+    std::uint32_t const through =
+        cut.key == 0xffffffffu ? n : detail::count_below(g, key, n, cut.key + 1, scratch);
+    if (through == count) return cut;
+    cut.tie = detail::bisect(g, detail::ties_at<Key, Tie>{key, tie, cut.key}, n, count - below, scratch, unused);
     return cut;
   }
-  cut.key = detail::bisect(g, key, n, count, scratch, below);
-  std::uint32_t const through =
-      cut.key == 0xffffffffu ? n : detail::count_below(g, key, n, cut.key + 1, scratch);
-  if (through == count) return cut;
-  cut.tie = detail::bisect(g, detail::ties_at<Key, Tie>{key, tie, cut.key}, n, count - below, scratch, unused);
-  return cut;
 }
 
 }  // namespace kvsift

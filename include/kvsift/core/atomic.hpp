@@ -28,12 +28,12 @@ KVSIFT_HOST_DEVICE inline void set_bits(std::uint32_t& word, std::uint32_t mask)
 #endif
 }
 
-/// word += value, at once for all threads. Orders nothing else: who reads the sum waits for the others first.
-KVSIFT_HOST_DEVICE inline void add_to(std::uint32_t& word, std::uint32_t value) {
+/// word += value, at once for all threads; what it was before. Orders nothing else: who reads the sum waits for the others first.
+KVSIFT_HOST_DEVICE inline std::uint32_t add_to(std::uint32_t& word, std::uint32_t value) {
 #if defined(__CUDA_ARCH__)
-  atomicAdd(&word, value);
+  return atomicAdd(&word, value);
 #else
-  __atomic_fetch_add(&word, value, __ATOMIC_RELAXED);
+  return __atomic_fetch_add(&word, value, __ATOMIC_RELAXED);
 #endif
 }
 

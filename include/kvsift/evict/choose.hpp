@@ -245,18 +245,27 @@ struct position_ties {
 }  // namespace detail
 
 /// Marks the `count` slots that go at once: marks[slot] = 1, 0 for those that stay. The lowest scores among the
-/// candidates; equal scores by position, as `ranked` says. marks, keys [n].
+/// candidates; equal scores by position, as `ranked` says. marks, keys [n]. Scores and ranks are computed once each, and selected from where
+/// they are written down.
 template <cooperative_group G, class C>
 KVSIFT_HOST_DEVICE void choose_many(G const& g, C const& c, std::uint32_t count, pick ranked, std::uint32_t* keys,
                                     std::uint32_t* marks, std::uint32_t* scratch) {
-  detail::exclusion<C> const out = detail::exclude(g, c, scratch);
+  detail::array_keys const written{keys};
+  detail::position_ties<decltype(c.positions)> const late{c.positions, 0xffffffffu};
+  selection_cut out;
+  if (c.excluded != 0) {
+    for (std::uint32_t i = g.thread_rank(); i < c.n; i += g.num_threads()) keys[i] = c.rank_key(i);
+    g.sync();
+    out = select_lowest(g, written, late, c.n, c.excluded, scratch);
+    g.sync();
+  }
   for (std::uint32_t i = g.thread_rank(); i < c.n; i += g.num_threads()) {
-    std::uint32_t const k = c.key(i);
-    keys[i] = out.holds(i) ? never_key : k;
+    bool const taken_out = !out.nothing && out.holds(keys[i], late(i));
+    keys[i] = taken_out ? never_key : c.key(i);
   }
   g.sync();
   detail::position_ties<decltype(c.positions)> const ties{c.positions, ranked == pick::victims ? 0u : 0xffffffffu};
-  selection_cut const cut = select_lowest(g, detail::array_keys{keys}, ties, c.n, count, scratch);
+  selection_cut const cut = select_lowest(g, written, ties, c.n, count, scratch);
   for (std::uint32_t i = g.thread_rank(); i < c.n; i += g.num_threads())
     marks[i] = cut.holds(keys[i], ties(i)) ? 1u : 0u;
   g.sync();

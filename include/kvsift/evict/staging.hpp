@@ -7,6 +7,7 @@
 #include <kvsift/cache/moves.hpp>
 #include <kvsift/cache/storage.hpp>
 #include <kvsift/collective/scan.hpp>
+#include <kvsift/collective/select_in_block.hpp>
 #include <kvsift/evict/append_row.hpp>
 #include <kvsift/evict/arrivals.hpp>
 #include <kvsift/evict/attend_row.hpp>
@@ -155,6 +156,8 @@ struct allocate_task {
   Shares shares;
   std::uint32_t beyond;
 
+  std::size_t block_bytes(std::uint32_t) const { return usual_room; }
+
   template <cooperative_group G>
   KVSIFT_HOST_DEVICE void operator()(G const& g, std::uint32_t block) const {
     cache_shape const& shape = cache.planes.shape;
@@ -182,7 +185,7 @@ struct allocate_task {
       contest.guarded = group_sum(g, words, mine);  // the same for all heads
     }
     g.sync();
-    shares.allocate(g, contest, records, words);
+    with_room(g, usual_room, [&](auto const& in) { shares.allocate(in, contest, records, words); });
     if (g.thread_rank() == 0) {
       std::uint64_t at = cache.planes.firsts[index];
       for (std::uint32_t h = 0; h < shape.kv_heads; ++h) {
@@ -201,6 +204,8 @@ struct settle_task {
   Bound cache;
   staging_rows<Columns> staging;
   Rule rule;
+
+  std::size_t block_bytes(std::uint32_t) const { return std::is_same_v<Rule, no_rule> ? 0 : usual_room; }
 
   template <cooperative_group G>
   KVSIFT_HOST_DEVICE void operator()(G const& g, std::uint32_t block) const {
@@ -249,7 +254,9 @@ struct settle_task {
   KVSIFT_HOST_DEVICE void mark_lowest(G const& g, staging_rows<Columns> const& rows, std::uint32_t count, row_scratch const& scratch,
                                       std::uint32_t block) const {
     detail::with_candidates(g, rows, rule, cache.work.sums_of(block), scratch.group_words, [&](auto const& c) {
-      choose_many(g, c, count, rule.ranked, scratch.keys, scratch.places, scratch.group_words);
+      with_room(g, usual_room, [&](auto const& in) {
+        choose_many(in, c, count, rule.ranked, scratch.keys, scratch.places, scratch.group_words);
+      });
     });
   }
 
