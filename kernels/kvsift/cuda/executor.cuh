@@ -23,7 +23,7 @@ inline constexpr std::size_t most_task_bytes = 32764;
 
 /// The one kernel: a task over the block's threads. The task stays in the constant bank; parts of it are pointed to.
 template <class Task>
-__global__ void __launch_bounds__(most_block_threads) run_task(__grid_constant__ Task const task) {
+__global__ void run_task(__grid_constant__ Task const task) {
   task(block_group{}, blockIdx.x);
 }
 
