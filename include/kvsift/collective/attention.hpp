@@ -60,9 +60,11 @@ namespace detail {
 template <class F>
 KVSIFT_HOST_DEVICE KVSIFT_INLINE std::size_t for_lanes(std::size_t first, std::size_t step, std::size_t dim, F const& f) {
   std::size_t d = first;
-  for (; d + 3 * step + lane_count <= dim; d += 4 * step) {
-    KVSIFT_UNROLL for (std::size_t i = 0; i < 4; ++i) f(d + i * step);
-  }
+  constexpr std::size_t in_a_row = KVSIFT_STEPS_IN_A_ROW;
+  if constexpr (in_a_row > 1)
+    for (; d + (in_a_row - 1) * step + lane_count <= dim; d += in_a_row * step) {
+      KVSIFT_UNROLL for (std::size_t i = 0; i < in_a_row; ++i) f(d + i * step);
+    }
   for (; d + lane_count <= dim; d += step) f(d);
   return d;
 }

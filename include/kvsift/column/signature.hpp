@@ -91,7 +91,10 @@ struct signature {
       block.store(components);
       KVSIFT_UNROLL for (unsigned i = 0; i < lane_count; ++i) add(components[i], table + (d + i) * lane_count, sums[i % 4]);
     }
-    for (; d < head_dim; ++d) add(x(d), table + d * lane_count, sums[d % 4]);
+    if (d != head_dim) {
+      KVSIFT_UNROLL for (unsigned i = 0; i < lane_count; ++i)  // d is a multiple of eight
+        if (d + i < head_dim) add(x(d + i), table + (d + i) * lane_count, sums[i % 4]);
+    }
     sums[0].add(sums[1]);
     sums[2].add(sums[3]);
     sums[0].add(sums[2]);
@@ -99,8 +102,8 @@ struct signature {
     sums[0].store(dots);
     std::uint32_t const used = bits - 8 * u < lane_count ? bits - 8 * u : lane_count;
     std::uint32_t code = 0;
-    for (std::uint32_t b = 0; b < used; ++b) code |= (dots[b] >= 0.0f ? 1u : 0u) << b;
-    return static_cast<std::uint8_t>(code);
+    KVSIFT_UNROLL for (std::uint32_t b = 0; b < lane_count; ++b) code |= (dots[b] >= 0.0f ? 1u : 0u) << b;
+    return static_cast<std::uint8_t>(code & ((1u << used) - 1));
   }
 
   /// Floats that the projection takes in a cache. Throws bad_argument for bits or a projection that do not fit.

@@ -38,6 +38,21 @@
 #define KVSIFT_UNROLL
 #endif
 
+/// What a kernel is made of: one text for a GPU, whose functions may not keep registers from one another; on the CPU as the compiler likes.
+#if defined(__CUDA_ARCH__)
+#define KVSIFT_INLINE_IN_KERNELS inline __attribute__((always_inline))
+#else
+#define KVSIFT_INLINE_IN_KERNELS
+#endif
+
+/// Steps of attention's inner loops that stand in a row, so that as many loads are under way. A GPU has other threads for that, and they
+/// need the registers.
+#if defined(__CUDA_ARCH__)
+#define KVSIFT_STEPS_IN_A_ROW 1
+#else
+#define KVSIFT_STEPS_IN_A_ROW 4
+#endif
+
 /// Before a function that calls what it is given: nvcc then leaves it to the caller whether that runs on the CPU or the GPU.
 #if defined(__CUDACC__)
 #define KVSIFT_CALLS_EITHER _Pragma("nv_exec_check_disable")

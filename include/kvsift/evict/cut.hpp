@@ -186,8 +186,8 @@ KVSIFT_HOST_DEVICE std::uint32_t slots_beside_limit(G const& g, Row const& row, 
 /// they hold no more. sums [2, capacity] as with_candidates asks, words [2 x threads]. Payload: a disposed_payload.
 /// Per victim: the columns that the rule reads, once or twice; one slot moved.
 template <class Payload, cooperative_group G, class Columns, class Placement, class Rule, class Disposal>
-KVSIFT_HOST_DEVICE void cut_rows(G const& g, deciding_rows<Columns, Placement> const& rows, Rule const& rule, Disposal const& disposal,
-                                 cut_depth depth, float* sums, std::uint32_t* words) {
+KVSIFT_HOST_DEVICE KVSIFT_INLINE_IN_KERNELS void cut_rows(G const& g, deciding_rows<Columns, Placement> const& rows, Rule const& rule,
+                                                          Disposal const& disposal, cut_depth depth, float* sums, std::uint32_t* words) {
   std::uint32_t const limit = rows(0).state->limit;
   std::uint32_t target = depth.target(rows(0).state->held, limit);
   if (target < rows(0).state->held)

@@ -78,7 +78,7 @@ struct stage_task {
   float* out;
 
   template <cooperative_group G>
-  KVSIFT_HOST_DEVICE void operator()(G const& g, std::uint32_t block) const {
+  KVSIFT_HOST_DEVICE KVSIFT_INLINE_IN_KERNELS void operator()(G const& g, std::uint32_t block) const {
     cache_shape const& shape = cache.planes.shape;
     Columns const& stored = staging.planes.stored;
     row_view<Columns> const row = staging(block);
@@ -117,7 +117,7 @@ struct measure_task {
   Shares shares;
 
   template <cooperative_group G>
-  KVSIFT_HOST_DEVICE void operator()(G const& g, std::uint32_t block) const {
+  KVSIFT_HOST_DEVICE KVSIFT_INLINE_IN_KERNELS void operator()(G const& g, std::uint32_t block) const {
     row_view<Columns> const row = staging(block);
     row_state& record = cache.planes.states[staging.layer * cache.planes.shape.layer_rows() + block];
     narrowed_row<columns_of<Shares>, Columns> const seen{row.positions.read_only(), row.context(row.state->held), __builtin_addressof(row)};
@@ -159,7 +159,7 @@ struct allocate_task {
   std::size_t block_bytes(std::uint32_t) const { return usual_room; }
 
   template <cooperative_group G>
-  KVSIFT_HOST_DEVICE void operator()(G const& g, std::uint32_t block) const {
+  KVSIFT_HOST_DEVICE KVSIFT_INLINE_IN_KERNELS void operator()(G const& g, std::uint32_t block) const {
     cache_shape const& shape = cache.planes.shape;
     std::uint32_t const first = block * shape.kv_heads;
     std::uint32_t const index = staging.layer * shape.layer_rows() + first;
@@ -208,7 +208,7 @@ struct settle_task {
   std::size_t block_bytes(std::uint32_t) const { return std::is_same_v<Rule, no_rule> ? 0 : usual_room; }
 
   template <cooperative_group G>
-  KVSIFT_HOST_DEVICE void operator()(G const& g, std::uint32_t block) const {
+  KVSIFT_HOST_DEVICE KVSIFT_INLINE_IN_KERNELS void operator()(G const& g, std::uint32_t block) const {
     cache_shape const& shape = cache.planes.shape;
     std::uint32_t const heads = rule.who == unit::shared ? shape.kv_heads : 1;
     row_scratch const scratch = cache.scratch(block);

@@ -25,7 +25,7 @@ struct cut_task {
   arrivals piece;  ///< of the token that room is made for, if one is
 
   template <cooperative_group G>
-  KVSIFT_HOST_DEVICE void operator()(G const& g, std::uint32_t block) const {
+  KVSIFT_HOST_DEVICE KVSIFT_INLINE_IN_KERNELS void operator()(G const& g, std::uint32_t block) const {
     std::uint32_t const heads = rule.who == unit::shared ? cache.planes.shape.kv_heads : 1;
     auto const& work = cache.work;
     cut_rows<Payload>(g, deciding_rows<Columns, typename Bound::placement>{cache.planes, first_row + block * heads, heads, piece}, rule,
@@ -45,7 +45,7 @@ struct step_task {
   bool silent = false;  ///< a piece that fits feeds no column if none was fed before
 
   template <cooperative_group G>
-  KVSIFT_HOST_DEVICE void operator()(G const& g, std::uint32_t block) const {
+  KVSIFT_HOST_DEVICE KVSIFT_INLINE_IN_KERNELS void operator()(G const& g, std::uint32_t block) const {
     cache_shape const& shape = cache.planes.shape;
     std::uint32_t const index = layer * shape.layer_rows() + block;
     auto const row = cache.planes.row(index);
@@ -82,7 +82,7 @@ struct observe_task {
   std::uint32_t layer;
 
   template <cooperative_group G>
-  KVSIFT_HOST_DEVICE void operator()(G const& g, std::uint32_t block) const {
+  KVSIFT_HOST_DEVICE KVSIFT_INLINE_IN_KERNELS void operator()(G const& g, std::uint32_t block) const {
     auto const row = cache.row(layer * cache.shape.layer_rows() + block);
     std::uint32_t const held = row.state->held;
     head_context const about = row.context(held < row.state->limit ? held : row.state->limit);
