@@ -115,11 +115,11 @@ class piece_stream {
   static constexpr std::uint32_t bytes = piece_bytes<Read>, depth = bytes == 0 ? 1 : ring_bytes / bytes;
 
  public:
-  KVSIFT_HOST_DEVICE KVSIFT_INLINE piece_stream(G const& g, placed_vectors<Places> const& vectors, std::size_t dim, std::byte* ring)
-      : g_(g), vectors_(vectors), dim_(dim), ring_(ring) {}
+  KVSIFT_HOST_DEVICE KVSIFT_INLINE piece_stream(G const& g, placed_vectors<Places> const& vectors, std::uint32_t dim, std::byte* ring)
+      : g_(g), vectors_(vectors), ring_(ring + g.thread_rank() * bytes), dim_(dim) {}
 
   /// Asks for the first pieces. The stream before has been taken to its end.
-  KVSIFT_HOST_DEVICE KVSIFT_INLINE void begin(std::size_t d, std::uint32_t first, std::uint32_t step, std::uint32_t end) {
+  KVSIFT_HOST_DEVICE KVSIFT_INLINE void begin(std::uint32_t d, std::uint32_t first, std::uint32_t step, std::uint32_t end) {
     d_ = d;
     slot_ = asked_ = first;
     step_ = step;
@@ -149,7 +149,7 @@ class piece_stream {
 
  private:
   KVSIFT_HOST_DEVICE KVSIFT_INLINE std::byte* place(std::uint32_t stage) const {
-    return ring_ + (stage * g_.num_threads() + g_.thread_rank()) * bytes;
+    return ring_ + stage * g_.num_threads() * bytes;
   }
   KVSIFT_HOST_DEVICE KVSIFT_INLINE void ask(std::uint32_t stage) {
     if (asked_ < end_) ask_for<bytes>(g_, place(stage), vectors_.at(asked_) + d_ / lane_count * bytes);
@@ -159,9 +159,8 @@ class piece_stream {
 
   G const& g_;
   placed_vectors<Places> vectors_;
-  std::size_t dim_, d_ = 0;
-  std::byte* ring_;
-  std::uint32_t slot_ = 0, asked_ = 0, step_ = 1, end_ = 0, stage_ = 0;
+  std::byte* ring_;  // of this thread, where the first batch goes
+  std::uint32_t dim_, d_ = 0, slot_ = 0, asked_ = 0, step_ = 1, end_ = 0, stage_ = 0;
 };
 
 }  // namespace detail
