@@ -67,10 +67,12 @@ void check_victims(Executor const& on, std::uint32_t threads, char const* name, 
     std::multiset<std::uint32_t> all(row.positions.data(), row.positions + row.state->held);
     for (std::uint32_t i = 0; i < gone.counts[r]; ++i) {
       std::size_t const place = std::size_t{r} * tokens + i;
+      // Of a prompt that is cut to 20, the caller's own arrays are shown; in decode what was stored.
+      auto const shown = [&](float x) { return i + 20 < prompt ? x : as_stored<Payload>(x); };
       all.insert(gone.positions[place]);
       for (std::uint32_t d = 0; d < 5; ++d) {
-        CHECK(gone.keys[place * 5 + d] == as_stored<Payload>(component(gone.positions[place], row.head, d)));
-        CHECK(gone.values[place * 5 + d] == as_stored<Payload>(-component(gone.positions[place], row.head, d)));
+        CHECK(gone.keys[place * 5 + d] == shown(component(gone.positions[place], row.head, d)));
+        CHECK(gone.values[place * 5 + d] == shown(-component(gone.positions[place], row.head, d)));
       }
     }
     CHECK(gone.counts[r] + row.state->held == tokens);
