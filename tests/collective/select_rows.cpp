@@ -81,13 +81,13 @@ std::vector<selection_cut> selected(Executor const& on, score_rows const& of, u3
 
 /// Several blocks a row, of parts and memory much smaller than select_rows takes.
 std::vector<selection_cut> selected_in_parts(split_executor const& on, score_rows const& of, u32 parts, u32 kept) {
-  u32 const each = (of.length + parts - 1) / parts, room = detail::room_for(kept);
-  detail::row_parts shared{parts, each, kept, nullptr};
+  u32 const each = (of.length + parts - 1) / parts;
+  detail::row_parts shared{parts, each, kept, nullptr, detail::room_for(kept)};
   std::vector<u32> handed_over(of.rows * shared.row_words(), 0x7fc00000u);
   shared.words = handed_over.data();
   std::vector<selection_cut> cuts(of.rows);
-  on.launch(of.rows * parts, select_part_task{of, shared, room});
-  on.launch(of.rows, join_parts_task{of, shared, cuts.data(), nullptr, on.threads, room});
+  on.launch(of.rows * parts, select_part_task{of, shared});
+  on.launch(of.rows, join_parts_task{of, shared, cuts.data(), nullptr, on.threads});
   return cuts;
 }
 
@@ -140,7 +140,7 @@ TEST_CASE("long rows are shared by blocks in two launches, captured and replayed
     CAPTURE(rows);
     CAPTURE(length);
     score_rows const shape{nullptr, length, rows, length, length / 3};
-    CHECK(detail::row_parts::of(shape).count == parts);
+    CHECK(detail::row_parts::of(shape, 4).count == parts);
     if (rows == 600) continue;
     table t = random_table(d, rows, length);
     std::vector<std::function<void()>> captured;

@@ -86,14 +86,13 @@ TEST_CASE("several blocks a row") {
   for (split_executor const& on : groups)
     for (u32 const count : {5u, 450u}) {
       CAPTURE(on.threads);
-      detail::row_parts shared{parts, length / parts, kept, nullptr};
+      detail::row_parts shared{parts, length / parts, kept, nullptr, detail::room_for(kept)};
       std::vector<u32> handed_over(rows * shared.row_words());
       shared.words = handed_over.data();
       std::vector<selection_cut> cuts(rows);
       score_rows const of{scores.data(), length, rows, length, count};
-      u32 const room = detail::room_for(kept);
-      on.launch(rows * parts, select_part_task{of, shared, room});
-      on.launch(rows, join_parts_task{of, shared, cuts.data(), nullptr, on.threads, room});
+      on.launch(rows * parts, select_part_task{of, shared});
+      on.launch(rows, join_parts_task{of, shared, cuts.data(), nullptr, on.threads});
       agree(cuts, scores, length, count);
     }
 }

@@ -156,7 +156,7 @@ template <group_with_room G, class Value>
 KVSIFT_HOST_DEVICE void keep(G const& g, Value const& value, std::uint32_t n) {
   std::uint32_t* const to = selection_room<G>{g}.values();
   std::uint32_t const threads = g.num_threads();
-  g.sync();
+  g.sync();  // others may still read what lies there
   for_batches<values_ahead>(g, value, 0, n, [&](std::uint32_t first, auto const& v) {
     KVSIFT_UNROLL for (std::uint32_t u = 0; u < values_ahead; ++u)
       if (first + u * threads < n) to[first + u * threads] = v[u];

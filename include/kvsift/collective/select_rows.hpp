@@ -29,8 +29,11 @@ inline constexpr std::uint32_t long_row = 65536;      ///< beyond it several blo
 inline constexpr std::uint32_t row_part = 16384;      ///< about so many items each,
 inline constexpr std::uint32_t shared_blocks = 1024;  ///< and so many blocks in all
 inline constexpr std::uint32_t most_parts = 256;
-inline constexpr std::uint32_t few_rows = 256;        ///< whose blocks do not keep one another from a device's memory
-inline constexpr std::uint32_t crowded_room = 24 * 1024;
+
+/// Memory of a block: less where there are so many that a device's memory is idle unless many of them run at once.
+inline std::uint32_t room_of_blocks(std::uint32_t blocks, std::uint32_t threads) {
+  return blocks <= 512 || threads > 128 ? usual_room : usual_room / 2;
+}
 
 struct score_keys {
   float const* scores;
@@ -64,13 +67,15 @@ struct row_parts {
   std::uint32_t length = 0;  ///< items of a part
   std::uint32_t keys = 0;    ///< of a part that can be handed over
   std::uint32_t* words = nullptr;  ///< [rows, count, 8 + keys]
+  std::uint32_t room = 0;    ///< of a block
 
-  static row_parts of(score_rows const& rows) {
+  static row_parts of(score_rows const& rows, std::uint32_t threads) {
     if (rows.length <= long_row || rows.count == 0 || rows.count >= rows.length) return {};
     std::uint32_t const by_length = (rows.length - 1) / row_part + 1, wished = std::max(1u, shared_blocks / rows.rows);
     std::uint32_t const parts = std::min({by_length, wished, most_parts});
     if (parts == 1) return {};
-    return {parts, ((rows.length - 1) / parts + 32) / 32 * 32, crowded_room / 4 - selection_words, nullptr};
+    std::uint32_t const room = room_of_blocks(rows.rows * parts, threads);
+    return {parts, ((rows.length - 1) / parts + 32) / 32 * 32, room / 4 - selection_words, nullptr, room};
   }
   std::size_t row_words() const { return std::size_t{count} * (8 + keys); }
 
@@ -144,14 +149,13 @@ struct select_short_rows_task {
 struct select_part_task {
   score_rows of;
   detail::row_parts parts;
-  std::uint32_t room;
 
-  std::size_t block_bytes(std::uint32_t) const { return room; }
+  std::size_t block_bytes(std::uint32_t) const { return parts.room; }
 
   template <cooperative_group G>
   KVSIFT_HOST_DEVICE void operator()(G const& g, std::uint32_t block) const {
     if constexpr (group_with_memory<G>) {
-      roomy_group<G> const in(g, room);
+      roomy_group<G> const in(g, parts.room);
       std::uint32_t const row = block / parts.count, p = block % parts.count;
       detail::score_keys const key = detail::keys_of(of, row);
       detail::value_bracket const bracket = detail::likely_bracket(in, key, of.length, of.count);
@@ -174,15 +178,14 @@ struct join_parts_task {
   selection_cut* cuts;
   std::uint32_t* words;  ///< [rows, 2 x threads]
   std::uint32_t threads;
-  std::uint32_t room;
 
-  std::size_t block_bytes(std::uint32_t) const { return room; }
+  std::size_t block_bytes(std::uint32_t) const { return parts.room; }
 
   template <cooperative_group G>
   KVSIFT_HOST_DEVICE void operator()(G const& g, std::uint32_t row) const {
     selection_cut cut;
     if constexpr (group_with_memory<G>)
-      cut = joined(roomy_group<G>(g, room), row);
+      cut = joined(roomy_group<G>(g, parts.room), row);
     else
       cut = select_lowest(g, detail::keys_of(of, row), detail::index_ties{}, of.length, of.count, words + std::size_t{row} * 2 * threads);
     if (g.thread_rank() == 0) cuts[row] = cut;
@@ -297,7 +300,7 @@ struct select_rows_scratch {
     select_rows_scratch s;
     carver memory{base};
     s.words = memory.take<std::uint32_t>(std::size_t{of.rows} * 2 * threads);
-    if (splits) s.parts = row_parts::of(of);
+    if (splits) s.parts = row_parts::of(of, threads);
     if (s.parts.count > 1) s.parts.words = memory.take<std::uint32_t>(of.rows * s.parts.row_words());
     s.bytes = memory.bytes;
     return s;
@@ -306,7 +309,7 @@ struct select_rows_scratch {
 
 }  // namespace detail
 
-/// Bytes of workspace that select_rows needs: 8 a row and thread; and where blocks share rows 24 KiB a block, of about 1024.
+/// Bytes of workspace that select_rows needs: 8 a row and thread; and where blocks share rows, 24 or 48 KiB for each of up to 1024.
 template <executor Executor>
 std::size_t select_rows_bytes(Executor const&, score_rows const& of, std::uint32_t group_threads = 1) {
   return detail::select_rows_scratch::carve(nullptr, of, group_threads, splits_rows<space_of<Executor>>).bytes;
@@ -318,7 +321,9 @@ std::size_t select_rows_bytes(Executor const&, score_rows const& of, std::uint32
 ///
 /// NaN is lowest, -0 equals +0; a count of `length` or more takes all. cuts [rows]. Each score is read once or, beside samples, twice (see
 /// select_lowest). The same bits on every executor. One launch; where rows may be split (splits_rows) two for rows of more than 65,536
-/// scores, of which blocks then take 16,384 or more each, unless there are more than 512 rows. No allocation, capturable: scores may change between replays.
+/// scores, of which blocks then take 16,384 or more each, unless there are more than 512 rows. In rows of a million and more with a count
+/// near the middle samples are too small: one block reads such a row four times more. No allocation, capturable: scores may change
+/// between replays.
 /// workspace: select_rows_bytes(on, of, group_threads) bytes on a 64-byte boundary.
 /// Throws bad_argument if rows overlap, or the workspace is too small.
 template <executor Executor>
@@ -331,14 +336,13 @@ void select_rows(Executor const& on, score_rows const& of, selection_cut* cuts, 
   require(workspace_bytes >= scratch.bytes, "workspace_bytes", workspace_bytes, "give what select_rows_bytes says");
   std::uint32_t const teams = (group_threads + team::most - 1) / team::most;
   if (scratch.parts.count > 1) {
-    on.launch(of.rows * scratch.parts.count, select_part_task{of, scratch.parts, detail::crowded_room});
-    on.launch(of.rows, join_parts_task{of, scratch.parts, cuts, scratch.words, group_threads, detail::crowded_room});
+    on.launch(of.rows * scratch.parts.count, select_part_task{of, scratch.parts});
+    on.launch(of.rows, join_parts_task{of, scratch.parts, cuts, scratch.words, group_threads});
   } else if (splits && teams > 1 && of.length <= detail::short_row && of.count != 0 && of.count < of.length) {
     std::uint32_t const room = (detail::room_for(of.length) + 63) / 64 * 64;
     on.launch((of.rows + teams - 1) / teams, select_short_rows_task{of, cuts, scratch.words, group_threads, teams, room});
   } else {
-    std::uint32_t const room = of.rows <= detail::few_rows || group_threads > 128 ? usual_room : detail::crowded_room;
-    on.launch(of.rows, select_row_task{of, cuts, scratch.words, group_threads, room});
+    on.launch(of.rows, select_row_task{of, cuts, scratch.words, group_threads, detail::room_of_blocks(of.rows, group_threads)});
   }
 }
 
