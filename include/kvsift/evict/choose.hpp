@@ -260,8 +260,8 @@ KVSIFT_HOST_DEVICE void choose_many(G const& g, C const& c, std::uint32_t count,
     g.sync();
   }
   for (std::uint32_t i = g.thread_rank(); i < c.n; i += g.num_threads()) {
-    bool const taken_out = !out.nothing && out.holds(keys[i], late(i));
-    keys[i] = taken_out ? never_key : c.key(i);
+    std::uint32_t const k = c.key(i);
+    keys[i] = !out.nothing && out.holds(keys[i], late(i)) ? never_key : k;
   }
   g.sync();
   detail::position_ties<decltype(c.positions)> const ties{c.positions, ranked == pick::victims ? 0u : 0xffffffffu};
