@@ -166,6 +166,44 @@ TEST_CASE("ranks as positions by three ways: keys turned on reading, keys turned
   });
 }
 
+TEST_CASE("what a prompt leaves is turned as it is written, from anywhere to its rank") {
+  support::for_each_seed(40, [](std::uint64_t seed) {
+    support::draws d(seed);
+    course c = random_course(d);
+    c.room = 0;
+    c.first_piece = static_cast<u32>(d.between(20, 400));  // differences of one digit and of two
+    c.tokens = c.first_piece + 12;
+    auto const slots = static_cast<u32>(d.between(8, 19));
+    kv_tensor cut_once{c.shape, policy{uniform_budget{slots}, at_prompt_end(mean_attention{}, protect{1, 3})},
+                       {.capacity = slots + 12, .max_piece = c.first_piece, .group_threads = c.threads}, rerotated_positions{c.encoding}};
+    CHECK(worst_difference(cut_once, c, seed) < 5e-5);
+    kv_tensor cut_again{c.shape, roco(slots, 2, 2), {.max_piece = c.first_piece, .group_threads = c.threads}, rerotated_positions{c.encoding}, dropped{}, in_pages{}};
+    CHECK(worst_difference(cut_again, c, seed) < 5e-5);
+  });
+}
+
+TEST_CASE("compress turns survivors too") {
+  cache_shape const shape{1, 2, 2, 6, 1};
+  rotary_encoding const encoding{.theta = 500};
+  course c{shape, encoding};
+  support::marked_vectors const data{7, shape};
+  auto const snap = snapkv(9, 4, 3);
+  kv_tensor cache{shape, snap, {.max_piece = 300}, rerotated_positions{encoding}};
+  support::marked_vectors::piece const p = piece_of(cache, data, c, 0, 0, 300, 0);
+  std::vector<float> masses(2 * 300);
+  for (std::size_t i = 0; i < masses.size(); ++i) masses[i] = static_cast<float>(i * 37 % 101) / 101;
+  compress(serial_executor{}, cache[0], p.keys.data(), p.values.data(), 300, {.window = masses.data(), .pitch = 300});
+  for (u32 h = 0; h < 2; ++h) {
+    auto const row = cache.view().row(h);
+    CHECK(row.state->held == 9);
+    for (u32 i = 0; i < 9; ++i) {
+      std::vector<double> const want = turned(data.vector(kind::key, 0, 0, h, row.positions[i]), encoding, i);
+      auto const* const key = reinterpret_cast<float const*>(row.keys.at(i));
+      for (u32 k = 0; k < 6; ++k) CHECK(std::fabs(static_cast<double>(key[k]) - want[k]) < 1e-5);
+    }
+  }
+}
+
 TEST_CASE("two queries in bf16, and far into a text") {
   course c{{1, 2, 2, 64, 1}, {.theta = 10000}};
   c.tokens = 3000;
@@ -226,7 +264,8 @@ TEST_CASE("what a rule cannot follow is refused") {
   std::string const changing = "scaling is dynamic_ntk; keys that are encoded cannot be turned on, for frequencies change with the text: take in_cache_positions";
   CHECK(refusal(streaming_llm(4, 10), two_query_positions{dynamic}) == changing);
   CHECK(refusal(streaming_llm(4, 10), rerotated_positions{dynamic}) == changing);
-  CHECK(refusal(keydiff(10), rerotated_positions{}).find("no rule of the policy acts after attention") != std::string::npos);
+  CHECK(refusal(keydiff(10), rerotated_positions{}) == "");
+  CHECK(refusal(strided(10, 2, mean_attention{}, protect{}), rerotated_positions{}).find("acts before a token is written or on pieces") != std::string::npos);
   CHECK(refusal(expected_attention(10), original_positions{{8}}) ==
         "a score of the policy expects attention from queries and keys alone, and the position rule adds linear biases; take another policy");
   CHECK(refusal(streaming_llm(4, 10), original_positions{{-1}}) ==

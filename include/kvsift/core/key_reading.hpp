@@ -17,9 +17,10 @@ struct key_reading {
   };
   way how = way::as_stored;
   bool ranked = false;       ///< places are ranks; else positions
+  bool turned = false;       ///< keys are stored turned to their rank: one that comes to another is turned by the difference
   std::uint32_t sinks = 0;   ///< of two_queries
   linear_bias bias{};
-  rotary_view table{};       ///< of by_rank, the ranks' rotations; of two_queries of_digits
+  rotary_view table{};       ///< of by_rank, the ranks' rotations; of two_queries and turned of_digits
 };
 
 }  // namespace kvsift

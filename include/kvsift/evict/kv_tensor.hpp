@@ -49,6 +49,7 @@ class kv_tensor {
   using disposed = disposed_payload<Payload, Disposal>;
   using bound_type = bound_cache<columns, Disposal, Placement>;
   static constexpr bool realigned = realigning_rule<Position>;
+  static constexpr bool token_by_token = realigned && !settling_rule<Position>;  ///< prompts that are cut
   static constexpr bool splits = splits_rows<typename Memory::space>;
 
   /// Throws bad_argument, before anything is allocated, for a shape, policy or option that cannot be served, and
@@ -244,10 +245,11 @@ class kv_tensor {
       if (includes(facts.moments, moment::before_append | moment::piece_end | moment::before_piece))
         throw bad_argument("the position rule realigns slots after each token that goes, and a rule of the policy acts before a token is "
                            "written or on pieces; take a policy that acts after attention");
-      if (facts.moments != moment{} && !includes(facts.moments, moment::after_attention))
+      moment const acts = token_by_token ? moment::after_attention : moment::after_attention | moment::prompt_end;
+      if (facts.moments != moment{} && !includes(facts.moments, acts))
         throw bad_argument("the position rule realigns slots after each token that goes, and no rule of the policy acts after attention: nothing would go; "
                            "take a policy that does");
-      detail::with_measured(policy.budget, [](auto const&) {
+      if constexpr (token_by_token) detail::with_measured(policy.budget, [](auto const&) {
         throw bad_argument("the position rule takes a prompt token by token, and the budget is measured when one ends; take a budget that is not");
       });
       std::uint32_t most = 0;

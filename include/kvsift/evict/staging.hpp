@@ -8,6 +8,7 @@
 #include <kvsift/cache/storage.hpp>
 #include <kvsift/collective/scan.hpp>
 #include <kvsift/collective/select_in_block.hpp>
+#include <kvsift/collective/turned_move.hpp>
 #include <kvsift/evict/append_row.hpp>
 #include <kvsift/evict/arrivals.hpp>
 #include <kvsift/evict/attend_row.hpp>
@@ -270,7 +271,11 @@ struct settle_task {
       std::uint32_t const dim = cache.planes.shape.head_dim;
       for (std::uint32_t j = first; j < kept; j += step) {
         std::uint32_t const source = survivors[j];
-        Payload::store(who, to.keys.at(j), reinterpret_cast<float const*>(from.keys.at(source)), dim);
+        auto const* const key = reinterpret_cast<float const*>(from.keys.at(source));
+        if (cache.reading.turned)  // stored in fp32, as kv_tensor asks
+          move_turned(who, key, dim, from.positions[source] - j, cache.reading.table, reinterpret_cast<float*>(to.keys.at(j)));
+        else
+          Payload::store(who, to.keys.at(j), key, dim);
         Payload::store(who, to.values.at(j), reinterpret_cast<float const*>(from.values.at(source)), dim);
       }
     };

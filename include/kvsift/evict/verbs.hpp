@@ -282,7 +282,7 @@ void step(Executor const& on, Layer rows, arrivals const& piece, float* out) {
     detail::step_token(on, cache, rows.layer, piece, out);
   } else if (fits && !measures && !detail::observed_one_by_one(cache, rows.layer)) {
     detail::step_that_fits(on, cache, rows.layer, piece, out);
-  } else if (held == 0 && includes(moments, moment::prompt_end) && !std::remove_reference_t<decltype(cache)>::realigned) {
+  } else if (held == 0 && includes(moments, moment::prompt_end) && !std::remove_reference_t<decltype(cache)>::token_by_token) {
     detail::stage(on, cache, rows.layer, piece, {}, out);
   } else {
     detail::in_parts(shape, piece, out, [](std::uint32_t) { return 1u; },
@@ -336,7 +336,7 @@ void compress(Executor const& on, Layer rows, float const* keys, float const* va
   require(cache.held(rows.layer) == 0, "tokens held", cache.held(rows.layer), "compress takes the first piece of a sequence; clear() first");
   require(tokens <= cache.slots().least[rows.layer] || includes(cache.policy().facts().moments, moment::prompt_end), "tokens", tokens,
           "exceeds the limit, and no rule of the policy acts at prompt_end");
-  require(tokens <= cache.slots().least[rows.layer] || !cache.realigned, "tokens", tokens,
+  require(tokens <= cache.slots().least[rows.layer] || !cache.token_by_token, "tokens", tokens,
           "exceeds the limit, and the position rule realigns slots after each token that goes; give the prompt to step");
   require(tokens <= cache.slots().least[rows.layer] || !cache.policy().facts().prompt_queries || masses.queries != nullptr, "masses.queries", 0,
           "a score of the policy reads the prompt's; give them");

@@ -36,6 +36,10 @@ concept realigning_rule = position_rule<P> && requires(P const& rule, cache_shap
   { rule.block_bytes(shape) } -> std::convertible_to<std::size_t>;
 };
 
+/// One of them that brings what a prompt leaves to its places as it is written: P::settles. Others are given prompts token by token.
+template <class P>
+concept settling_rule = realigning_rule<P> && P::settles;
+
 /// One that needs what stays to be the first positions and the newest.
 template <class P>
 concept windowed_rule = position_rule<P> && P::windowed;

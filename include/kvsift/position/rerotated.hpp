@@ -30,7 +30,8 @@ struct rerotate_task {
 };
 
 /// Ranks as positions, as in_cache_positions has them, with keys that are stored rotated to their rank: when a token goes, those behind
-/// it are turned by one position. For attention that takes rotated keys alone, over any policy that acts after attention.
+/// it are turned by one position; where a prompt is cut, survivors are turned as they are written. For attention that takes rotated keys
+/// alone, over any policy that acts at prompt_end or after attention.
 /// Reads and writes every such key once a token; in_cache_positions, which turns keys as they are read, writes none. A key is turned once
 /// for each place that it comes down, and roundings add up: vectors are stored in fp32. One launch more in `evict`, capturable.
 struct rerotated_positions {
@@ -38,10 +39,11 @@ struct rerotated_positions {
 
   static constexpr kvsift::keys_are keys = kvsift::keys_are::encoded;
   static constexpr bool ranked = true;
+  static constexpr bool settles = true;
 
   static constexpr std::uint32_t next(std::uint32_t /*seen*/, std::uint32_t held) { return held; }
   rotary_table table(cache_shape const& shape, std::uint32_t /*slots*/) const { return rotary_table::of_digits(encoding, shape.head_dim); }
-  static constexpr key_reading reading(rotary_view const& table) { return {.ranked = true, .table = table}; }
+  static constexpr key_reading reading(rotary_view const& table) { return {.ranked = true, .turned = true, .table = table}; }
 
   static constexpr void check(std::uint32_t /*slots*/) {}
   static constexpr std::size_t block_bytes(cache_shape const&) { return 0; }
