@@ -89,7 +89,7 @@ TEST_CASE("prompts are cut one after another, and selections run over several se
 }
 
 TEST_CASE("selections: one launch a set, or two where blocks share rows; sorts of the same rows beside them, on the stream where they wait") {
-  auto const rows = rows_of("^select(_cub_(radix|segmented)_sort)?/r8/n(1024|131072)/(k256/)?");
+  auto const rows = rows_of("^select(_cub_(radix|segmented)_sort)?/r8/n(1024|131072)/(k256|iterations)");
   CHECK(rows.size() == 6);
   for (std::uint32_t const length : {1024u, 131072u}) {
     bench::select_case const c{8, length, 256};
