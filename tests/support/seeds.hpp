@@ -1,6 +1,6 @@
 #pragma once
 
-#include <concepts>
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -29,19 +29,21 @@ inline std::optional<std::uint64_t> number_from(char const* variable, char const
   return number;
 }
 
-/// What is left of `count` where KVSIFT_FEWER_SEEDS=n: the nth part, rounded up. A build under a sanitizer repeats so what another has
-/// passed with all. For seeds, and for how often something has to occur among them.
-template <std::integral Number>
-Number part_of(Number count) {
-  auto const n = static_cast<Number>(number_from("KVSIFT_FEWER_SEEDS", "n to take an nth of the seeds").value_or(1));
-  return n > 1 ? (count + n - 1) / n : count;
+/// KVSIFT_FEWER_SEEDS=n, or 1: only an nth of the seeds is taken, rounded up. A build under a sanitizer repeats so what another has passed
+/// with all.
+inline std::size_t fewer() {
+  return std::max<std::size_t>(1, number_from("KVSIFT_FEWER_SEEDS", "n to take an nth of the seeds").value_or(1));
 }
 
-/// Seeds first .. first + part_of(count) - 1, or the one in the environment variable KVSIFT_SEED.
+/// More often than this has something to occur among all seeds; among fewer, once.
+inline int often(int count) { return fewer() > 1 ? 0 : count; }
+
+/// Seeds first .. first + count - 1, or the first of them with KVSIFT_FEWER_SEEDS, or the one in the environment variable KVSIFT_SEED.
 inline std::vector<std::uint64_t> seeds(std::size_t count, std::uint64_t first = 1) {
   if (auto const seed = number_from("KVSIFT_SEED", "one seed in decimal")) return {*seed};
+  std::size_t const part = fewer();
   std::vector<std::uint64_t> list;
-  for (std::size_t i = 0; i < part_of(count); ++i) list.push_back(first + i);
+  for (std::size_t i = 0; i * part < count; ++i) list.push_back(first + i);
   return list;
 }
 

@@ -154,12 +154,12 @@ TEST_CASE("fewer seeds are the first of them, and never none") {
   {
     variable const all("KVSIFT_FEWER_SEEDS", nullptr);
     CHECK(support::seeds(3, 5) == list{5, 6, 7});
-    CHECK(support::part_of(100) == 100);
+    CHECK(support::often(100) == 100);
   }
   variable const quarter("KVSIFT_FEWER_SEEDS", "4");
   CHECK(support::seeds(9, 5) == list{5, 6, 7});
   CHECK(support::seeds(1) == list{1});
-  CHECK(support::part_of(100) == 25);
+  CHECK(support::often(100) == 0);
   variable const wrong("KVSIFT_FEWER_SEEDS", "few");
   CHECK_THROWS_WITH(support::seeds(9), "KVSIFT_FEWER_SEEDS: 'few' is not a number; give n to take an nth of the seeds");
 }
