@@ -21,7 +21,7 @@ namespace programs {
 
 namespace {
 
-constexpr double none = std::numeric_limits<double>::quiet_NaN();
+constexpr double no_score = std::numeric_limits<double>::quiet_NaN();
 
 double share_of(std::string const& option, std::string const& text) {
   char* end = nullptr;
@@ -41,8 +41,8 @@ double mean_of(std::vector<double> const& scores) {
 struct trial {
   std::string budget;
   std::uint32_t slots = 0;
-  double score = none;
-  loss lost{none, none};
+  double score = no_score;
+  loss lost{no_score, no_score};
   bool passes = false;
   std::string refused{};  // why the policy cannot have it
 };
@@ -146,8 +146,8 @@ table as_table(std::vector<boundary> const& all) {
     for (trial const& one : b.tried) tried += (tried.empty() ? "" : " ") + one.budget + (one.passes ? "" : "-");
     t.add({shown_name(b.policy), task_label(b.task) + (b.length > 0 ? " " + std::to_string(b.length) : ""),
            std::to_string(b.samples), percent(b.full), found != nullptr ? found->budget : "-",
-           found != nullptr ? std::to_string(found->slots) : "-", percent(found != nullptr ? found->score : none),
-           percent(found != nullptr ? found->lost.mean : none), percent(found != nullptr ? found->lost.at_most : none),
+           found != nullptr ? std::to_string(found->slots) : "-", percent(found != nullptr ? found->score : no_score),
+           percent(found != nullptr ? found->lost.mean : no_score), percent(found != nullptr ? found->lost.at_most : no_score),
            tried});
   }
   return t;

@@ -13,42 +13,42 @@ namespace programs {
 
 namespace {
 
-using json = nlohmann::ordered_json;
+using ordered = nlohmann::ordered_json;
 
 // The fields of one object of the file; those that nobody asked for are refused.
 class fields {
  public:
-  fields(std::string const& path, std::string where, json const& object)
+  fields(std::string const& path, std::string where, ordered const& object)
       : path_(path), where_(std::move(where)), object_(object) {}
 
-  json const* find(std::string const& name) {
+  ordered const* find(std::string const& name) {
     known_.push_back(name);
     return object_.contains(name) ? &object_[name] : nullptr;
   }
   void take(std::string const& name, std::string& to) {
-    json const* const v = find(name);
+    ordered const* const v = find(name);
     if (v == nullptr) return;
     if (!v->is_string() || v->get<std::string>().empty()) refuse(name, *v, "a text that is not empty");
     to = v->get<std::string>();
   }
   void take(std::string const& name, bool& to) {
-    json const* const v = find(name);
+    ordered const* const v = find(name);
     if (v == nullptr) return;
     if (!v->is_boolean()) refuse(name, *v, "true or false");
     to = v->get<bool>();
   }
   void take(std::string const& name, std::uint64_t& to, std::uint64_t least) {
-    json const* const v = find(name);
+    ordered const* const v = find(name);
     if (v == nullptr) return;
     if (!v->is_number_unsigned() || v->get<std::uint64_t>() < least)
       refuse(name, *v, "a whole number of at least " + std::to_string(least));
     to = v->get<std::uint64_t>();
   }
   void take(std::string const& name, std::vector<std::string>& to, std::string const& what) {
-    json const* const v = find(name);
+    ordered const* const v = find(name);
     if (v == nullptr) return;
     to.clear();
-    for (json const& one : list(name, *v, what)) {
+    for (ordered const& one : list(name, *v, what)) {
       bool const number = one.is_number_unsigned();  // a budget of so many slots
       if (!number && (!one.is_string() || one.get<std::string>().empty())) refuse(name, *v, what);
       to.push_back(number ? one.dump() : one.get<std::string>());
@@ -56,22 +56,22 @@ class fields {
   }
   template <class Number>
   void take(std::string const& name, std::vector<Number>& to, std::uint64_t least, std::uint64_t most) {
-    json const* const v = find(name);
+    ordered const* const v = find(name);
     if (v == nullptr) return;
     std::string const what =
         "whole numbers from " + std::to_string(least) + " to " + std::to_string(most) + ", one or a list";
     to.clear();
-    for (json const& one : list(name, *v, what)) {
+    for (ordered const& one : list(name, *v, what)) {
       if (!one.is_number_unsigned() || one.get<std::uint64_t>() < least || one.get<std::uint64_t>() > most)
         refuse(name, *v, what);
       to.push_back(static_cast<Number>(one.get<std::uint64_t>()));
     }
   }
   // A value alone stands for a list of it.
-  std::vector<json> list(std::string const& name, json const& v, std::string const& what) const {
-    std::vector<json> all;
+  std::vector<ordered> list(std::string const& name, ordered const& v, std::string const& what) const {
+    std::vector<ordered> all;
     if (!v.is_array()) return {v};
-    for (json const& one : v) all.push_back(one);
+    for (ordered const& one : v) all.push_back(one);
     if (all.empty()) refuse(name, v, what);
     return all;
   }
@@ -83,18 +83,18 @@ class fields {
       throw reference_model::bad_file(path_, where_ + name + " is " + shown(value) + ", but is no field; give one of " + all);
     }
   }
-  [[noreturn]] void refuse(std::string const& name, json const& value, std::string const& wanted) const {
+  [[noreturn]] void refuse(std::string const& name, ordered const& value, std::string const& wanted) const {
     throw reference_model::bad_file(path_, where_ + name + " is " + shown(value) + "; give " + wanted);
   }
 
  private:
-  static std::string shown(json const& value) {
-    std::string const text = value.dump(-1, ' ', false, json::error_handler_t::replace);
+  static std::string shown(ordered const& value) {
+    std::string const text = value.dump(-1, ' ', false, ordered::error_handler_t::replace);
     return text.size() <= 60 ? text : text.substr(0, 57) + "...";
   }
   std::string const& path_;
   std::string where_;
-  json const& object_;
+  ordered const& object_;
   std::vector<std::string> known_;
 };
 
@@ -135,17 +135,17 @@ std::string last_part(std::string const& path) {
 template <class Take>
 std::vector<lab_options> each_of(std::string const& path, fields& f, std::string const& name, std::string const& key,
                                  std::vector<lab_options> const& starts, Take const& take) {
-  json const* const v = f.find(name);
+  ordered const* const v = f.find(name);
   if (v == nullptr) return starts;
   std::string const wanted = "a name, an object with " + key + ", or a list of those";
   std::vector<lab_options> all;
   for (lab_options const& start : starts) {
     std::size_t i = 0;
-    for (json const& one : f.list(name, *v, wanted)) {
+    for (ordered const& one : f.list(name, *v, wanted)) {
       std::string const where = name + "[" + std::to_string(i++) + "]";
       lab_options a = start;
       std::string called;
-      json const object = one.is_string() ? json{{key, one}} : one;
+      ordered const object = one.is_string() ? ordered{{key, one}} : one;
       if (!object.is_object()) f.refuse(name, *v, wanted);
       fields inner(path, where + ".", object);
       inner.take(key, called);
@@ -163,10 +163,10 @@ std::vector<lab_options> each_of(std::string const& path, fields& f, std::string
 std::vector<lab_options> read_experiment(std::string const& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) throw reference_model::bad_file(path, "cannot be read; give a JSON file that says an experiment");
-  json object;
+  ordered object;
   try {
-    object = json::parse(file);
-  } catch (json::parse_error const& wrong) {
+    object = ordered::parse(file);
+  } catch (ordered::parse_error const& wrong) {
     throw reference_model::bad_file(path, "is no JSON, byte " + std::to_string(wrong.byte) + " is wrong; mend it");
   }
   if (!object.is_object()) throw reference_model::bad_file(path, "is no JSON object; give one with tasks and policies");
@@ -216,7 +216,7 @@ std::vector<lab_options> read_experiment(std::string const& path) {
 std::string as_experiment(lab_options const& a) {
   lab_options const usual;
   shared_options const &o = a.shared, &plain = usual.shared;
-  json all;
+  ordered all;
   auto const add = [&](char const* name, auto const& value, auto const& standard) {
     if (value != standard) all[name] = value;
   };

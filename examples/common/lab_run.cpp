@@ -15,7 +15,7 @@ namespace programs {
 
 namespace {
 
-constexpr double none = std::numeric_limits<double>::quiet_NaN();
+constexpr double no_number = std::numeric_limits<double>::quiet_NaN();
 
 struct column {
   std::string task;
@@ -82,14 +82,14 @@ std::vector<line_of_results> as_lines(std::vector<lab_run> const& runs, std::vec
 }
 
 double number(lab_run const* r, char const* field) {
-  return r == nullptr ? none : result_log::number(r->result, field);
+  return r == nullptr ? no_number : result_log::number(r->result, field);
 }
 double rate(lab_run const* r) { return number(r, "tokens") / number(r, "seconds"); }
 double prompt_rate(lab_run const* r) { return number(r, "tokens") / number(r, "prefill_seconds"); }
 // Of tokens that are fed one by one: those of answers, or of a text.
 double decode_rate(line_of_results const& l) {
   lab_run const* const r = l.first(true) != nullptr ? l.first(true) : l.first(false);
-  return number(r, "decode_steps") > 0 ? number(r, "decode_steps") / number(r, "decode_seconds") : none;
+  return number(r, "decode_steps") > 0 ? number(r, "decode_steps") / number(r, "decode_seconds") : no_number;
 }
 
 std::string slots_text(line_of_results const& l) {
@@ -178,7 +178,7 @@ std::string lab_picture(std::vector<lab_run> const& runs, std::vector<std::strin
     }
     auto at = std::find_if(rows.begin(), rows.end(), [&](row const& r) { return r.name == l.policy; });
     if (at == rows.end())
-      at = rows.insert(at, {l.policy, std::vector(columns.size(), std::vector(budgets.size(), none)), none, none});
+      at = rows.insert(at, {l.policy, std::vector(columns.size(), std::vector(budgets.size(), no_number)), no_number, no_number});
     auto const s = static_cast<std::size_t>(std::find(budgets.begin(), budgets.end(), l.budget) - budgets.begin());
     for (std::size_t c = 0; c < columns.size(); ++c) at->values[c][s] = value(l, c);
     if (s == budgets.size() / 2) {
@@ -250,7 +250,7 @@ std::string lab_heat_map(std::vector<lab_run> const& runs, std::string const& ta
     auto panel =
         std::find_if(map.panels.begin(), map.panels.end(), [&](heat_panel const& p) { return p.name == name; });
     if (panel == map.panels.end())
-      panel = map.panels.insert(panel, {name, std::vector(depths.size(), std::vector(lengths.size(), none))});
+      panel = map.panels.insert(panel, {name, std::vector(depths.size(), std::vector(lengths.size(), no_number))});
     auto const result = nlohmann::json::parse(r.result);
     auto const c = static_cast<std::size_t>(std::find(lengths.begin(), lengths.end(), r.length) - lengths.begin());
     auto const here = result.value("depths", std::vector<double>{});

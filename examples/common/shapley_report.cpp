@@ -13,7 +13,9 @@
 
 namespace programs {
 
+namespace {
 using ordered = nlohmann::ordered_json;
+}  // namespace
 
 shapley_report report_of(std::string const& where, std::string const& game, sample_set const& samples, double until) {
   auto const played = nlohmann::json::parse(game, nullptr, false);

@@ -10,7 +10,7 @@ namespace programs {
 
 namespace {
 
-constexpr double none = std::numeric_limits<double>::quiet_NaN();
+constexpr double undefined = std::numeric_limits<double>::quiet_NaN();
 
 void require_same(sample_key const& key, sample_value const& there, sample_value const& value) {
   if (there == value) return;
@@ -24,7 +24,7 @@ void require_same(sample_key const& key, sample_value const& there, sample_value
 
 // Standard error of the mean of `count` numbers.
 double standard_error(double sum, double squares, double count) {
-  if (count < 2) return none;
+  if (count < 2) return undefined;
   return std::sqrt(std::max(0.0, squares - sum * sum / count) / (count - 1) / count);
 }
 
@@ -50,7 +50,7 @@ double correlation(std::vector<double> const& x, std::vector<double> const& y) {
     xx += (x[i] - mx) * (x[i] - mx);
     yy += (y[i] - my) * (y[i] - my);
   }
-  return xx > 0 && yy > 0 ? xy / std::sqrt(xx * yy) : none;
+  return xx > 0 && yy > 0 ? xy / std::sqrt(xx * yy) : undefined;
 }
 
 }  // namespace
@@ -94,14 +94,14 @@ std::vector<double> slice_tally::right_count() const {
   return counts;
 }
 
-double slice_tally::mean() const { return draws_ == 0 ? none : sum_ / static_cast<double>(draws_); }
+double slice_tally::mean() const { return draws_ == 0 ? undefined : sum_ / static_cast<double>(draws_); }
 double slice_tally::deviation() const {
   double const n = static_cast<double>(draws_);
   return standard_error(sum_, squares_, n) * std::sqrt(n);
 }
 double slice_tally::value(std::size_t i) const {
-  if (half()) return draws_ == 0 ? none : (2 * left_[i] - sum_) / static_cast<double>(draws_);
-  return count_[i] == 0 ? none : left_[i] / count_[i];
+  if (half()) return draws_ == 0 ? undefined : (2 * left_[i] - sum_) / static_cast<double>(draws_);
+  return count_[i] == 0 ? undefined : left_[i] / count_[i];
 }
 double slice_tally::error(std::size_t i) const {
   if (half()) return standard_error(2 * left_[i] - sum_, squares_, static_cast<double>(draws_));
@@ -110,18 +110,18 @@ double slice_tally::error(std::size_t i) const {
 double slice_tally::upper(std::size_t i) const {
   if (half()) return value(i);
   double const without = static_cast<double>(draws_) - count_[i];
-  return without == 0 ? none : (left_[i] - sum_) / without;
+  return without == 0 ? undefined : (left_[i] - sum_) / without;
 }
 
 std::vector<double> shapley_estimate::values() const {
-  std::vector<double> means(players, slices.empty() ? none : 0.0);
+  std::vector<double> means(players, slices.empty() ? undefined : 0.0);
   for (slice_tally const& s : slices)
     for (std::size_t i = 0; i < players; ++i) means[i] += s.value(i) / static_cast<double>(slices.size());
   return means;
 }
 
 std::vector<double> shapley_estimate::errors() const {
-  std::vector<double> all(players, slices.empty() ? none : 0.0);
+  std::vector<double> all(players, slices.empty() ? undefined : 0.0);
   for (slice_tally const& s : slices)
     for (std::size_t i = 0; i < players; ++i) all[i] += s.error(i) * s.error(i);
   for (double& e : all) e = std::sqrt(e) / static_cast<double>(slices.size());
@@ -160,7 +160,7 @@ agreement compare(std::vector<double> const& one, std::vector<double> const& oth
                   "compare runs over the same players");
   double sum = 0;
   for (std::size_t i = 0; i < one.size(); ++i) sum += std::fabs(one[i] - other[i]);
-  return {sum / static_cast<double>(one.size()), sum == sum ? correlation(ranks(one), ranks(other)) : none};
+  return {sum / static_cast<double>(one.size()), sum == sum ? correlation(ranks(one), ranks(other)) : undefined};
 }
 
 agreement two_runs(sample_set const& samples, std::size_t players) {

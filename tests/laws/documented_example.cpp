@@ -100,5 +100,5 @@ TEST_CASE("the documentation's own score, in rows and pages, slots and dense, on
       check(kvsift::in_pages{}, order);
     }
   });
-  CHECK(compared > 15);
+  CHECK(compared > support::often(15));
 }

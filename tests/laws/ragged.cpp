@@ -166,8 +166,8 @@ TEST_CASE("heads that compete: the sum stays, guarded slots stay, no row runs in
     for (support::row_content const& row : cache->look()) CHECK((row.held == 0 && row.limit == limit));
     CHECK(laws::difference(laws::run({}, *cache, s), got) == "");
   });
-  CHECK(cuts > 50);
-  CHECK(uneven > 100);
+  CHECK(cuts > support::often(50));
+  CHECK(uneven > support::often(100));
 }
 
 TEST_CASE("competition is refused where it cannot be held") {

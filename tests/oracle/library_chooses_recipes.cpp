@@ -204,5 +204,5 @@ TEST_CASE("heads choose, keep and let go as the definition says") {
     agree(support::thread_group_executor{3}, blocks, c);
   });
   MESSAGE(agreed, " steps agreed");
-  CHECK(agreed > 1000);
+  CHECK(agreed > support::often(1000));
 }

@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
+#include <optional>
 #include <set>
 #include <stdexcept>
 #include <string>
@@ -131,4 +133,33 @@ TEST_CASE("allocations are counted, of every kind and thread") {
     delete p;
   }).join();
   CHECK(scope.count() > main_thread);
+}
+
+TEST_CASE("fewer seeds are the first of them, and never none") {
+  struct variable {  // set as long as it lives
+    variable(char const* name, char const* value) : name_(name) {
+      if (char const* const had = std::getenv(name)) had_ = had;
+      if (value != nullptr) setenv(name, value, 1);
+      else unsetenv(name);
+    }
+    ~variable() {
+      if (had_) setenv(name_, had_->c_str(), 1);
+      else unsetenv(name_);
+    }
+    char const* name_;
+    std::optional<std::string> had_;
+  };
+  using list = std::vector<std::uint64_t>;
+  variable const no_seed("KVSIFT_SEED", nullptr);
+  {
+    variable const all("KVSIFT_FEWER_SEEDS", nullptr);
+    CHECK(support::seeds(3, 5) == list{5, 6, 7});
+    CHECK(support::often(100) == 100);
+  }
+  variable const quarter("KVSIFT_FEWER_SEEDS", "4");
+  CHECK(support::seeds(9, 5) == list{5, 6, 7});
+  CHECK(support::seeds(1) == list{1});
+  CHECK(support::often(100) == 0);
+  variable const wrong("KVSIFT_FEWER_SEEDS", "few");
+  CHECK_THROWS_WITH(support::seeds(9), "KVSIFT_FEWER_SEEDS: 'few' is not a number; give n to take an nth of the seeds");
 }

@@ -24,10 +24,10 @@ namespace programs {
 
 namespace {
 
-using json = nlohmann::ordered_json;
+using ordered = nlohmann::ordered_json;
 using reference_model::bad_file;
 
-constexpr double none = std::numeric_limits<double>::quiet_NaN();
+constexpr double no_depth = std::numeric_limits<double>::quiet_NaN();
 
 std::string read_all(std::string const& path) {
   std::ifstream file(path, std::ios::binary);
@@ -36,20 +36,20 @@ std::string read_all(std::string const& path) {
   return all.str();
 }
 
-json read_json(std::string const& path) {
-  json value = json::parse(read_all(path), nullptr, false);
+ordered read_json(std::string const& path) {
+  ordered value = ordered::parse(read_all(path), nullptr, false);
   if (!value.is_object()) throw bad_file(path, "is no JSON object; lab writes it, run lab again with another --out");
   return value;
 }
 
-void write_json(std::string const& path, json const& value) {
+void write_json(std::string const& path, ordered const& value) {
   output_file file("--out", path);
   file.write(value.dump(2) + "\n");
   file.commit();
 }
 
 // The field of `wanted` that `there` has not, or has otherwise; "" if there is none.
-std::string first_difference(json const& there, json const& wanted) {
+std::string first_difference(ordered const& there, ordered const& wanted) {
   for (auto const& [field, value] : wanted.items()) {
     if (!there.is_object() || !there.contains(field)) return field;
     if (there[field] == value) continue;
@@ -59,7 +59,7 @@ std::string first_difference(json const& there, json const& wanted) {
 }
 
 std::string line_of(std::size_t number, prediction_row const& r) {
-  json row{{"sample", number}};
+  ordered row{{"sample", number}};
   if (!std::isnan(r.depth)) row["depth"] = r.depth;
   row["tokens"] = r.tokens;
   row["prediction"] = r.judged.prediction;
@@ -70,21 +70,21 @@ std::string line_of(std::size_t number, prediction_row const& r) {
   row["steps"] = r.steps;
   row["compression"] = r.saved.vectors;
   row["compression_with_bookkeeping"] = r.saved.with_bookkeeping;
-  return row.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+  return row.dump(-1, ' ', false, ordered::error_handler_t::replace) + "\n";
 }
 
-std::vector<prediction_row> read_rows(std::string const& path, std::string const& text) {
+std::vector<prediction_row> prediction_rows(std::string const& path, std::string const& text) {
   std::vector<prediction_row> rows;
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
-    json const row = json::parse(line, nullptr, false);
+    ordered const row = ordered::parse(line, nullptr, false);
     try {
       prediction_row r;
       if (row.at("sample").get<std::size_t>() != rows.size()) throw std::runtime_error("sample");
       r.judged.prediction = row.at("prediction").get<std::string>();
       r.judged.answers = row.at("answers").get<std::vector<std::string>>();
       r.judged.classes = row.value("classes", std::vector<std::string>{});
-      r.depth = row.contains("depth") ? row["depth"].get<double>() : none;
+      r.depth = row.contains("depth") ? row["depth"].get<double>() : no_depth;
       r.tokens = row.value("tokens", std::size_t{0});
       r.seconds = row.value("seconds", 0.0);
       if (row.contains("prefill_seconds") && row["prefill_seconds"].is_number())
@@ -113,9 +113,9 @@ std::vector<double> scores_of(std::vector<prediction_row> const& rows, std::stri
   return scores;
 }
 
-json metrics_json(std::string const& task, std::vector<prediction_row> const& rows,
+ordered metrics_json(std::string const& task, std::vector<prediction_row> const& rows,
                   std::vector<std::string> const& metrics, std::vector<metric_summary> const& scores) {
-  json all{{"task", task}, {"samples", rows.size()}, {"score", scores.empty() ? json() : json(scores.front().mean)}};
+  ordered all{{"task", task}, {"samples", rows.size()}, {"score", scores.empty() ? ordered() : ordered(scores.front().mean)}};
   for (metric_summary const& s : scores) all["metrics"][s.metric] = {{"mean", s.mean}, {"standard_error", s.error}};
   for (auto const& [depth, score] : score_by_depth(rows, metrics.front()))
     all["by_depth"].push_back({{"depth", depth}, {"score", score}});
@@ -195,9 +195,9 @@ result_folder::result_folder(std::string path, std::string const& task, std::vec
   if (path_.empty()) return;
   make_output_folder(path_);
   held_ = std::make_unique<held_file>(path_ + "/predictions.jsonl");
-  json const wanted = json::parse(run);
+  ordered const wanted = ordered::parse(run);
   if (std::filesystem::exists(path_ + "/run.json")) {
-    json const there = read_json(path_ + "/run.json").value("run", json());
+    ordered const there = read_json(path_ + "/run.json").value("run", ordered());
     if (std::string const field = first_difference(there, wanted); !field.empty())
       throw usage_error("--out: '" + path_ + "' holds a run with another " + field +
                         "; give another --out, or remove that folder");
@@ -207,7 +207,7 @@ result_folder::result_folder(std::string path, std::string const& task, std::vec
   std::string const file = path_ + "/predictions.jsonl", text = read_all(file);
   std::size_t const whole = text.rfind('\n') == std::string::npos ? 0 : text.rfind('\n') + 1;
   if (whole < text.size()) std::filesystem::resize_file(file, whole);
-  rows_ = read_rows(file, text.substr(0, whole));
+  rows_ = prediction_rows(file, text.substr(0, whole));
 }
 
 void result_folder::add(prediction_row row) {
@@ -221,7 +221,7 @@ void result_folder::add(prediction_row row) {
 
 void result_folder::finish(session_memory const& memory) const {
   if (path_.empty()) return;
-  json const run = read_json(path_ + "/run.json");
+  ordered const run = read_json(path_ + "/run.json");
   write_json(path_ + "/metrics.json", metrics_json(run.value("task", ""), rows_, metrics_, summarize(rows_, metrics_)));
   write_json(path_ + "/memory.json", {{"cache_bytes", memory.cache()},
                                       {"vector_bytes", memory.vectors},
@@ -247,9 +247,9 @@ std::vector<scored_folder> score_again(std::string const& path, std::vector<std:
   std::sort(folders.begin(), folders.end());
   std::vector<scored_folder> all;
   for (std::string const& folder : folders) {
-    json const run = read_json(folder + "/run.json");
+    ordered const run = read_json(folder + "/run.json");
     std::string const file = folder + "/predictions.jsonl";
-    auto const rows = read_rows(file, read_all(file));
+    auto const rows = prediction_rows(file, read_all(file));
     auto const by = metrics.empty() ? run.value("metrics", std::vector<std::string>{}) : metrics;
     if (by.empty()) throw bad_file(folder + "/run.json", "has no metrics; give --metrics");
     require_metrics(by, commands, folder + "/run.json: metrics");

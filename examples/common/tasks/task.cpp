@@ -24,7 +24,7 @@ struct generated {
   task (*make)(std::string const& name, std::size_t n, std::string const& running);
 };
 
-std::vector<generated> const& all() {
+std::vector<generated> const& all_generated() {
   static std::vector<generated> const tasks{
       {"passkey", 0, 0, 0,
        [](std::string const& name, std::size_t, std::string const&) { return passkey_as_task(name); }},
@@ -46,7 +46,7 @@ std::vector<generated> const& all() {
 
 std::vector<std::string> generated_tasks() {
   std::vector<std::string> names;
-  for (generated const& g : all()) names.emplace_back(g.name);
+  for (generated const& g : all_generated()) names.emplace_back(g.name);
   return names;
 }
 
@@ -54,7 +54,7 @@ task find_task(std::string const& name, task_sources const& sources) {
   std::size_t const colon = name.find(':');
   std::string const bare = name.substr(0, colon);
   std::string known;
-  for (generated const& g : all()) {
+  for (generated const& g : all_generated()) {
     known += std::string(known.empty() ? "" : ", ") + g.name;
     if (bare != g.name) continue;
     if (colon == std::string::npos) return g.make(name, g.usual, sources.haystack);
