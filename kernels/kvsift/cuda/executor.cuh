@@ -16,12 +16,13 @@ namespace kvsift {
 
 namespace cuda {
 
-/// Most threads of a block: at 256 each may have all the registers that there are, so that nothing is spilled for want of them.
+/// Most threads of a block: at 256 each may have all the registers that there are, 255, whatever the GPU.
 inline constexpr std::uint32_t most_block_threads = 256;
 /// Most bytes of a task: what a launch can carry.
 inline constexpr std::size_t most_task_bytes = 32764;
 
-/// The one kernel: a task over the block's threads. The task stays in the constant bank; parts of it are pointed to.
+/// The one kernel: a task over the block's threads. The task stays in the constant bank; parts of it are pointed to. It has no launch
+/// bounds: told of 256 threads ptxas spills to let two blocks in, or takes all registers where one has room anyway.
 template <class Task>
 __global__ void run_task(__grid_constant__ Task const task) {
   task(block_group{}, blockIdx.x);
