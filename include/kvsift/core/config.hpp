@@ -38,15 +38,16 @@
 #define KVSIFT_UNROLL
 #endif
 
-/// What a kernel is made of: one text for a GPU, whose functions may not keep registers from one another; on the CPU as the compiler likes.
+/// What a kernel is made of, inlined on a GPU: a function that is called there may not count on the registers of its caller. On the CPU
+/// as the compiler likes.
 #if defined(__CUDA_ARCH__)
 #define KVSIFT_INLINE_IN_KERNELS inline __attribute__((always_inline))
 #else
 #define KVSIFT_INLINE_IN_KERNELS
 #endif
 
-/// Steps of attention's inner loops that stand in a row, so that as many loads are under way. A GPU has other threads for that, and they
-/// need the registers.
+/// Steps of attention's inner loops that stand in a row, so that as many loads are under way. A GPU has other threads for that, which need
+/// the registers. No result depends on it.
 #if defined(__CUDA_ARCH__)
 #define KVSIFT_STEPS_IN_A_ROW 1
 #else

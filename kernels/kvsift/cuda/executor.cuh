@@ -17,24 +17,24 @@ namespace kvsift {
 
 namespace cuda {
 
-/// Most threads of a block: at 256 each may have all the registers that there are, so that nothing is spilled for want of them.
+/// Most threads of a block: at 256 each may have all the registers that there are, 255, whatever the GPU.
 inline constexpr std::uint32_t most_block_threads = 256;
 /// Most bytes of a task: what a launch can carry.
 inline constexpr std::size_t most_task_bytes = 32764;
 /// Shared memory that a block may have unasked.
 inline constexpr std::size_t unasked_block_bytes = 48 * 1024;
 
-/// Blocks of most_block_threads that a multiprocessor is to hold at once. A task that waits for memory more than it computes asks for
-/// several as Task::blocks_at_once, and gives up registers for them.
+/// The one kernel: a task over the block's threads. The task stays in the constant bank; parts of it are pointed to. It has no launch
+/// bounds: told of 256 threads ptxas spills to let two blocks in, or takes all registers where one has room anyway.
 template <class Task>
-inline constexpr int blocks_at_once = 1;
+__global__ void run_task(__grid_constant__ Task const task) {
+  task(block_group{}, blockIdx.x);
+}
+/// The same of a task that waits for memory more than it computes: it says how many blocks of most_block_threads a multiprocessor is to hold
+/// at once, and gives up registers for them.
 template <class Task>
 requires requires { Task::blocks_at_once; }
-inline constexpr int blocks_at_once<Task> = Task::blocks_at_once;
-
-/// The one kernel: a task over the block's threads. The task stays in the constant bank; parts of it are pointed to.
-template <class Task>
-__global__ void __launch_bounds__(most_block_threads, blocks_at_once<Task>) run_task(__grid_constant__ Task const task) {
+__global__ void __launch_bounds__(most_block_threads, Task::blocks_at_once) run_task(__grid_constant__ Task const task) {
   task(block_group{}, blockIdx.x);
 }
 
