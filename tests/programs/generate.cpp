@@ -235,7 +235,7 @@ TEST_CASE("half precision halves K and V, fp8 takes a quarter, and a policy file
   CHECK(4 * vectors(quarter) == vectors(wide));
   CHECK(wide["compression"] == 1 - 24.0 / 60);
   CHECK(file["compression"] == wide["compression"]);  // a full cache would be bf16 as well
-  CHECK(quarter["compression"] == doctest::Approx(1 - 12.0 / 60));  // and that of fp8 16 bits wide
+  CHECK(quarter["compression"].get<double>() == doctest::Approx(1 - 12.0 / 60));  // and that of fp8 16 bits wide
   CHECK(file["compression_with_bookkeeping"] < wide["compression_with_bookkeeping"]);
   CHECK(wide["compression_with_bookkeeping"] < wide["compression"]);
   CHECK(set["storage"] == "fp16");
