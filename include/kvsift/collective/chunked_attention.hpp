@@ -175,15 +175,15 @@ KVSIFT_HOST_DEVICE void logits_of_chunk(G const& g, float const* q, std::uint32_
   constexpr std::uint32_t heads = Reading::heads, tile = chunk_slots / heads;
   std::uint32_t const pieces = detail::pieces_of(dim), pitch = pieces + 1;  // one more, so that neighbouring slots lie in other banks
   std::uint32_t const rank = g.thread_rank(), threads = g.num_threads();
-  std::uint32_t const abreast = threads < pieces ? threads : pieces, step = threads / abreast, own = rank / abreast;
   bool const several = threads < pieces;  // pieces of a key that this thread has
+  std::uint32_t const step = several ? 1 : threads / pieces, own = several ? 0 : rank / pieces;
   detail::piece_stream<read, Reading::whole, G, Places> stream(g, keys, dim, memory.ring);
   for (std::uint32_t head = 0; head < group; head += heads) {
     std::uint32_t const there = group - head < heads ? group - head : heads;
     lanes query[heads];
     for (std::uint32_t first = 0; first < n; first += tile) {
       std::uint32_t const until = n - first < tile ? n : first + tile;
-      for (std::uint32_t p = own < step ? rank % abreast : pieces; p < pieces; p += abreast) {
+      for (std::uint32_t p = own < step ? rank - own * pieces : pieces; p < pieces; p += threads) {
         if (first == 0 || several) {
           KVSIFT_UNROLL for (std::uint32_t h = 0; h < heads; ++h) {
             float const* const own_query = q + (head + (h < there ? h : 0)) * dim;

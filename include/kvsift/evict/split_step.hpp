@@ -88,7 +88,6 @@ struct merge_memory {
 /// query heads of a Reading (piece_reading). Leaves weights where columns feed on attention, and the chunk's results.
 template <class Reading, class Payload, class Bound>
 struct attend_chunk_task {
-  static constexpr int blocks_at_once = 2;
   detail::split_step<Bound> step;
 
   std::size_t block_bytes(std::uint32_t threads) const { return memory(nullptr, threads).bytes; }
@@ -118,7 +117,7 @@ struct attend_chunk_task {
                                [&](float const* queries, auto const& keys, float*) {
                                  logits_of_chunk<Reading, stored>(g, queries, shape.group, shape.head_dim, keys, n, m);
                                });
-    float* const results = cache.work.chunk(at.index, at.number);
+    float* const results = cache.work.chunk(block);
     add_chunk<Reading, stored>(g, shape.group, own.values, n, shape.head_dim, m, results + 2 * shape.group, [&] {
       weigh_chunk(g, m.logits, shape.group, n, m.by_lane, results, results + shape.group);
       if constexpr (Bound::columns::feeds_on_attention) {
@@ -160,7 +159,7 @@ struct merge_chunks_task {
       for (std::uint32_t i = g.thread_rank(); i < shape.group * shape.head_dim; i += g.num_threads()) out[i] = 0;
     if (n == 0) return;
     detail::merge_memory const m = detail::merge_memory::carve(g.memory(), shape.group);
-    chunk_results const all{cache.work.chunk(at.index, 0), chunk_results::floats(shape.group, shape.head_dim), shape.group, shape.head_dim,
+    chunk_results const all{cache.work.chunk(block - at.number), chunk_results::floats(shape.group, shape.head_dim), shape.group, shape.head_dim,
                             chunks_of(held)};
     row_softmax const softmax{m.highest, m.inverses};
     find_softmax(g, all, m.by_lane, softmax);

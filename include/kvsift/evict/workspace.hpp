@@ -71,10 +71,8 @@ struct workspace_view {
   KVSIFT_HOST_DEVICE row_scratch block(cache_shape const& shape, std::uint32_t index) const {
     return row_scratch::carve(blocks + index * block_bytes, shape, slots, threads, piece, window_heads, more_words);
   }
-  /// What a block of several that share a row hands over, by the row's number within the layer.
-  KVSIFT_HOST_DEVICE float* chunk(std::uint32_t index, std::uint32_t chunk) const {
-    return chunks + (std::size_t{index} * row_chunks + chunk) * chunk_floats;
-  }
+  /// What a block of several that share a row hands over, by its number: those of a row one behind another.
+  KVSIFT_HOST_DEVICE float* chunk(std::uint32_t block) const { return chunks + block * chunk_floats; }
 };
 
 /// A cache as its tasks are given it. Trivially copyable.

@@ -30,13 +30,6 @@ template <class Task>
 __global__ void run_task(__grid_constant__ Task const task) {
   task(block_group{}, blockIdx.x);
 }
-/// The same of a task that waits for memory more than it computes: it says how many blocks of most_block_threads a multiprocessor is to hold
-/// at once, and gives up registers for them.
-template <class Task>
-requires requires { Task::blocks_at_once; }
-__global__ void __launch_bounds__(most_block_threads, Task::blocks_at_once) run_task(__grid_constant__ Task const task) {
-  task(block_group{}, blockIdx.x);
-}
 
 }  // namespace cuda
 
