@@ -62,7 +62,13 @@ struct digit_counts {
 };
 
 inline constexpr std::uint32_t digit_threads = 32;  ///< fewer bisect: they have not the scratch
-inline constexpr std::uint32_t counted_ahead = 4;   ///< that a thread asks for together
+
+/// Keys that a thread asks for together: one of those that say that they are `costly`, for each takes many registers.
+template <class Key>
+inline constexpr std::uint32_t counted_ahead = 4;
+template <class Key>
+requires(Key::costly)
+inline constexpr std::uint32_t counted_ahead<Key> = 1;
 
 /// The key of the count-th lowest item, 0 < count <= n; how many keys lie below it, and how many equal it. Four bits of the answer
 /// a pass: each thread counts digits in its registers and adds them to those of the group. One barrier a pass, for counts have three
@@ -70,7 +76,7 @@ inline constexpr std::uint32_t counted_ahead = 4;   ///< that a thread asks for 
 template <cooperative_group G, class Key>
 KVSIFT_HOST_DEVICE std::uint32_t find_digits(G const& g, Key const& key, std::uint32_t n, std::uint32_t count, std::uint32_t* scratch,
                                              std::uint32_t& below, std::uint32_t& equal) {
-  constexpr std::uint32_t places = 3, bits = 4, digits = 16;
+  constexpr std::uint32_t places = 3, bits = 4, digits = 16, ahead = counted_ahead<Key>;
   std::uint32_t const rank = g.thread_rank();
   g.sync();
   for (std::uint32_t i = rank; i < places * digits; i += g.num_threads()) scratch[i] = 0;
@@ -80,12 +86,12 @@ KVSIFT_HOST_DEVICE std::uint32_t find_digits(G const& g, Key const& key, std::ui
   for (std::uint32_t pass = 0; pass < 32 / bits; ++pass) {
     std::uint32_t const shift = 32 - bits - pass * bits;
     std::uint32_t* const sums = scratch + pass % places * digits;
-    std::uint32_t const stretch = g.num_threads() * (255 / counted_ahead * counted_ahead);  // what a thread's counters hold
+    std::uint32_t const stretch = g.num_threads() * (255 / ahead * ahead);  // what a thread's counters hold
     for (std::uint32_t from = 0; from < n; from += stretch) {
       std::uint32_t const to = n - from < stretch ? n : from + stretch;
       digit_counts mine;
-      for_batches<counted_ahead>(g, key, from, to, [&](std::uint32_t first, auto const& keys) {
-        KVSIFT_UNROLL for (std::uint32_t u = 0; u < counted_ahead; ++u) {
+      for_batches<ahead>(g, key, from, to, [&](std::uint32_t first, auto const& keys) {
+        KVSIFT_UNROLL for (std::uint32_t u = 0; u < ahead; ++u) {
           std::uint32_t const top = keys[u] >> shift;
           mine.add(top % digits, first + u * g.num_threads() < to && top / digits == (found >> shift) / digits);
         }
@@ -109,6 +115,8 @@ KVSIFT_HOST_DEVICE std::uint32_t find_digits(G const& g, Key const& key, std::ui
 /// The ties of the items that share one key; all others lie beyond.
 template <class Key, class Tie>
 struct ties_at {
+  static constexpr bool costly = counted_ahead<Key> == 1;
+
   Key const& key;
   Tie const& tie;
   std::uint32_t value;
@@ -146,7 +154,8 @@ KVSIFT_HOST_DEVICE selection_cut select_in_room(G const& g, Key const& key, Tie 
 ///
 ///   a group with room       reads keys once where 4 n bytes fit beside 2 KiB, else one in sixteen (or fewer) and then all of them; both
 ///                           twice when the cut falls among equals. Where the sample misleads, four passes more. Eight keys a thread ahead
-///   groups of 32 and more   find four bits of the answer a pass: 8 passes, 16 when the cut falls among equals. Four keys a thread ahead
+///   groups of 32 and more   find four bits of the answer a pass: 8 passes, 16 when the cut falls among equals. Four keys a thread ahead,
+///                           one where Key::costly says that more take too many registers
 ///   fewer threads           bisect the bits of the answer, which vectorises: 33 passes, 65
 template <cooperative_group G, class Key, class Tie>
 KVSIFT_HOST_DEVICE selection_cut select_lowest(G const& g, Key const& key, Tie const& tie, std::uint32_t n,

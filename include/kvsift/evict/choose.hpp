@@ -64,6 +64,8 @@ namespace detail {
 
 template <class C>
 struct rank_keys {
+  static constexpr bool costly = true;  // columns by the score's formula
+
   C const& c;
   KVSIFT_HOST_DEVICE std::uint32_t operator()(std::uint32_t slot) const { return c.rank_key(slot); }
 };
