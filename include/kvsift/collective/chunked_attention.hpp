@@ -12,9 +12,9 @@
 #include <kvsift/exec/block_memory.hpp>
 #include <kvsift/payload/plain.hpp>
 
-// Attention of one query over a chunk of a row's slots, by a block whose threads work side by side in its memory. A thread has one piece of
+// Attention of one query over a chunk of a row's slots, by a block whose threads work side by side in its memory. A thread has one slice of
 // eight components of every so many-th key, then value: neighbouring threads read neighbouring bytes, what it multiplies keys with stays in
-// its registers, and copies of the pieces to come are under way. Sums are added in an order that depends on neither threads nor memory.
+// its registers, and copies of the slices to come are under way. Sums are added in an order that depends on neither threads nor memory.
 namespace kvsift {
 
 namespace detail {
@@ -22,12 +22,12 @@ namespace detail {
 /// Bytes of the copies that a thread has under way.
 inline constexpr std::uint32_t ring_bytes = 128;
 
-/// Pieces of a vector; the last may be short.
-KVSIFT_HOST_DEVICE constexpr std::uint32_t pieces_of(std::uint32_t dim) { return (dim + lane_count - 1) / lane_count; }
+/// Slices of a vector; the last may be short.
+KVSIFT_HOST_DEVICE constexpr std::uint32_t slices_of(std::uint32_t dim) { return (dim + lane_count - 1) / lane_count; }
 
 /// Weighted values of a chunk are so many partial sums, by slot modulo this many: as many as keep 128 threads busy.
 KVSIFT_HOST_DEVICE constexpr std::uint32_t value_parts(std::uint32_t dim) {
-  std::uint32_t const parts = 128 / pieces_of(dim);
+  std::uint32_t const parts = 128 / slices_of(dim);
   return parts < 1 ? 1 : parts < 32 ? parts : 32;
 }
 
@@ -36,14 +36,14 @@ KVSIFT_HOST_DEVICE constexpr std::uint32_t heads_together(std::uint32_t heads) {
 
 }  // namespace detail
 
-/// How a block reads keys and values: for Heads query heads at a time, by whole pieces where vectors have 8, 16, 24, ... components.
+/// How a block reads keys and values: for Heads query heads at a time, by whole slices where vectors have 8, 16, 24, ... components.
 /// It is chosen where the block is launched, so that each is a kernel that has registers for nothing else.
 template <std::uint32_t Heads, bool Whole>
-struct piece_reading {
+struct slice_reading {
   static constexpr std::uint32_t heads = Heads;
   static constexpr bool whole = Whole;
 
-  /// The payload that reads pieces best.
+  /// The payload that reads slices best.
   template <class Payload>
   static constexpr auto best(Payload payload) {
     if constexpr (Whole && requires { typename Payload::aligned; }) return typename Payload::aligned{};
@@ -55,11 +55,11 @@ struct piece_reading {
 template <class F>
 void with_reading(std::uint32_t group, std::uint32_t dim, F const& f) {
   std::uint32_t const heads = detail::heads_together(group);
-  if (dim % lane_count != 0) f(piece_reading<1, false>{});
-  else if (heads == 8) f(piece_reading<8, true>{});
-  else if (heads == 4) f(piece_reading<4, true>{});
-  else if (heads == 2) f(piece_reading<2, true>{});
-  else f(piece_reading<1, true>{});
+  if (dim % lane_count != 0) f(slice_reading<1, false>{});
+  else if (heads == 8) f(slice_reading<8, true>{});
+  else if (heads == 4) f(slice_reading<4, true>{});
+  else if (heads == 2) f(slice_reading<2, true>{});
+  else f(slice_reading<1, true>{});
 }
 
 /// What the block that attends to a chunk works in. With a null base it only counts.
@@ -67,13 +67,13 @@ struct chunk_memory {
   float* queries = nullptr;   ///< [group, head_dim], scaled
   float* logits = nullptr;    ///< [group, chunk_slots], then weights
   float* by_lane = nullptr;   ///< [2, group, chunk_lanes]
-  float* parts = nullptr;     ///< products of pieces, then weighted values by part
-  std::byte* ring = nullptr;  ///< [threads, ring_bytes], see piece_stream
+  float* parts = nullptr;     ///< products of slices, then weighted values by part
+  std::byte* ring = nullptr;  ///< [threads, ring_bytes], see slice_stream
   std::size_t bytes = 0;
 
   KVSIFT_HOST_DEVICE static chunk_memory carve(std::byte* base, std::uint32_t group, std::uint32_t dim, std::uint32_t threads) {
     std::size_t const heads = detail::heads_together(group);
-    std::size_t const products = std::size_t{chunk_slots} * (detail::pieces_of(dim) + 1), values = heads * dim * detail::value_parts(dim);
+    std::size_t const products = std::size_t{chunk_slots} * (detail::slices_of(dim) + 1), values = heads * dim * detail::value_parts(dim);
     std::size_t const turned = std::size_t{group} * dim, most = products < values ? values : products;
     chunk_memory m;
     carver memory{base};
@@ -89,16 +89,16 @@ struct chunk_memory {
 
 namespace detail {
 
-/// Bytes of a piece that is copied as it is stored, 0 where pieces are read where they lie.
+/// Bytes of a slice that is copied as it is stored, 0 where slices are read where they lie.
 template <class Read>
-inline constexpr std::uint32_t piece_bytes = 0;
+inline constexpr std::uint32_t slice_bytes = 0;
 template <class Read>
 requires(Read::is_aligned)
-inline constexpr std::uint32_t piece_bytes<Read> = lane_count * sizeof(typename Read::element);
+inline constexpr std::uint32_t slice_bytes<Read> = lane_count * sizeof(typename Read::element);
 
 /// Eight components of a vector from d on; those beyond dim, which there are unless Whole, are 0.
 template <class Read, bool Whole>
-KVSIFT_HOST_DEVICE KVSIFT_INLINE void load_piece(std::byte const* vector, std::size_t d, std::size_t dim, lanes& out) {
+KVSIFT_HOST_DEVICE KVSIFT_INLINE void load_slice(std::byte const* vector, std::size_t d, std::size_t dim, lanes& out) {
   if constexpr (Whole) {
     Read::load(vector, d, out);
   } else {
@@ -108,17 +108,17 @@ KVSIFT_HOST_DEVICE KVSIFT_INLINE void load_piece(std::byte const* vector, std::s
   }
 }
 
-/// One thread's way through the pieces at `d` of slots begin, begin + step, ... below end. Where they can be copied as they are stored, as
+/// One thread's way through the slices at `d` of slots begin, begin + step, ... below end. Where they can be copied as they are stored, as
 /// many as its part of the ring holds are under way.
 template <class Read, bool Whole, cooperative_group G, class Places>
-class piece_stream {
-  static constexpr std::uint32_t bytes = piece_bytes<Read>, depth = bytes == 0 ? 1 : ring_bytes / bytes;
+class slice_stream {
+  static constexpr std::uint32_t bytes = slice_bytes<Read>, depth = bytes == 0 ? 1 : ring_bytes / bytes;
 
  public:
-  KVSIFT_HOST_DEVICE KVSIFT_INLINE piece_stream(G const& g, placed_vectors<Places> const& vectors, std::uint32_t dim, std::byte* ring)
+  KVSIFT_HOST_DEVICE KVSIFT_INLINE slice_stream(G const& g, placed_vectors<Places> const& vectors, std::uint32_t dim, std::byte* ring)
       : g_(g), vectors_(vectors), ring_(ring + g.thread_rank() * bytes), dim_(dim) {}
 
-  /// Asks for the first pieces. The stream before has been taken to its end.
+  /// Asks for the first slices. The stream before has been taken to its end.
   KVSIFT_HOST_DEVICE KVSIFT_INLINE void begin(std::uint32_t d, std::uint32_t first, std::uint32_t step, std::uint32_t end) {
     d_ = d;
     slot_ = asked_ = first;
@@ -128,21 +128,21 @@ class piece_stream {
     if constexpr (bytes != 0)
       KVSIFT_UNROLL for (std::uint32_t stage = 0; stage < depth; ++stage) ask(stage);
   }
-  /// Calls f(slot, piece) for the slots below `until` that have not been taken.
+  /// Calls f(slot, slice) for the slots below `until` that have not been taken.
   template <class F>
   KVSIFT_HOST_DEVICE KVSIFT_INLINE void take(std::uint32_t until, F const& f) {
     std::uint32_t const last = until < end_ ? until : end_;
     for (; slot_ < last; slot_ += step_) {
-      lanes piece;
+      lanes slice;
       if constexpr (bytes != 0) {
         wait_for_batches<depth - 1>(g_);
-        Read::load(place(stage_), 0, piece);
-        f(slot_, piece);
+        Read::load(place(stage_), 0, slice);
+        f(slot_, slice);
         ask(stage_);
         stage_ = stage_ + 1 == depth ? 0 : stage_ + 1;
       } else {
-        load_piece<Read, Whole>(vectors_.at(slot_), d_, dim_, piece);
-        f(slot_, piece);
+        load_slice<Read, Whole>(vectors_.at(slot_), d_, dim_, slice);
+        f(slot_, slice);
       }
     }
   }
@@ -166,28 +166,28 @@ class piece_stream {
 }  // namespace detail
 
 /// Logits of a group's queries against the n keys of a chunk: memory.logits[h x chunk_slots + slot] = q[h] . key[slot].
-/// q [group, dim], scaled. Reads each key once for Reading::heads heads: products of pieces first, then their sums, as many slots at a time
+/// q [group, dim], scaled. Reads each key once for Reading::heads heads: products of slices first, then their sums, as many slots at a time
 /// as there is room for.
 template <class Reading, class Payload, cooperative_group G, class Places>
 KVSIFT_HOST_DEVICE void logits_of_chunk(G const& g, float const* q, std::uint32_t group, std::uint32_t dim, placed_vectors<Places> const& keys,
                                         std::uint32_t n, chunk_memory const& memory) {
   using read = decltype(Reading::best(Payload{}));
   constexpr std::uint32_t heads = Reading::heads, tile = chunk_slots / heads;
-  std::uint32_t const pieces = detail::pieces_of(dim), pitch = pieces + 1;  // one more, so that neighbouring slots lie in other banks
+  std::uint32_t const slices = detail::slices_of(dim), pitch = slices + 1;  // one more, so that neighbouring slots lie in other banks
   std::uint32_t const rank = g.thread_rank(), threads = g.num_threads();
-  bool const several = threads < pieces;  // pieces of a key that this thread has
-  std::uint32_t const step = several ? 1 : threads / pieces, own = several ? 0 : rank / pieces;
-  detail::piece_stream<read, Reading::whole, G, Places> stream(g, keys, dim, memory.ring);
+  bool const several = threads < slices;  // slices of a key that this thread has
+  std::uint32_t const step = several ? 1 : threads / slices, own = several ? 0 : rank / slices;
+  detail::slice_stream<read, Reading::whole, G, Places> stream(g, keys, dim, memory.ring);
   for (std::uint32_t head = 0; head < group; head += heads) {
     std::uint32_t const there = group - head < heads ? group - head : heads;
     lanes query[heads];
     for (std::uint32_t first = 0; first < n; first += tile) {
       std::uint32_t const until = n - first < tile ? n : first + tile;
-      for (std::uint32_t p = own < step ? rank - own * pieces : pieces; p < pieces; p += threads) {
+      for (std::uint32_t p = own < step ? rank - own * slices : slices; p < slices; p += threads) {
         if (first == 0 || several) {
           KVSIFT_UNROLL for (std::uint32_t h = 0; h < heads; ++h) {
             float const* const own_query = q + (head + (h < there ? h : 0)) * dim;
-            detail::load_piece<fp32_payload, Reading::whole>(reinterpret_cast<std::byte const*>(own_query), p * lane_count, dim, query[h]);
+            detail::load_slice<fp32_payload, Reading::whole>(reinterpret_cast<std::byte const*>(own_query), p * lane_count, dim, query[h]);
           }
           stream.begin(p * lane_count, several ? first : own, step, several ? until : n);
         }
@@ -202,7 +202,7 @@ KVSIFT_HOST_DEVICE void logits_of_chunk(G const& g, float const* q, std::uint32_
         if (slot >= until) continue;
         float const* const products = memory.parts + item * pitch;
         float sum = products[0];
-        for (std::uint32_t p = 1; p < pieces; ++p) sum += products[p];
+        for (std::uint32_t p = 1; p < slices; ++p) sum += products[p];
         memory.logits[(head + item / tile) * chunk_slots + slot] = sum;
       }
       g.sync();
@@ -228,11 +228,11 @@ KVSIFT_HOST_DEVICE void add_chunk(G const& g, std::uint32_t group, placed_vector
                                   chunk_memory const& memory, float* out, Weigh const& weigh) {
   using read = decltype(Reading::best(Payload{}));
   constexpr std::uint32_t heads = Reading::heads;
-  std::uint32_t const pieces = detail::pieces_of(dim), parts = detail::value_parts(dim), items = parts * pieces;
+  std::uint32_t const slices = detail::slices_of(dim), parts = detail::value_parts(dim), items = parts * slices;
   std::uint32_t const rank = g.thread_rank(), threads = g.num_threads();
-  detail::piece_stream<read, Reading::whole, G, Places> stream(g, values, dim, memory.ring);
+  detail::slice_stream<read, Reading::whole, G, Places> stream(g, values, dim, memory.ring);
   auto const begin = [&](std::uint32_t item) {
-    if (item < items) stream.begin(item % pieces * lane_count, item / pieces, parts, n);
+    if (item < items) stream.begin(item % slices * lane_count, item / slices, parts, n);
   };
   begin(rank);
   weigh();
@@ -250,8 +250,8 @@ KVSIFT_HOST_DEVICE void add_chunk(G const& g, std::uint32_t group, placed_vector
           sums[h].add_product(weight, value);
         }
       });
-      std::uint32_t const d = item % pieces * lane_count;
-      float* const part = memory.parts + item / pieces * all + d;
+      std::uint32_t const d = item % slices * lane_count;
+      float* const part = memory.parts + item / slices * all + d;
       KVSIFT_UNROLL for (std::uint32_t h = 0; h < heads; ++h) {
         if (h >= there) continue;
         if constexpr (Reading::whole) {

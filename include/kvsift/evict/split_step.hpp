@@ -85,7 +85,7 @@ struct merge_memory {
 }  // namespace detail
 
 /// Writes a token, and attends to the slots of one chunk; the chunk that the token's slot lies in writes it. Reads K and V once for the
-/// query heads of a Reading (piece_reading). Leaves weights where columns feed on attention, and the chunk's results.
+/// query heads of a Reading (slice_reading). Leaves weights where columns feed on attention, and the chunk's results.
 template <class Reading, class Payload, class Bound>
 struct attend_chunk_task {
   detail::split_step<Bound> step;
