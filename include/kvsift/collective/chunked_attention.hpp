@@ -180,7 +180,7 @@ KVSIFT_HOST_DEVICE void logits_of_chunk(G const& g, float const* q, std::uint32_
   detail::slice_stream<read, Reading::whole, G, Places> stream(g, keys, dim, memory.ring);
   for (std::uint32_t head = 0; head < group; head += heads) {
     std::uint32_t const there = group - head < heads ? group - head : heads;
-    lanes query[heads];
+    lanes query[heads] = {};
     for (std::uint32_t first = 0; first < n; first += tile) {
       std::uint32_t const until = n - first < tile ? n : first + tile;
       for (std::uint32_t p = own < step ? rank - own * slices : slices; p < slices; p += threads) {
