@@ -185,10 +185,9 @@ KVSIFT_HOST_DEVICE void logits_of_chunk(G const& g, float const* q, std::uint32_
       std::uint32_t const until = n - first < tile ? n : first + tile;
       for (std::uint32_t p = own < step ? rank - own * slices : slices; p < slices; p += threads) {
         if (first == 0 || several) {
-          KVSIFT_UNROLL for (std::uint32_t h = 0; h < heads; ++h) {
-            float const* const own_query = q + (head + (h < there ? h : 0)) * dim;
-            detail::load_slice<fp32_payload, Reading::whole>(reinterpret_cast<std::byte const*>(own_query), p * lane_count, dim, query[h]);
-          }
+          KVSIFT_UNROLL for (std::uint32_t h = 0; h < heads; ++h)
+            if (h < there)
+              detail::load_slice<fp32_payload, Reading::whole>(reinterpret_cast<std::byte const*>(q + (head + h) * dim), p * lane_count, dim, query[h]);
           stream.begin(p * lane_count, several ? first : own, step, several ? until : n);
         }
         stream.take(until, [&](std::uint32_t slot, lanes const& key) {
@@ -246,7 +245,7 @@ KVSIFT_HOST_DEVICE void add_chunk(G const& g, std::uint32_t group, placed_vector
       stream.take(n, [&](std::uint32_t slot, lanes const& value) {
         KVSIFT_UNROLL for (std::uint32_t h = 0; h < heads; ++h) {
           lanes weight;
-          weight.fill(weights[(h < there ? h * chunk_slots : 0) + slot]);
+          weight.fill(h < there ? weights[h * chunk_slots + slot] : 0.0f);
           sums[h].add_product(weight, value);
         }
       });
