@@ -120,3 +120,10 @@ TEST_CASE("chunks of a row put together are its attention, and their weights its
     else agrees<quantised<8>>(d);
   });
 }
+
+TEST_CASE("a block's memory for a chunk is what the guide says, and has its limit") {
+  CHECK(chunk_memory::carve(nullptr, 4, 128, 128).bytes == 40 * 1024);
+  CHECK(chunk_memory::carve(nullptr, 8, 128, 128).bytes == 62 * 1024);
+  CHECK(chunk_memory::carve(nullptr, 27, 128, 128).bytes <= most_block_bytes);
+  CHECK(chunk_memory::carve(nullptr, 28, 128, 128).bytes > most_block_bytes);
+}
