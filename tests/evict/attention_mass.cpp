@@ -133,13 +133,17 @@ TEST_CASE("with log sums given, keys are taken in tiles and the answer is the sa
 TEST_CASE("where rows are split, blocks have tiles of their own, and find the log sums first if they are not given") {
   support::for_each_seed(4, [](std::uint64_t seed) {
     support::draws d(seed);
-    int const tokens = seed % 2 == 0 ? 256 * 17 + d.between(0, 300) : d.between(257, 600);  // one part has two tiles, or most have none
-    oracle::trace const t = support::random_trace(d, {tokens, 4, 2, 3});
+    int const dim = d.between(0, 1) == 0 ? 3 : 36, group = d.between(1, 3);
+    int const tokens = seed % 2 == 0 ? 64 * 65 + d.between(0, 300) : d.between(1, 600);  // some part has two tiles, or most have none
+    oracle::trace const t = support::random_trace(d, {tokens, 2 * group, 2, dim});
     prompt p(1);
     p.trace = t;
-    p.shape = {1, 2, 2, 3, 1};
+    p.shape = {1, 2, static_cast<u32>(group), static_cast<u32>(dim), 1};
     p.tokens = static_cast<u32>(tokens);
-    p.window = static_cast<u32>(d.between(1, 270));
+    p.window = static_cast<u32>(d.between(1, std::min(tokens, 270)));  // several passes of 128 heads, or few heads and more keys a tile
+    CAPTURE(dim);
+    CAPTURE(group);
+    CAPTURE(p.window);
     std::vector<float> const log_sums = p.log_sums();
     for (group_reduction const reduce : reductions) {
       observation_window given = p.given(reduce);
@@ -147,7 +151,7 @@ TEST_CASE("where rows are split, blocks have tiles of their own, and find the lo
       CHECK(mass_of(support::split_executor{3, support::split_executor::order::backwards}, 3, p, given) == found);
       given.lse = log_sums.data();
       std::vector<float> const known = mass_of(serial_executor{}, 1, p, given), parts = mass_of(support::split_executor{}, 1, p, given);
-      CHECK(parts == known);  // as one block, tile by tile
+      for (std::size_t i = 0; i < parts.size(); ++i) REQUIRE(std::fabs(parts[i] - known[i]) <= 1e-6f * (std::fabs(known[i]) + 0.1f));
       for (u32 h = 0; h < 2; ++h)
         for (u32 j = 0; j < p.tokens; ++j) {
           float const w = want[h * (p.tokens + 3) + j], f = found[h * (p.tokens + 3) + j];

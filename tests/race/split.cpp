@@ -71,21 +71,25 @@ TEST_CASE("room is made in a launch of its own") {
 }
 
 TEST_CASE("blocks of a prompt's row find the sums of their tiles, then the mass of them") {
-  cache_shape const shape{1, 2, 2, 3, 1};
-  u32 const tokens = 700, window = 5;
-  std::vector<float> queries(std::size_t{window} * 4 * 3), keys(std::size_t{tokens} * 2 * 3);
-  for (std::size_t i = 0; i < queries.size(); ++i) queries[i] = static_cast<float>(i % 7) - 3;
-  for (std::size_t i = 0; i < keys.size(); ++i) keys[i] = static_cast<float>(i % 11) / 4 - 1;
-  observation_window const given{queries.data(), keys.data(), tokens, window};
-  using enum split_executor::order;
-  std::vector<float> want;
-  for (split_executor const on : {split_executor{}, split_executor{1, at_once}, split_executor{32, at_once}, split_executor{33, backwards}, split_executor{128, forwards}}) {
-    CAPTURE(on.threads);
-    std::size_t const bytes = attention_mass_bytes<split_executor>(shape, given, on.threads);
-    host_memory const workspace(bytes);
-    std::vector<float> mass(2 * tokens, -1.0f);
-    attention_mass(on, shape, given, mass.data(), tokens, workspace.data(), bytes, on.threads);
-    if (want.empty()) want = mass;
-    CHECK(mass == want);
+  for (u32 const dim : {3u, 20u}) {
+    cache_shape const shape{1, 2, 2, dim, 1};
+    u32 const tokens = 300, window = 5;
+    std::vector<float> queries(std::size_t{window} * 4 * dim);
+    host_memory const key_memory(std::size_t{tokens} * 2 * dim * sizeof(float));
+    auto* const keys = reinterpret_cast<float*>(key_memory.data());
+    for (std::size_t i = 0; i < queries.size(); ++i) queries[i] = static_cast<float>(i % 7) - 3;
+    for (std::size_t i = 0; i < std::size_t{tokens} * 2 * dim; ++i) keys[i] = static_cast<float>(i % 11) / 4 - 1;
+    observation_window const given{queries.data(), keys, tokens, window};
+    using enum split_executor::order;
+    std::vector<float> want;
+    for (split_executor const on : {split_executor{}, split_executor{1, at_once}, split_executor{32, backwards}, split_executor{33, backwards}, split_executor{128, forwards}}) {
+      CAPTURE(on.threads);
+      std::size_t const bytes = attention_mass_bytes<split_executor>(shape, given, on.threads);
+      host_memory const workspace(bytes);
+      std::vector<float> mass(2 * tokens, -1.0f);
+      attention_mass(on, shape, given, mass.data(), tokens, workspace.data(), bytes, on.threads);
+      if (want.empty()) want = mass;
+      CHECK(mass == want);
+    }
   }
 }
