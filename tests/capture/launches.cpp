@@ -60,9 +60,13 @@ void counts_launches(Given const&... given) {
     recorded().calls.clear();
 
     u32 const prompt = named.name == "full" ? 10 : 40;
-    if (prompt_end) {  // staged and settled; a measured budget in between
+    if (prompt_end) {  // staged, scored, settled and written; a measured budget in between
+      bool scored = true;
+      detail::with_rule(named.value.rules, moment::prompt_end, [&](auto const& rule) {
+        if constexpr (detail::acts<decltype(rule)>) scored = scored_by_chunks(rule);
+      });
       for (u32 l = 0; l < shape.layers; ++l) verbs::step(on, cache, l, {in, in, in, prompt}, out);
-      only_launches(shape.layers * (measured ? 3u : 2u));
+      only_launches(shape.layers * (3 + (scored ? 1 : 0) + (measured ? 1 : 0)));
     } else {
       for (u32 l = 0; l < shape.layers; ++l) verbs::step(on, cache, l, {in, in, in, 1}, out);
       only_launches(shape.layers * (2 + room));

@@ -70,6 +70,41 @@ TEST_CASE("room is made in a launch of its own") {
   agrees<fp32_payload, original_positions, in_pages>(heavy_hitter(chunk_slots + 1, 2, 2, 5, true));
 }
 
+namespace {
+
+/// Of a prompt of three chunks its survivors.
+template <class Payload, class Placement, class Policy>
+void cuts_alike(Policy const& policy) {
+  using enum split_executor::order;
+  cache_shape const shape{1, 2, 2, 10, 1};
+  u32 const tokens = 2 * chunk_slots + 30;
+  support::marked_vectors const data{5, shape};
+  auto const prompt = data.make_piece(0, 0, tokens);
+  std::vector<float> masses(std::size_t{2} * tokens);
+  for (std::size_t i = 0; i < masses.size(); ++i) masses[i] = static_cast<float>(i * 7 % 50) / 64;
+  prompt_masses const m{masses.data(), masses.data(), masses.data(), masses.data(), tokens, masses.data()};
+  support::snapshot want;
+  for (split_executor const on : {split_executor{}, split_executor{1, at_once}, split_executor{32, at_once}, split_executor{33, at_once}, split_executor{128, backwards}}) {
+    CAPTURE(on.threads);
+    kv_tensor<Policy, Payload, original_positions, dropped, Placement, support::split_memory> cache{
+        shape, policy, {.max_piece = tokens, .group_threads = on.threads}};
+    support::poison_scratch(cache);
+    compress(on, cache[0], prompt.keys.data(), prompt.values.data(), tokens, m);
+    support::snapshot const got = support::take_snapshot(cache.view());
+    if (want.empty()) want = got;
+    CHECK(support::difference(got, want) == "");
+  }
+}
+
+}  // namespace
+
+TEST_CASE("a prompt is scored and written by chunks, and cut by rows") {
+  cuts_alike<fp32_payload, in_rows>(roco(100, 2, 20));
+  cuts_alike<int8_payload, in_pages>(snapkv(300, 3, 5));
+  cuts_alike<fp16_payload, in_pages>(ada_snapkv(70, 3, 5));
+  cuts_alike<fp16_payload, in_rows>(tova(70, true, 1));
+}
+
 TEST_CASE("blocks of a prompt's row find the sums of their tiles, then the mass of them") {
   for (u32 const dim : {3u, 20u}) {
     cache_shape const shape{1, 2, 2, dim, 1};

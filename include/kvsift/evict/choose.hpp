@@ -18,6 +18,11 @@ concept paged_positions = requires(Positions const& positions) { positions.place
 
 }  // namespace detail
 
+/// Order in which slots go; a guarded slot never does.
+KVSIFT_HOST_DEVICE KVSIFT_INLINE std::uint32_t victim_key(float score, bool guarded) { return ordered_key(score) | mask_of(guarded); }
+/// Order in which the ranked scope takes slots out; guarded ones are out already and come last, NaN before them.
+KVSIFT_HOST_DEVICE KVSIFT_INLINE std::uint32_t scope_key(float rank, bool guarded) { return (never_key - 1 - ordered_key(rank)) | mask_of(guarded); }
+
 /// What a decision looks at: scores and ranks of slots 0 .. n-1 as functions, their positions, and the guards.
 template <class ScoreAt, class RankAt, class Positions = std::uint32_t const*>
 struct candidates {
@@ -50,14 +55,8 @@ struct candidates {
   }
 
   KVSIFT_HOST_DEVICE bool guarded(std::uint32_t slot) const { return guards.holds(positions[slot], next); }
-  /// Order in which slots go; a guarded slot never does.
-  KVSIFT_HOST_DEVICE std::uint32_t key(std::uint32_t slot) const {
-    return ordered_key(score_at(slot)) | mask_of(guarded(slot));
-  }
-  /// Order in which the ranked scope takes slots out; guarded ones are out already and come last.
-  KVSIFT_HOST_DEVICE std::uint32_t rank_key(std::uint32_t slot) const {
-    return (never_key - 1 - ordered_key(rank_at(slot))) | mask_of(guarded(slot));  // NaN comes last, before the guarded
-  }
+  KVSIFT_HOST_DEVICE std::uint32_t key(std::uint32_t slot) const { return victim_key(score_at(slot), guarded(slot)); }
+  KVSIFT_HOST_DEVICE std::uint32_t rank_key(std::uint32_t slot) const { return scope_key(rank_at(slot), guarded(slot)); }
 };
 
 namespace detail {
@@ -246,30 +245,47 @@ struct position_ties {
 
 }  // namespace detail
 
+/// Order among equal keys where many slots go at once, as `ranked` says: those at the lower positions first, or at the higher.
+template <class Positions>
+KVSIFT_HOST_DEVICE detail::position_ties<Positions> ties_of(Positions const& positions, pick ranked) {
+  return {positions, ranked == pick::victims ? 0u : 0xffffffffu};
+}
+
+/// Where the `count` of n slots end that go at once, by keys (victim_key) and, if `excluded` slots are taken out first, by ranks (scope_key):
+/// those that go are cut.holds(keys[i], ties(i)), ties as ties_of says. Keys of slots that are taken out become never_key.
+template <cooperative_group G, class Positions>
+KVSIFT_HOST_DEVICE selection_cut cut_of_many(G const& g, Positions const& positions, std::uint32_t n, std::uint32_t excluded, std::uint32_t count,
+                                             pick ranked, std::uint32_t* keys, std::uint32_t const* ranks, std::uint32_t* scratch) {
+  if (excluded != 0) {
+    detail::position_ties<Positions> const late{positions, 0xffffffffu};
+    selection_cut const out = select_lowest(g, detail::array_keys{ranks}, late, n, excluded, scratch);
+    g.sync();
+    for (std::uint32_t i = g.thread_rank(); i < n; i += g.num_threads())
+      if (out.holds(ranks[i], late(i))) keys[i] = never_key;
+    g.sync();
+  }
+  return select_lowest(g, detail::array_keys{keys}, ties_of(positions, ranked), n, count, scratch);
+}
+
+/// keys[i] of c's n slots, and ranks[i] where the scope takes any out. Ends with a sync.
+template <cooperative_group G, class C>
+KVSIFT_HOST_DEVICE void write_keys(G const& g, C const& c, std::uint32_t* keys, std::uint32_t* ranks) {
+  for (std::uint32_t i = g.thread_rank(); i < c.n; i += g.num_threads()) keys[i] = c.key(i);
+  if (c.excluded != 0)
+    for (std::uint32_t i = g.thread_rank(); i < c.n; i += g.num_threads()) ranks[i] = c.rank_key(i);
+  g.sync();
+}
+
 /// Marks the `count` slots that go at once: marks[slot] = 1, 0 for those that stay. The lowest scores among the
 /// candidates; equal scores by position, as `ranked` says. marks, keys [n]. Scores and ranks are computed once each, and selected from where
 /// they are written down.
 template <cooperative_group G, class C>
 KVSIFT_HOST_DEVICE void choose_many(G const& g, C const& c, std::uint32_t count, pick ranked, std::uint32_t* keys,
                                     std::uint32_t* marks, std::uint32_t* scratch) {
-  detail::array_keys const written{keys};
-  detail::position_ties<decltype(c.positions)> const late{c.positions, 0xffffffffu};
-  selection_cut out;
-  if (c.excluded != 0) {
-    for (std::uint32_t i = g.thread_rank(); i < c.n; i += g.num_threads()) keys[i] = c.rank_key(i);
-    g.sync();
-    out = select_lowest(g, written, late, c.n, c.excluded, scratch);
-    g.sync();
-  }
-  for (std::uint32_t i = g.thread_rank(); i < c.n; i += g.num_threads()) {
-    std::uint32_t const k = c.key(i);
-    keys[i] = !out.nothing && out.holds(keys[i], late(i)) ? never_key : k;
-  }
-  g.sync();
-  detail::position_ties<decltype(c.positions)> const ties{c.positions, ranked == pick::victims ? 0u : 0xffffffffu};
-  selection_cut const cut = select_lowest(g, written, ties, c.n, count, scratch);
-  for (std::uint32_t i = g.thread_rank(); i < c.n; i += g.num_threads())
-    marks[i] = cut.holds(keys[i], ties(i)) ? 1u : 0u;
+  write_keys(g, c, keys, marks);
+  selection_cut const cut = cut_of_many(g, c.positions, c.n, c.excluded, count, ranked, keys, marks, scratch);
+  auto const ties = ties_of(c.positions, ranked);
+  for (std::uint32_t i = g.thread_rank(); i < c.n; i += g.num_threads()) marks[i] = cut.holds(keys[i], ties(i)) ? 1u : 0u;
   g.sync();
 }
 

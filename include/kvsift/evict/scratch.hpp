@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include <kvsift/collective/select.hpp>
 #include <kvsift/column/column_set.hpp>
 #include <kvsift/core/carver.hpp>
 #include <kvsift/core/config.hpp>
@@ -29,6 +30,7 @@ struct row_scratch {
   std::uint32_t* keys = nullptr;   ///< [pitch]
   std::uint32_t* places = nullptr; ///< [pitch]
   std::uint32_t* group_words = nullptr;  ///< [2 x threads + more_words]
+  selection_cut* cut = nullptr;    ///< of a prompt that several blocks share: slots of keys that it holds go
   std::size_t pitch = 0;           ///< slots rounded up to eight
   std::size_t bytes = 0;
 
@@ -50,6 +52,7 @@ struct row_scratch {
     s.keys = memory.take<std::uint32_t>(s.pitch);
     s.places = memory.take<std::uint32_t>(s.pitch);
     s.group_words = memory.take<std::uint32_t>(std::size_t{2} * threads + more_words);
+    s.cut = memory.take<selection_cut>(1);
     s.bytes = memory.bytes;
     return s;
   }

@@ -35,6 +35,7 @@ struct prompt_masses {
 /// Stands where no rule acts.
 struct no_rule {
   static constexpr unit who = unit::per_head;
+  static constexpr pick ranked = pick::victims;
 };
 
 /// The rows of one layer while a prompt is in flight: slots 0 .. tokens-1 in position order, columns in the workspace, keys
@@ -70,24 +71,28 @@ struct staging_rows {
 };
 
 /// Lets the columns of a prompt be born in the workspace and feeds them: with the prompt's own causal attention over the
-/// caller's arrays, or, if the piece has no queries, with masses that the engine gives. One block per (sequence, KV head).
+/// caller's arrays, or, if the piece has no queries, with masses that the engine gives. `chunks` blocks per (sequence, KV head); several
+/// only without queries, each with chunk_slots tokens of its own.
 template <class Bound, class Columns>
 struct stage_task {
   Bound cache;
   staging_rows<Columns> staging;
   prompt_masses masses;
   float* out;
+  std::uint32_t chunks = 1;
 
   template <cooperative_group G>
   KVSIFT_HOST_DEVICE KVSIFT_INLINE_IN_KERNELS void operator()(G const& g, std::uint32_t block) const {
     cache_shape const& shape = cache.planes.shape;
     Columns const& stored = staging.planes.stored;
-    row_view<Columns> const row = staging(block);
-    row_state const target = *cache.planes.row(staging.layer * shape.layer_rows() + block).state;
-    std::uint32_t const tokens = staging.piece.tokens;
-    if (g.thread_rank() == 0) *row.state = {tokens, target.next + tokens, target.next + tokens - 1, target.limit};
-    g.sync();
-    for (std::uint32_t t = g.thread_rank(); t < tokens; t += g.num_threads()) {
+    std::uint32_t const index = block / chunks, first = chunks == 1 ? 0 : block % chunks * chunk_slots;
+    row_view<Columns> row = staging(index);
+    row_state const target = *cache.planes.row(staging.layer * shape.layer_rows() + index).state;
+    std::uint32_t const tokens = staging.piece.tokens, end = chunks == 1 || tokens - first < chunk_slots ? tokens : first + chunk_slots;
+    row_state state{tokens, target.next + tokens, target.next + tokens - 1, target.limit};
+    if (first == 0 && g.thread_rank() == 0) *row.state = state;
+    row.state = __builtin_addressof(state);  // the row's own is another block's to write
+    for (std::uint32_t t = first + g.thread_rank(); t < end; t += g.num_threads()) {
       row.positions[t] = target.next + t;
       arrival const token = staging.piece.at(shape, row.sequence, row.head, t, target.next + t);
       stored.for_each(detail::admitter<row_view<Columns>>{row, t, token, row.context(tokens)});
@@ -95,18 +100,18 @@ struct stage_task {
     g.sync();
     head_context const about = row.context(tokens < target.limit ? tokens : target.limit);
     if (staging.piece.queries == nullptr) {
-      std::size_t const begin = block * masses.pitch;
+      std::size_t const begin = index * masses.pitch + first;
       auto const of_row = [&](float const* plane) { return plane == nullptr ? nullptr : plane + begin; };
-      feed_columns(g, stored, row, about,
+      feed_columns(g, stored, row.from(first), about,
                    detail::mass_of_engine{of_row(masses.sum), of_row(masses.squares), of_row(masses.last), of_row(masses.window),
-                                          of_row(masses.young), tokens},
-                   tokens);
+                                          of_row(masses.young), tokens - first},
+                   end - first);
       return;
     }
     std::size_t const queries = std::size_t{shape.query_heads()} * shape.head_dim;
     std::size_t const begin = staging.piece.first(row.sequence) * queries + std::size_t{row.head} * shape.group * shape.head_dim;
     attend_piece<plain<float>>(g, shape, stored, row, cache.reading, 0, tokens, staging.piece.queries + begin, out + begin, about,
-                               cache.scratch(block));
+                               cache.scratch(index));
   }
 };
 
@@ -133,7 +138,7 @@ struct measure_task {
 
 namespace detail {
 
-/// What heads that compete show their allocator: see competing_shares. Lies in the scratch of each head's block.
+/// What heads that compete show their allocator: see competing_shares. Lies in the scratch of each head's block, as victim_key.
 struct contest {
   std::uint32_t* first_keys;   ///< [slots] of the first head
   std::uint32_t* first_tally;
@@ -141,7 +146,11 @@ struct contest {
   std::uint32_t heads, slots, guarded;
 
   KVSIFT_HOST_DEVICE std::uint32_t* keys(std::uint32_t h) const { return first_keys + h * apart; }
-  KVSIFT_HOST_DEVICE std::uint32_t operator()(std::uint32_t h, std::uint32_t i) const { return keys(h)[i]; }
+  /// The higher the score the lower; what is guarded does not compete.
+  KVSIFT_HOST_DEVICE std::uint32_t operator()(std::uint32_t h, std::uint32_t i) const {
+    std::uint32_t const key = keys(h)[i];
+    return key == never_key ? never_key : never_key - 1 - key;
+  }
   KVSIFT_HOST_DEVICE std::uint32_t& tally(std::uint32_t h) const { return first_tally[h * apart]; }
 };
 
@@ -156,6 +165,7 @@ struct allocate_task {
   Rule rule;
   Shares shares;
   std::uint32_t beyond;
+  bool scored = false;  ///< see settle_task
 
   std::size_t block_bytes(std::uint32_t) const { return usual_room; }
 
@@ -172,19 +182,16 @@ struct allocate_task {
     row_scratch const scratch = cache.scratch(first);
     std::uint32_t* const words = scratch.group_words;
     detail::contest contest{scratch.keys, scratch.places, cache.work.block_bytes / sizeof(std::uint32_t), shape.kv_heads, held, 0};
-    for (std::uint32_t h = 0; h < shape.kv_heads; ++h) {
+    for (std::uint32_t h = 0; h < shape.kv_heads && !scored; ++h) {
       rows.first = first + h;
-      std::uint32_t mine = 0;
-      std::uint32_t* const keys = contest.keys(h);
       detail::with_candidates(g, rows, rule, cache.work.sums_of(first + h), words, [&](auto const& c) {
-        for (std::uint32_t i = g.thread_rank(); i < held; i += g.num_threads()) {
-          bool const guarded = c.guarded(i);
-          keys[i] = guarded ? never_key : never_key - 1 - ordered_key(c.score_at(i));
-          mine += guarded ? 1u : 0u;
-        }
+        for (std::uint32_t i = g.thread_rank(); i < held; i += g.num_threads()) contest.keys(h)[i] = c.key(i);
       });
-      contest.guarded = group_sum(g, words, mine);  // the same for all heads
     }
+    g.sync();
+    std::uint32_t mine = 0;  // the same for all heads
+    for (std::uint32_t i = g.thread_rank(); i < held; i += g.num_threads()) mine += contest.keys(0)[i] == never_key ? 1u : 0u;
+    contest.guarded = group_sum(g, words, mine);
     g.sync();
     with_room(g, usual_room, [&](auto const& in) { shares.allocate(in, contest, records, words); });
     if (g.thread_rank() == 0) {
@@ -198,13 +205,47 @@ struct allocate_task {
   }
 };
 
-/// Cuts a staged prompt down to the limit and writes the survivors, in position order, into the cache.
-/// One block per (sequence, KV head), or per sequence if the heads decide together.
-template <class Payload, class Bound, class Columns, class Rule>
+namespace detail {
+
+/// Slot j of `to`, from `first` on, becomes slot survivors[j - first] of `from`, n slots of them. Each team of the group stores vectors of its own.
+template <class Payload, cooperative_group G, class Bound, class Columns>
+KVSIFT_HOST_DEVICE void write_survivors(G const& g, Bound const& cache, row_view<Columns> const& from,
+                                        row_view<Columns, typename Bound::placement> const& to, std::uint32_t const* survivors,
+                                        std::uint32_t first, std::uint32_t n) {
+  auto const store = [&](auto const& who, std::uint32_t begin, std::uint32_t step) {
+    std::uint32_t const dim = cache.planes.shape.head_dim;
+    for (std::uint32_t i = begin; i < n; i += step) {
+      std::uint32_t const source = survivors[i], j = first + i;
+      auto const* const key = reinterpret_cast<float const*>(from.keys.at(source));
+      if (cache.reading.turned)  // stored in fp32, as kv_tensor asks
+        move_turned(who, key, dim, from.positions[source] - j, cache.reading.table, reinterpret_cast<float*>(to.keys.at(j)));
+      else
+        Payload::store(who, to.keys.at(j), key, dim);
+      Payload::store(who, to.values.at(j), reinterpret_cast<float const*>(from.values.at(source)), dim);
+    }
+  };
+  if (g.num_threads() == 1) {
+    store(g, 0, 1);
+  } else {
+    team const mine(g);
+    store(mine, mine.index, mine.count);
+  }
+  copy_slots(g, cache.planes.stored, from, to, {{survivors}, {nullptr, first}, n, false});
+  if (to.ranks != nullptr)
+    for (std::uint32_t i = g.thread_rank(); i < n; i += g.num_threads()) to.ranks[first + i] = first + i;
+  g.sync();
+}
+
+}  // namespace detail
+
+/// Cuts a staged prompt down to the limit and, if `Writes`, writes the survivors, in position order, into the cache; else they are the
+/// write_chunk_task's, which is left the cut. One block per (sequence, KV head), or per sequence if the heads decide together.
+template <class Payload, class Bound, class Columns, class Rule, bool Writes>
 struct settle_task {
   Bound cache;
   staging_rows<Columns> staging;
   Rule rule;
+  bool scored = false;  ///< score_chunk_task has written keys and ranks
 
   std::size_t block_bytes(std::uint32_t) const { return std::is_same_v<Rule, no_rule> ? 0 : usual_room; }
 
@@ -220,80 +261,63 @@ struct settle_task {
     std::uint32_t const held = first.state->held;
     std::uint32_t const limit = cache.planes.row(staging.layer * shape.layer_rows() + rows.first).state->limit;
     std::uint32_t const kept = held < limit ? held : limit;
-    mark_victims(g, rows, held, held - kept, scratch, block);
-    inclusive_scan(g, [&](std::uint32_t i) { return scratch.places[i]; }, scratch.places, held);
-    auto const goes = [&](std::uint32_t i) { return scratch.places[i] != (i == 0 ? 0 : scratch.places[i - 1]); };
-    for (std::uint32_t i = g.thread_rank(); i < held; i += g.num_threads())
-      if (!goes(i)) scratch.keys[i - scratch.places[i]] = i;  // marks become the list of the survivors
-    g.sync();
+    selection_cut const cut = find_cut(g, rows, held - kept, scratch, block);
+    auto const ties = ties_of(first.positions, rule.ranked);
+    auto const goes = [&](std::uint32_t i) { return !cut.nothing && cut.holds(scratch.keys[i], ties(i)); };
+    std::uint32_t const index = staging.layer * shape.layer_rows() + rows.first;
+    if constexpr (!decltype(cache.disposal)::idle) {
+      for (std::uint32_t h = 0; h < heads; ++h)
+        for (std::uint32_t i = 0; i < held; ++i)
+          if (goes(i)) dispose<plain<float>>(g, cache.disposal, rows(h), i, index + h, shape.head_dim);
+      g.sync();
+    }
+    if constexpr (Writes) {  // keys become the list of the survivors
+      inclusive_scan(g, [&](std::uint32_t i) { return goes(i) ? 1u : 0u; }, scratch.places, held);
+      for (std::uint32_t i = g.thread_rank(); i < held; i += g.num_threads()) {
+        std::uint32_t const gone = scratch.places[i];
+        if (gone == (i == 0 ? 0 : scratch.places[i - 1])) scratch.keys[i - gone] = i;
+      }
+      g.sync();
+    }
     for (std::uint32_t h = 0; h < heads; ++h) {
       row_view<Columns> const from = rows(h);
-      std::uint32_t const index = staging.layer * shape.layer_rows() + rows.first + h;
-      if constexpr (!decltype(cache.disposal)::idle) {
-        for (std::uint32_t i = 0; i < held; ++i)
-          if (goes(i)) dispose<plain<float>>(g, cache.disposal, from, i, index, shape.head_dim);
+      auto const to = cache.planes.row(index + h);
+      take_slots(g, cache.planes, to, kept);
+      if constexpr (Writes) detail::write_survivors<Payload>(g, cache, from, to, scratch.keys, 0, kept);
+      if (g.thread_rank() == 0) {
+        if constexpr (!Writes) *scratch.cut = cut;
+        to.state->held = kept;
+        to.state->next = from.state->next;
+        to.state->observed_from = from.state->observed_from;
       }
-      write_survivors(g, from, cache.planes.row(index), scratch.keys, kept);
+      g.sync();
     }
   }
 
  private:
-  /// places[slot] = 1 for those that go, 0 for those that stay.
+  /// Where the `count` slots end that go: those whose keys it holds.
   template <cooperative_group G>
-  KVSIFT_HOST_DEVICE void mark_victims(G const& g, staging_rows<Columns> const& rows, std::uint32_t held, std::uint32_t count,
-                                       row_scratch const& scratch, std::uint32_t block) const {
+  KVSIFT_HOST_DEVICE selection_cut find_cut(G const& g, staging_rows<Columns> const& rows, std::uint32_t count, row_scratch const& scratch,
+                                            std::uint32_t block) const {
+    selection_cut cut;
     if constexpr (!std::is_same_v<Rule, no_rule>) {
-      if (count != 0) {
-        mark_lowest(g, rows, count, scratch, block);
-        return;
+      if (count == 0) return cut;
+      auto const written = [&](auto const& positions, std::uint32_t n, std::uint32_t excluded) {
+        with_room(g, usual_room, [&](auto const& in) {
+          cut = cut_of_many(in, positions, n, excluded, count, rule.ranked, scratch.keys, scratch.places, scratch.group_words);
+        });
+        g.sync();
+      };
+      if (scored) {
+        written(rows(0).positions, rows(0).state->held, rule.scope.excluded());
+      } else {
+        detail::with_candidates(g, rows, rule, cache.work.sums_of(block), scratch.group_words, [&](auto const& c) {
+          write_keys(g, c, scratch.keys, scratch.places);
+          written(c.positions, c.n, c.excluded);
+        });
       }
     }
-    for (std::uint32_t i = g.thread_rank(); i < held; i += g.num_threads()) scratch.places[i] = 0;
-    g.sync();
-  }
-  template <cooperative_group G>
-  KVSIFT_HOST_DEVICE void mark_lowest(G const& g, staging_rows<Columns> const& rows, std::uint32_t count, row_scratch const& scratch,
-                                      std::uint32_t block) const {
-    detail::with_candidates(g, rows, rule, cache.work.sums_of(block), scratch.group_words, [&](auto const& c) {
-      with_room(g, usual_room, [&](auto const& in) {
-        choose_many(in, c, count, rule.ranked, scratch.keys, scratch.places, scratch.group_words);
-      });
-    });
-  }
-
-  /// Slot j of `to` becomes slot survivors[j] of `from`. Each team of the group stores vectors of its own.
-  template <cooperative_group G>
-  KVSIFT_HOST_DEVICE void write_survivors(G const& g, row_view<Columns> const& from,
-                                          row_view<Columns, typename Bound::placement> const& to,
-                                          std::uint32_t const* survivors, std::uint32_t kept) const {
-    take_slots(g, cache.planes, to, kept);
-    auto const store = [&](auto const& who, std::uint32_t first, std::uint32_t step) {
-      std::uint32_t const dim = cache.planes.shape.head_dim;
-      for (std::uint32_t j = first; j < kept; j += step) {
-        std::uint32_t const source = survivors[j];
-        auto const* const key = reinterpret_cast<float const*>(from.keys.at(source));
-        if (cache.reading.turned)  // stored in fp32, as kv_tensor asks
-          move_turned(who, key, dim, from.positions[source] - j, cache.reading.table, reinterpret_cast<float*>(to.keys.at(j)));
-        else
-          Payload::store(who, to.keys.at(j), key, dim);
-        Payload::store(who, to.values.at(j), reinterpret_cast<float const*>(from.values.at(source)), dim);
-      }
-    };
-    if (g.num_threads() == 1) {
-      store(g, 0, 1);
-    } else {
-      team const mine(g);
-      store(mine, mine.index, mine.count);
-    }
-    copy_slots(g, cache.planes.stored, from, to, {{survivors}, {}, kept, false});
-    if (to.ranks != nullptr)
-      for (std::uint32_t j = g.thread_rank(); j < kept; j += g.num_threads()) to.ranks[j] = j;
-    if (g.thread_rank() == 0) {
-      to.state->held = kept;
-      to.state->next = from.state->next;
-      to.state->observed_from = from.state->observed_from;
-    }
-    g.sync();
+    return cut;
   }
 };
 

@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include <kvsift/evict/kv_tensor.hpp>
+#include <kvsift/evict/split_prompt.hpp>
 #include <kvsift/evict/split_step.hpp>
 #include <kvsift/evict/tasks.hpp>
 #include <kvsift/exec/executor.hpp>
@@ -129,20 +130,31 @@ void stage(Executor const& on, Cache& cache, std::uint32_t layer, arrivals const
   cache_shape const& shape = cache.shape();
   float const* const queries = piece.queries != nullptr ? piece.queries : masses.queries;
   staging_rows<columns> const rows{cache.bound().work.staging, piece, layer, 0, 1, queries};
-  enqueue(on, cache, shape.layer_rows(), stage_task<bound, columns>{cache.bound(), rows, masses, out});
+  std::uint32_t const chunks = Cache::splits ? chunks_of(piece.tokens) : 1, staged = piece.queries == nullptr ? chunks : 1;
+  enqueue(on, cache, shape.layer_rows() * staged, stage_task<bound, columns>{cache.bound(), rows, masses, out, staged});
   with_rule(cache.policy().rules, moment::prompt_end, [&](auto const& rule) {
     using rule_type = std::remove_cvref_t<decltype(rule)>;
+    bool scored = false;
     with_measured(cache.policy().budget, [&]<class Shares>(Shares const& shares) {
-      if constexpr (Shares::each_head) {
+      if constexpr (Shares::each_head)
         enqueue(on, cache, shape.layer_rows(), measure_task<bound, columns, Shares>{cache.bound(), rows, shares});
-      } else if constexpr (acts<rule_type>) {
+    });
+    if constexpr (Cache::splits && acts<rule_type>) {
+      scored = scored_by_chunks(rule);
+      if (scored)
+        enqueue(on, cache, shape.layer_rows() * chunks, score_chunk_task<bound, columns, rule_type>{cache.bound(), rows, rule, chunks});
+    }
+    with_measured(cache.policy().budget, [&]<class Shares>(Shares const& shares) {
+      if constexpr (!Shares::each_head && acts<rule_type>) {
         if (rule.who != unit::competing) return;
         std::uint32_t const beyond = cache.slots().least_room[layer] - cache.slots().least[layer];
-        enqueue(on, cache, shape.sequences, allocate_task<bound, columns, rule_type, Shares>{cache.bound(), rows, rule, shares, beyond});
+        enqueue(on, cache, shape.sequences, allocate_task<bound, columns, rule_type, Shares>{cache.bound(), rows, rule, shares, beyond, scored});
       }
     });
-    std::uint32_t const blocks = rule.who == unit::shared ? shape.sequences : shape.layer_rows();
-    enqueue(on, cache, blocks, settle_task<payload, bound, columns, rule_type>{cache.bound(), rows, rule});
+    std::uint32_t const together = rule.who == unit::shared ? shape.kv_heads : 1;
+    enqueue(on, cache, shape.layer_rows() / together, settle_task<payload, bound, columns, rule_type, !Cache::splits>{cache.bound(), rows, rule, scored});
+    if constexpr (Cache::splits)
+      enqueue(on, cache, shape.layer_rows() * chunks, write_chunk_task<payload, bound, columns>{cache.bound(), rows, together, rule.ranked, chunks});
   });
   cache.count_prompt(layer, piece.tokens);
 }

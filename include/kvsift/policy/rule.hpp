@@ -46,6 +46,12 @@ concept chosen_at_run_time = requires(Part const& part) { part.visit(takes_anyth
 
 namespace detail {
 
+struct ask_for_preparation {
+  template <class Score>
+  constexpr bool operator()(Score const&) const {
+    return prepared_score<Score>;
+  }
+};
 struct ask_for_order {
   template <class Score>
   constexpr bool operator()(Score const&) const {
@@ -130,6 +136,13 @@ template <class Score>
 constexpr score_words words_of(Score const& score) {
   if constexpr (chosen_at_run_time<Score>) return score.visit(detail::ask_for_words{});
   else return detail::ask_for_words{}(score);
+}
+
+/// Whether a score is prepared for a whole row before it tells of a slot.
+template <class Score>
+constexpr bool is_prepared(Score const& score) {
+  if constexpr (chosen_at_run_time<Score>) return score.visit(detail::ask_for_preparation{});
+  else return prepared_score<Score>;
 }
 
 /// Whether a score takes draws that may be supplied instead of counted.
