@@ -66,7 +66,7 @@ void counts_launches(Given const&... given) {
         if constexpr (detail::acts<decltype(rule)>) scored = scored_by_chunks(rule);
       });
       for (u32 l = 0; l < shape.layers; ++l) verbs::step(on, cache, l, {in, in, in, prompt}, out);
-      only_launches(shape.layers * (3 + (scored ? 1 : 0) + (measured ? 1 : 0)));
+      only_launches(shape.layers * (3 + (scored ? 1u : 0u) + (measured ? 1u : 0u)));
     } else {
       for (u32 l = 0; l < shape.layers; ++l) verbs::step(on, cache, l, {in, in, in, 1}, out);
       only_launches(shape.layers * (2 + room));

@@ -338,7 +338,8 @@ void observe(Executor const& on, Layer rows, float const* masses, std::size_t pi
 /// For engines with an attention of their own: the first piece of a sequence is cut down to the limit by the rule of
 /// prompt_end and its survivors are written, in position order; `masses` feed the policy's columns. A piece that fits is
 /// written whole. keys, values [sequences, tokens, kv_heads, head_dim], kinds [sequences, tokens]: see arrivals.
-/// Reads the columns a fixed number of times (select_lowest), K and V of the survivors once. Two launches, no allocation.
+/// Reads the columns a fixed number of times (select_lowest), K and V of the survivors once. Two launches, where rows are split four (three
+/// if heads decide together, or a score is prepared for a row); one more under a measured budget. No allocation.
 /// Throws bad_argument, and changes nothing, if the layer holds tokens already or a mass that the columns ask for is null.
 template <executor Executor, cache_layer Layer>
 void compress(Executor const& on, Layer rows, float const* keys, float const* values, std::uint32_t tokens,
