@@ -62,7 +62,13 @@ void many(benchmark::State& state) {
   std::vector<std::uint32_t> keys(n), marks(n);
   std::uint32_t words[2];
   for (auto _ : state) {
-    kvsift::choose_many(kvsift::serial_group{}, rows.next(0), n - kept, kvsift::pick::keepers, keys.data(), marks.data(), words);
+    auto const c = rows.next(0);
+    kvsift::serial_group const g;
+    kvsift::write_keys(g, c, keys.data(), marks.data());
+    kvsift::selection_cut const cut =
+        kvsift::cut_of_many(g, c.positions, n, c.excluded, n - kept, kvsift::pick::keepers, keys.data(), marks.data(), words);
+    auto const ties = kvsift::ties_of(c.positions, kvsift::pick::keepers);
+    for (std::uint32_t i = 0; i < n; ++i) marks[i] = cut.holds(keys[i], ties, i) ? 1u : 0u;
     benchmark::DoNotOptimize(marks.data());
     benchmark::ClobberMemory();
   }

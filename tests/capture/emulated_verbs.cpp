@@ -1,5 +1,6 @@
 // The verbs of tests/device over the stand-in of cuda_executor.
 #include <device/conversions.cu>
+#include <device/mass.cu>
 #include <device/select.cu>
 #include <device/verbs.cuh>
 

@@ -27,11 +27,16 @@ struct product_task {
   u32 n;
   float* out;  // [count, n]
 
-  std::size_t block_bytes(u32) const { return product_tile::carve(nullptr, count).bytes; }
+  std::size_t block_bytes(u32) const {
+    carver counted;
+    product_tile::carve(counted, count);
+    return counted.bytes;
+  }
 
   template <cooperative_group G>
   void operator()(G const& g, u32) const {
-    product_tile const tile = product_tile::carve(g.memory(), count);
+    carver memory{g.memory()};
+    product_tile const tile = product_tile::carve(memory, count);
     block_products<Aligned>(g, queries, dim, keys, stride, n, tile);
     for (u32 i = g.thread_rank(); i < count * n; i += g.num_threads()) out[i] = tile.products[i / n * tile.pitch() + i % n];
     g.sync();

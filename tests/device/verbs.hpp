@@ -39,5 +39,9 @@ struct verbs {
 
 std::size_t select_rows_bytes(where on, kvsift::score_rows const& of);
 void select_rows(where on, kvsift::score_rows const& of, kvsift::selection_cut* cuts, std::byte* workspace, std::size_t bytes);
+/// In mass.cu.
+std::size_t attention_mass_bytes(where on, kvsift::cache_shape const& shape, kvsift::observation_window const& window);
+void attention_mass(where on, kvsift::cache_shape const& shape, kvsift::observation_window const& window, float* mass, std::size_t pitch,
+                    std::byte* workspace, std::size_t bytes);
 
 }  // namespace device

@@ -230,3 +230,12 @@ TEST_CASE("a window that cannot be is refused") {
   w.window = 0;
   CHECK_THROWS_WITH(ask(w, p.tokens, workspace.size()), "window is 0; give 1 to as many queries as there are tokens");
 }
+
+TEST_CASE("where rows are split a block's memory is what the guide says, and has its limit") {
+  auto const window = [](u32 group, u32 queries, group_reduction reduce) { return split_window{{{1, 8, group, 128, 1}, {nullptr, nullptr, 4096, queries, reduce}}}; };
+  CHECK(window(4, 32, group_reduction::mean).block_bytes(128) == 60160);
+  CHECK(window(128, 4, group_reduction::max).fits());
+  CHECK(!window(129, 4, group_reduction::mean).fits());
+  CHECK(window(25, 2, group_reduction::sum).fits());
+  CHECK(!window(25, 1, group_reduction::sum).fits());
+}

@@ -105,6 +105,11 @@ TEST_CASE("parts known to the compiler, heads that decide together, of their own
   });
 }
 
+TEST_CASE("a long prompt has several chunks a block") {
+  support::draws d(9);
+  REQUIRE(apart<fp32_payload, original_positions, in_pages>({1, 1, 1, 4, 2}, snapkv(4000, 3, 5), most_writing_blocks * chunk_slots + 300, {2}, d) == "");
+}
+
 TEST_CASE("what goes is handed to the disposal, in order") {
   cache_shape const shape{1, 2, 1, 8, 1};
   auto const policy = snapkv(50, 3, 5);

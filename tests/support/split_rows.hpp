@@ -65,8 +65,6 @@ struct split_executor {
           });
       }
       for (std::thread& t : all) t.join();
-    } else if (threads == 1) {
-      for (std::uint32_t i = 0; i < blocks; ++i) task(with_memory(kvsift::serial_group{}, memories[0].data()), number(i));
     } else {
       thread_group_executor{threads}.launch(blocks, [&](thread_group const& g, std::uint32_t i) {
         task(with_memory(g, memories[0].data()), number(i));

@@ -22,27 +22,24 @@ inline constexpr std::uint32_t thread_keys = 8;  ///< that a thread multiplies e
 
 }  // namespace detail
 
-/// Queries [queries] and keys [keys] of a tile, and where their products lie. With a null base it only counts.
+/// Queries [queries] and keys [keys] of a tile, and where their products lie.
 struct product_tile {
   std::uint32_t queries = 0;  ///< a multiple of eight, at most most_block_queries
   std::uint32_t keys = 0;     ///< a multiple of eight: fewer queries have more keys, so that threads have work
   float* some_queries = nullptr;  ///< [2, components_at_once, queries]
   float* some_keys = nullptr;     ///< [2, keys, key_pitch]
   float* products = nullptr;      ///< [queries, pitch()]
-  std::size_t bytes = 0;
 
   KVSIFT_HOST_DEVICE static constexpr std::uint32_t keys_of(std::uint32_t queries) { return queries > 64 ? 64 : queries > 32 ? 128 : 256; }
   KVSIFT_HOST_DEVICE std::uint32_t pitch() const { return keys + 1; }
 
-  KVSIFT_HOST_DEVICE static product_tile carve(std::byte* base, std::uint32_t queries) {
+  KVSIFT_HOST_DEVICE static product_tile carve(carver& memory, std::uint32_t queries) {
     product_tile t;
     t.queries = queries;
     t.keys = keys_of(queries);
-    carver memory{base};
     t.some_queries = memory.take<float>(std::size_t{2} * detail::components_at_once * queries);
     t.some_keys = memory.take<float>(std::size_t{2} * t.keys * detail::key_pitch);
     t.products = memory.take<float>(std::size_t{queries} * t.pitch());
-    t.bytes = memory.bytes;
     return t;
   }
 };
@@ -55,8 +52,8 @@ KVSIFT_HOST_DEVICE constexpr std::size_t block_query_floats(std::uint32_t querie
 /// tile.products[i x pitch + j] = query i . key j for i < tile.queries, j < n <= tile.keys, components added one after another: the bits of
 /// products_of, for any number of threads.
 /// queries: see block_query_floats, on a 16-byte boundary. keys: key j begins at keys + j x stride. Aligned: on a 16-byte boundary, with
-/// dim a multiple of four. A thread has eight queries and eight keys; the components to come are under way.
-/// Reads each key once, and the queries once, if there are tile.queries x tile.keys / 64 threads. Ends with a sync.
+/// dim a multiple of four. A thread has eight queries and eight keys, or several times as many where there are fewer threads than
+/// tile.queries x tile.keys / 64; the components to come are under way. Reads queries and keys once. Ends with a sync.
 template <bool Aligned, group_with_memory G>
 KVSIFT_HOST_DEVICE void block_products(G const& g, float const* queries, std::uint32_t dim, float const* keys, std::size_t stride, std::uint32_t n,
                                        product_tile const& tile) {
@@ -84,19 +81,29 @@ KVSIFT_HOST_DEVICE void block_products(G const& g, float const* queries, std::ui
     }
     end_batch(g);
   };
-  for (std::uint32_t round = 0; round < items; round += threads) {
-    std::uint32_t const item = round + rank, query = item / apart * lane_count, key = item % apart;
-    lanes sums[detail::thread_keys];
-    KVSIFT_UNROLL for (std::uint32_t j = 0; j < detail::thread_keys; ++j) sums[j].fill(0);
-    ask(0, 0);
-    for (std::uint32_t first = 0, stage = 0; first < dim; first += components_at_once, stage ^= 1u) {
-      wait_for_batches<0>(g);
-      g.sync();  // these are there, and nobody reads those before any more
-      if (first + components_at_once < dim) ask(stage ^ 1u, first + components_at_once);
-      if (item >= items) continue;
+  bool const several = items > threads;  // sums of a thread's items wait for the next components among the products
+  lanes sums[detail::thread_keys] = {};
+  ask(0, 0);
+  for (std::uint32_t first = 0, stage = 0; first < dim; first += components_at_once, stage ^= 1u) {
+    wait_for_batches<0>(g);
+    g.sync();  // these are there, and nobody reads those before any more
+    bool const last = first + components_at_once >= dim;
+    if (!last) ask(stage ^ 1u, first + components_at_once);
+    std::uint32_t const count = wide - first < components_at_once ? wide - first : components_at_once;
+    for (std::uint32_t item = rank; item < items; item += threads) {
+      std::uint32_t const query = item / apart * lane_count, key = item % apart;
+      float* const products = tile.products + query * tile.pitch() + key;
+      if (first == 0) {
+        KVSIFT_UNROLL for (std::uint32_t j = 0; j < detail::thread_keys; ++j) sums[j].fill(0);
+      } else if (several) {
+        KVSIFT_UNROLL for (std::uint32_t j = 0; j < detail::thread_keys; ++j) {
+          float of_key[lane_count];
+          KVSIFT_UNROLL for (std::uint32_t l = 0; l < lane_count; ++l) of_key[l] = products[l * tile.pitch() + j * apart];
+          sums[j].load(of_key);
+        }
+      }
       float const* q = tile.some_queries + stage * components_at_once * tile.queries + query;
       float const* k = tile.some_keys + (stage * tile.keys + key) * detail::key_pitch;
-      std::uint32_t const count = wide - first < components_at_once ? wide - first : components_at_once;
       for (std::uint32_t d = 0; d < count; d += 4, k += 4) {
         struct alignas(16) four {
           float x[4];
@@ -112,16 +119,15 @@ KVSIFT_HOST_DEVICE void block_products(G const& g, float const* queries, std::ui
           }
         }
       }
-    }
-    if (item < items)
+      if (!several && !last) continue;
       KVSIFT_UNROLL for (std::uint32_t j = 0; j < detail::thread_keys; ++j) {
         float of_key[lane_count];
         sums[j].store(of_key);
-        KVSIFT_UNROLL for (std::uint32_t l = 0; l < lane_count; ++l)
-          tile.products[(query + l) * tile.pitch() + key + j * apart] = of_key[l];
+        KVSIFT_UNROLL for (std::uint32_t l = 0; l < lane_count; ++l) products[l * tile.pitch() + j * apart] = of_key[l];
       }
-    g.sync();
+    }
   }
+  g.sync();
 }
 
 }  // namespace kvsift

@@ -19,6 +19,11 @@ struct selection_cut {
   KVSIFT_HOST_DEVICE constexpr bool holds(std::uint32_t k, std::uint32_t t) const {
     return !nothing && (k < key || (k == key && t <= tie));
   }
+  /// The same of item i, whose tie is asked only where that tells.
+  template <class Ties>
+  KVSIFT_HOST_DEVICE constexpr bool holds(std::uint32_t k, Ties const& ties, std::uint32_t i) const {
+    return !nothing && (k < key || (k == key && ties(i) <= tie));
+  }
 };
 
 namespace detail {

@@ -152,7 +152,7 @@ struct mass_plan {
   static mass_plan carve(std::byte* base, cache_shape const& shape, observation_window const& w, std::uint32_t threads, bool split) {
     mass_plan p;
     p.several = {{shape, w}};
-    p.split = split && p.several.fits();
+    p.split = split && w.tokens > mass_tile && p.several.fits();
     carver memory{base};
     std::size_t const rows = shape.layer_rows(), heads = std::size_t{w.window} * shape.group;
     if (p.split) {
@@ -172,7 +172,7 @@ struct mass_plan {
 }  // namespace detail
 
 /// Bytes of workspace that attention_mass needs on an executor: window x group x tokens floats a row, or x 256 where lse is given. Where
-/// rows are split window x group x head_dim, and 130 x window x group where lse is not given.
+/// rows are split window x group x head_dim (rounded up), and 97 x window x group where lse is not given.
 template <executor Executor>
 std::size_t attention_mass_bytes(cache_shape const& shape, observation_window const& window, std::uint32_t group_threads = 1) {
   return detail::mass_plan::carve(nullptr, shape, window, group_threads, splits_rows<space_of<Executor>>).bytes;
@@ -189,8 +189,9 @@ inline std::size_t attention_mass_bytes(cache_shape const& shape, observation_wi
 ///
 /// What compress takes as masses.window, for engines whose attention does not tell. Nothing of size tokens x tokens is made. Sums go in
 /// the order of the queries: the same bits for any number of threads; the mass of the column that step feeds, to rounding (a compiler may
-/// fuse one and not the other). K is read once, in one launch. Where rows are split (splits_rows, and a block has memory enough) they have
-/// 64 blocks each: K is read once in two launches, or twice in four where lse is not given, as the sums of exponentials are found first.
+/// fuse one and not the other). K is read once, in one launch. Where rows of more than 256 tokens are split (splits_rows, and a block has memory
+/// enough) they have 48 blocks each: K is read once for each 128 of window x group heads in two launches, or twice as often in four where lse
+/// is not given, as the sums of exponentials are found first.
 /// No allocation, capturable.
 /// workspace: attention_mass_bytes<Executor>(shape, given, group_threads) bytes on a 64-byte boundary.
 template <executor Executor>

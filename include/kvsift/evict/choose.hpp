@@ -251,8 +251,8 @@ KVSIFT_HOST_DEVICE detail::position_ties<Positions> ties_of(Positions const& pos
   return {positions, ranked == pick::victims ? 0u : 0xffffffffu};
 }
 
-/// Where the `count` of n slots end that go at once, by keys (victim_key) and, if `excluded` slots are taken out first, by ranks (scope_key):
-/// those that go are cut.holds(keys[i], ties(i)), ties as ties_of says. Keys of slots that are taken out become never_key.
+/// Where the `count` of n slots end that go at once, the lowest keys (victim_key); if `excluded` slots are taken out first, by ranks (scope_key),
+/// their keys become never_key. Those that go are cut.holds(keys[i], ties, i), ties as ties_of says.
 template <cooperative_group G, class Positions>
 KVSIFT_HOST_DEVICE selection_cut cut_of_many(G const& g, Positions const& positions, std::uint32_t n, std::uint32_t excluded, std::uint32_t count,
                                              pick ranked, std::uint32_t* keys, std::uint32_t const* ranks, std::uint32_t* scratch) {
@@ -267,25 +267,13 @@ KVSIFT_HOST_DEVICE selection_cut cut_of_many(G const& g, Positions const& positi
   return select_lowest(g, detail::array_keys{keys}, ties_of(positions, ranked), n, count, scratch);
 }
 
-/// keys[i] of c's n slots, and ranks[i] where the scope takes any out. Ends with a sync.
+/// keys[i] of c's n slots, and ranks[i] where the scope takes any out: computed once, and selected from where they are written down. Ends with a
+/// sync.
 template <cooperative_group G, class C>
 KVSIFT_HOST_DEVICE void write_keys(G const& g, C const& c, std::uint32_t* keys, std::uint32_t* ranks) {
   for (std::uint32_t i = g.thread_rank(); i < c.n; i += g.num_threads()) keys[i] = c.key(i);
   if (c.excluded != 0)
     for (std::uint32_t i = g.thread_rank(); i < c.n; i += g.num_threads()) ranks[i] = c.rank_key(i);
-  g.sync();
-}
-
-/// Marks the `count` slots that go at once: marks[slot] = 1, 0 for those that stay. The lowest scores among the
-/// candidates; equal scores by position, as `ranked` says. marks, keys [n]. Scores and ranks are computed once each, and selected from where
-/// they are written down.
-template <cooperative_group G, class C>
-KVSIFT_HOST_DEVICE void choose_many(G const& g, C const& c, std::uint32_t count, pick ranked, std::uint32_t* keys,
-                                    std::uint32_t* marks, std::uint32_t* scratch) {
-  write_keys(g, c, keys, marks);
-  selection_cut const cut = cut_of_many(g, c.positions, c.n, c.excluded, count, ranked, keys, marks, scratch);
-  auto const ties = ties_of(c.positions, ranked);
-  for (std::uint32_t i = g.thread_rank(); i < c.n; i += g.num_threads()) marks[i] = cut.holds(keys[i], ties(i)) ? 1u : 0u;
   g.sync();
 }
 

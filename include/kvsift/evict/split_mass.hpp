@@ -16,7 +16,7 @@
 // queries, as many whole ones at a time as make 128 heads.
 namespace kvsift {
 
-inline constexpr std::uint32_t mass_parts = 64;  ///< blocks of a row: eight KV heads are 512, as many as fit a large GPU at once
+inline constexpr std::uint32_t mass_parts = 48;  ///< blocks of a row: eight KV heads are 384, three for each multiprocessor of a large GPU
 
 struct split_window : window_of_rows {
   float* packed = nullptr;   ///< [rows, passes, block_query_floats], scaled
@@ -48,10 +48,10 @@ struct split_window : window_of_rows {
   };
   KVSIFT_HOST_DEVICE memory carve(std::byte* base) const {
     memory m;
-    m.tile = product_tile::carve(base, wide());
-    carver behind{base, m.tile.bytes};
-    m.mass = behind.take<float>(std::size_t{sums()} * m.tile.keys);
-    m.bytes = behind.bytes;
+    carver from{base};
+    m.tile = product_tile::carve(from, wide());
+    m.mass = from.take<float>(std::size_t{sums()} * m.tile.keys);
+    m.bytes = from.bytes;
     return m;
   }
   std::size_t block_bytes(std::uint32_t) const { return carve(nullptr).bytes; }
@@ -155,32 +155,43 @@ struct window_mass_task {
   KVSIFT_HOST_DEVICE void operator()(G const& g, std::uint32_t block) const {
     window.for_tiles(g, block, [&](split_window::memory const& m, std::uint32_t row, std::uint32_t first, std::uint32_t n, std::uint32_t query,
                                    std::uint32_t queries) {
+      weigh(g, m, row, query, queries);
+      g.sync();
       bool const last = query + queries == window.given.window;
       for (std::uint32_t j = g.thread_rank(); j < n; j += g.num_threads()) {
         if (query == 0)
           for (std::uint32_t s = 0; s < window.sums(); ++s) m.mass[s * m.tile.keys + j] = 0;
         std::uint32_t const sees = window.first_to_see(first + j);
-        for (std::uint32_t q = sees < query ? 0 : sees - query; q < queries; ++q) add(m, row, query, q, j);
+        for (std::uint32_t q = sees < query ? 0 : sees - query; q < queries; ++q) add(m, q, j);
         if (last) mass[row * pitch + first + j] = total(m, j);
       }
     });
   }
 
  private:
-  /// The probabilities of a key by the pass's query q, of those from `first` on, join its mass. Queries in order; the mean reduces the group
-  /// before it sums, as attention's evidence does.
-  KVSIFT_HOST_DEVICE KVSIFT_INLINE void add(split_window::memory const& m, std::uint32_t row, std::uint32_t first, std::uint32_t q,
-                                            std::uint32_t j) const {
+  /// Logits of a pass become probabilities. Where a block has more threads than a tile has keys, each has a key and every so many-th head.
+  template <cooperative_group G>
+  KVSIFT_HOST_DEVICE KVSIFT_INLINE void weigh(G const& g, split_window::memory const& m, std::uint32_t row, std::uint32_t query,
+                                              std::uint32_t queries) const {
+    std::uint32_t const group = window.shape.group, keys = m.tile.keys, threads = g.num_threads(), rank = g.thread_rank();
+    std::uint32_t const step = threads < keys ? 1 : threads / keys, own = threads < keys ? 0 : rank / keys;
+    for (std::uint32_t h = own; own < step && h < queries * group; h += step) {
+      float const lse = window.given.lse[window.of_query(row, query * group + h)];
+      float* const p = m.tile.products + h * m.tile.pitch();
+      for (std::uint32_t j = rank - own * keys; j < keys; j += threads) p[j] = exp_of(p[j] - lse);
+    }
+  }
+  /// The probabilities of a key by the pass's query q join its mass. Queries in order; the mean reduces the group before it sums, as
+  /// attention's evidence does.
+  KVSIFT_HOST_DEVICE KVSIFT_INLINE void add(split_window::memory const& m, std::uint32_t q, std::uint32_t j) const {
     std::uint32_t const group = window.shape.group;
-    float const* const logits = m.tile.products + q * group * m.tile.pitch() + j;
-    float const* const lse = window.given.lse + window.of_query(row, (first + q) * group);
-    auto const p = [&](std::uint32_t h) { return exp_of(logits[h * m.tile.pitch()] - lse[h]); };
+    float const* const p = m.tile.products + q * group * m.tile.pitch() + j;
     if (window.given.reduce != group_reduction::mean) {
-      for (std::uint32_t h = 0; h < group; ++h) m.mass[h * m.tile.keys + j] += p(h);
+      for (std::uint32_t h = 0; h < group; ++h) m.mass[h * m.tile.keys + j] += p[h * m.tile.pitch()];
       return;
     }
-    float sum = p(0);
-    for (std::uint32_t h = 1; h < group; ++h) sum += p(h);
+    float sum = p[0];
+    for (std::uint32_t h = 1; h < group; ++h) sum += p[h * m.tile.pitch()];
     m.mass[j] += sum * (1.0f / static_cast<float>(group));
   }
   KVSIFT_HOST_DEVICE KVSIFT_INLINE float total(split_window::memory const& m, std::uint32_t j) const {

@@ -16,10 +16,13 @@
 // row finds where the cut falls (settle_task), and again one a chunk writes those of its tokens that stay.
 namespace kvsift {
 
+/// Most blocks of a row that write: eight rows are 512. Of a longer prompt each has several chunks.
+inline constexpr std::uint32_t most_writing_blocks = 64;
+
 /// Whether a rule's scores can be asked chunk by chunk: where heads decide together, or a score is prepared for a row, settle_task asks.
 template <class Rule>
 bool scored_by_chunks(Rule const& rule) {
-  return rule.who != unit::shared && !is_prepared(rule.score);
+  return rule.who != unit::shared && !is_prepared(rule.score) && !is_prepared(rule.scope);
 }
 
 /// Writes down in which order the tokens of a chunk go: keys and, if the scope takes any out, ranks of their row's scratch. Rows that fit
@@ -33,10 +36,10 @@ struct score_chunk_task {
 
   template <cooperative_group G>
   KVSIFT_HOST_DEVICE KVSIFT_INLINE_IN_KERNELS void operator()(G const& g, std::uint32_t block) const {
-    std::uint32_t const index = block / chunks, first = block % chunks * chunk_slots;
+    auto const [index, first, end] = prompt_chunk(block, chunks, staging.piece.tokens);
     row_view<Columns> const row = staging(index);
-    std::uint32_t const held = row.state->held, end = held - first < chunk_slots ? held : first + chunk_slots;
-    if (held <= cache.planes.row(staging.layer * cache.planes.shape.layer_rows() + index).state->limit) return;
+    std::uint32_t const held = row.state->held;
+    if (held <= cache.planes.row(staging.in_cache(index)).state->limit) return;
     row_scratch const scratch = cache.scratch(index);
     head_context const about = row.context(held);
     write(g, rule.score, row, about, first, end, scratch.keys, [](float score, bool guarded) { return victim_key(score, guarded); });
@@ -58,47 +61,50 @@ struct score_chunk_task {
   }
 };
 
-/// Writes those tokens of a chunk into the cache that the cut leaves; settle_task has been there. A block counts the survivors before its
-/// chunk. Reads K and V of the survivors once, and the keys of a row once for each chunk behind them.
+/// Writes those tokens of a block's chunks into the cache that the cut leaves; settle_task has been there. A block counts the survivors before
+/// its chunks. Reads K and V of the survivors once, and the keys of a row once more for every block behind them: half of most_writing_blocks times.
 template <class Payload, class Bound, class Columns>
 struct write_chunk_task {
   Bound cache;
   staging_rows<Columns> staging;
   std::uint32_t together;  ///< rows that decide together
   pick ranked;
-  std::uint32_t chunks;  ///< of a row
+  std::uint32_t blocks;  ///< of a row
+  std::uint32_t chunks;  ///< of a block
 
   std::size_t block_bytes(std::uint32_t threads) const { return memory(nullptr, threads).bytes; }
 
   template <group_with_memory G>
   KVSIFT_HOST_DEVICE KVSIFT_INLINE_IN_KERNELS void operator()(G const& g, std::uint32_t block) const {
-    cache_shape const& shape = cache.planes.shape;
-    std::uint32_t const index = block / chunks, first = block % chunks * chunk_slots;
+    std::uint32_t const index = block / blocks, tokens = staging.piece.tokens, begin = block % blocks * chunks * chunk_slots;
     row_view<Columns> const row = staging(index);
-    std::uint32_t const left = row.state->held - first, n = left < chunk_slots ? left : chunk_slots;
-    row_scratch const scratch = cache.scratch(index / together);
-    selection_cut const cut = *scratch.cut;
+    auto const to = cache.planes.row(staging.in_cache(index));
+    std::uint32_t const* const keys = cache.scratch(index / together).keys;
+    selection_cut const cut = *cache.scratch(index / together).cut;
     auto const ties = ties_of(row.positions, ranked);
     working const m = memory(g.memory(), g.num_threads());
-    std::uint32_t stayed = first, stay = n;
+    std::uint32_t stayed = begin;
     if (!cut.nothing) {
       std::uint32_t went = 0;
-      detail::for_batches<detail::values_ahead>(g, detail::array_keys{scratch.keys}, 0, first, [&](std::uint32_t at, std::uint32_t const* keys) {
+      detail::for_batches<detail::values_ahead>(g, detail::array_keys{keys}, 0, begin, [&](std::uint32_t at, std::uint32_t const* some) {
         KVSIFT_UNROLL for (std::uint32_t u = 0; u < detail::values_ahead; ++u) {
           std::uint32_t const i = at + u * g.num_threads();
-          went += i < first && (keys[u] < cut.key || (keys[u] == cut.key && cut.holds(keys[u], ties(i)))) ? 1u : 0u;
+          went += i < begin && cut.holds(some[u], ties, i) ? 1u : 0u;
         }
       });
       stayed -= group_sum(g, m.words, went);
-      inclusive_scan(g, [&](std::uint32_t i) { return cut.holds(scratch.keys[first + i], ties(first + i)) ? 0u : 1u; }, m.places, n);
-      stay = m.places[n - 1];
     }
-    for (std::uint32_t i = g.thread_rank(); i < n; i += g.num_threads()) {
-      if (cut.nothing) m.survivors[i] = first + i;
-      else if (m.places[i] != (i == 0 ? 0 : m.places[i - 1])) m.survivors[m.places[i] - 1] = first + i;
+    for (std::uint32_t chunk = 0; chunk < chunks && begin + chunk * chunk_slots < tokens; ++chunk) {
+      std::uint32_t const first = begin + chunk * chunk_slots, n = tokens - first < chunk_slots ? tokens - first : chunk_slots;
+      auto const stays = [&](std::uint32_t i) { return cut.nothing || !cut.holds(keys[first + i], ties, first + i); };
+      inclusive_scan(g, [&](std::uint32_t i) { return stays(i) ? 1u : 0u; }, m.places, n);
+      for (std::uint32_t i = g.thread_rank(); i < n; i += g.num_threads())
+        if (stays(i)) m.survivors[m.places[i] - 1] = first + i;
+      g.sync();
+      std::uint32_t const here = m.places[n - 1];
+      detail::write_survivors<Payload>(g, cache, row, to, m.survivors, stayed, here);
+      stayed += here;
     }
-    g.sync();
-    detail::write_survivors<Payload>(g, cache, row, cache.planes.row(staging.layer * shape.layer_rows() + index), m.survivors, stayed, stay);
   }
 
  private:

@@ -59,6 +59,8 @@ struct staging_rows {
     row.layer = layer;
     return row;
   }
+  /// The number that a row of the layer has in the cache.
+  KVSIFT_HOST_DEVICE std::uint32_t in_cache(std::uint32_t row) const { return layer * planes.shape.layer_rows() + row; }
   /// No token is waiting; scores that read a prompt's queries find them by the first.
   KVSIFT_HOST_DEVICE arrival token(row_view<Columns> const& row) const {
     arrival none{nullptr, nullptr, planes.shape.head_dim};
@@ -68,6 +70,16 @@ struct staging_rows {
     none.group = planes.shape.group;
     return none;
   }
+};
+
+/// The tokens of a staged row that are one block's, where a row has `chunks` blocks: chunk_slots of them, or all.
+struct prompt_chunk {
+  std::uint32_t row;  ///< within the layer
+  std::uint32_t first;
+  std::uint32_t end;
+
+  KVSIFT_HOST_DEVICE prompt_chunk(std::uint32_t block, std::uint32_t chunks, std::uint32_t tokens)
+      : row(block / chunks), first(block % chunks * chunk_slots), end(chunks == 1 || tokens - first < chunk_slots ? tokens : first + chunk_slots) {}
 };
 
 /// Lets the columns of a prompt be born in the workspace and feeds them: with the prompt's own causal attention over the
@@ -85,10 +97,10 @@ struct stage_task {
   KVSIFT_HOST_DEVICE KVSIFT_INLINE_IN_KERNELS void operator()(G const& g, std::uint32_t block) const {
     cache_shape const& shape = cache.planes.shape;
     Columns const& stored = staging.planes.stored;
-    std::uint32_t const index = block / chunks, first = chunks == 1 ? 0 : block % chunks * chunk_slots;
+    std::uint32_t const tokens = staging.piece.tokens;
+    auto const [index, first, end] = prompt_chunk(block, chunks, tokens);
     row_view<Columns> row = staging(index);
-    row_state const target = *cache.planes.row(staging.layer * shape.layer_rows() + index).state;
-    std::uint32_t const tokens = staging.piece.tokens, end = chunks == 1 || tokens - first < chunk_slots ? tokens : first + chunk_slots;
+    row_state const target = *cache.planes.row(staging.in_cache(index)).state;
     row_state state{tokens, target.next + tokens, target.next + tokens - 1, target.limit};
     if (first == 0 && g.thread_rank() == 0) *row.state = state;
     row.state = __builtin_addressof(state);  // the row's own is another block's to write
@@ -125,7 +137,7 @@ struct measure_task {
   template <cooperative_group G>
   KVSIFT_HOST_DEVICE KVSIFT_INLINE_IN_KERNELS void operator()(G const& g, std::uint32_t block) const {
     row_view<Columns> const row = staging(block);
-    row_state& record = cache.planes.states[staging.layer * cache.planes.shape.layer_rows() + block];
+    row_state& record = cache.planes.states[staging.in_cache(block)];
     narrowed_row<columns_of<Shares>, Columns> const seen{row.positions.read_only(), row.context(row.state->held), __builtin_addressof(row)};
     shares.measure(g, seen, record, cache.scratch(block).group_words);
     if (g.thread_rank() == 0) {
@@ -173,7 +185,7 @@ struct allocate_task {
   KVSIFT_HOST_DEVICE KVSIFT_INLINE_IN_KERNELS void operator()(G const& g, std::uint32_t block) const {
     cache_shape const& shape = cache.planes.shape;
     std::uint32_t const first = block * shape.kv_heads;
-    std::uint32_t const index = staging.layer * shape.layer_rows() + first;
+    std::uint32_t const index = staging.in_cache(first);
     row_state* const records = cache.planes.states + index;
     staging_rows<Columns> rows = staging;
     rows.first = first;
@@ -259,12 +271,11 @@ struct settle_task {
     rows.heads = heads;
     auto const first = rows(0);
     std::uint32_t const held = first.state->held;
-    std::uint32_t const limit = cache.planes.row(staging.layer * shape.layer_rows() + rows.first).state->limit;
+    std::uint32_t const index = staging.in_cache(rows.first), limit = cache.planes.row(index).state->limit;
     std::uint32_t const kept = held < limit ? held : limit;
     selection_cut const cut = find_cut(g, rows, held - kept, scratch, block);
     auto const ties = ties_of(first.positions, rule.ranked);
-    auto const goes = [&](std::uint32_t i) { return !cut.nothing && cut.holds(scratch.keys[i], ties(i)); };
-    std::uint32_t const index = staging.layer * shape.layer_rows() + rows.first;
+    auto const goes = [&](std::uint32_t i) { return !cut.nothing && cut.holds(scratch.keys[i], ties, i); };
     if constexpr (!decltype(cache.disposal)::idle) {
       for (std::uint32_t h = 0; h < heads; ++h)
         for (std::uint32_t i = 0; i < held; ++i)

@@ -135,12 +135,16 @@ void stage(Executor const& on, Cache& cache, std::uint32_t layer, arrivals const
   with_rule(cache.policy().rules, moment::prompt_end, [&](auto const& rule) {
     using rule_type = std::remove_cvref_t<decltype(rule)>;
     bool scored = false;
+    bool measured = false;
     with_measured(cache.policy().budget, [&]<class Shares>(Shares const& shares) {
-      if constexpr (Shares::each_head)
+      if constexpr (Shares::each_head) {
+        measured = true;
         enqueue(on, cache, shape.layer_rows(), measure_task<bound, columns, Shares>{cache.bound(), rows, shares});
+      }
     });
+    // Behind the measurement, whose limits say which rows are cut, and before heads compete by what is written here.
     if constexpr (Cache::splits && acts<rule_type>) {
-      scored = scored_by_chunks(rule);
+      scored = scored_by_chunks(rule) && (measured || piece.tokens > cache.slots().least[layer]);
       if (scored)
         enqueue(on, cache, shape.layer_rows() * chunks, score_chunk_task<bound, columns, rule_type>{cache.bound(), rows, rule, chunks});
     }
@@ -153,8 +157,11 @@ void stage(Executor const& on, Cache& cache, std::uint32_t layer, arrivals const
     });
     std::uint32_t const together = rule.who == unit::shared ? shape.kv_heads : 1;
     enqueue(on, cache, shape.layer_rows() / together, settle_task<payload, bound, columns, rule_type, !Cache::splits>{cache.bound(), rows, rule, scored});
-    if constexpr (Cache::splits)
-      enqueue(on, cache, shape.layer_rows() * chunks, write_chunk_task<payload, bound, columns>{cache.bound(), rows, together, rule.ranked, chunks});
+    if constexpr (Cache::splits) {
+      std::uint32_t const each = (chunks + most_writing_blocks - 1) / most_writing_blocks, writing = (chunks + each - 1) / each;
+      enqueue(on, cache, shape.layer_rows() * writing,
+              write_chunk_task<payload, bound, columns>{cache.bound(), rows, together, rule.ranked, writing, each});
+    }
   });
   cache.count_prompt(layer, piece.tokens);
 }
@@ -339,7 +346,7 @@ void observe(Executor const& on, Layer rows, float const* masses, std::size_t pi
 /// prompt_end and its survivors are written, in position order; `masses` feed the policy's columns. A piece that fits is
 /// written whole. keys, values [sequences, tokens, kv_heads, head_dim], kinds [sequences, tokens]: see arrivals.
 /// Reads the columns a fixed number of times (select_lowest), K and V of the survivors once. Two launches, where rows are split four (three
-/// if heads decide together, or a score is prepared for a row); one more under a measured budget. No allocation.
+/// if nothing is cut, heads decide together or a score is prepared for a row); one more under a measured budget. No allocation.
 /// Throws bad_argument, and changes nothing, if the layer holds tokens already or a mass that the columns ask for is null.
 template <executor Executor, cache_layer Layer>
 void compress(Executor const& on, Layer rows, float const* keys, float const* values, std::uint32_t tokens,

@@ -29,8 +29,9 @@ std::size_t block_bytes_of(Task const& task, std::uint32_t threads) {
   else return 0;
 }
 
-// Copies into a block's memory that are under way while the thread that asked for them goes on. A thread reads what it asked for itself,
-// once it has waited. Copies are counted by batches; where a group has no such copies, they are there at once.
+// Copies into a block's memory that are under way while the thread that asked for them goes on. A thread reads what it asked for itself
+// once it has waited, what others asked for once they have waited and a sync() has followed. Copies are counted by batches; where a group
+// has no such copies, they are there at once.
 
 /// Asks for Bytes (8, or a multiple of 16) bytes, from a boundary of 8 or 16 bytes to one.
 template <std::uint32_t Bytes, cooperative_group G>

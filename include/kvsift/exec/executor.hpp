@@ -33,7 +33,7 @@ struct space_named<E> {
 template <class E>
 using space_of = typename detail::space_named<E>::type;
 
-/// Whether several blocks share a row in decode, where one a row would leave a device idle: a space says so as S::splits_rows, for
+/// Whether several blocks share a row, in decode and of a prompt, where one a row would leave a device idle: a space says so as S::splits_rows, for
 /// the caches in it have to hold what the blocks hand over. Sums are then added in another order.
 template <class Space>
 inline constexpr bool splits_rows = false;
