@@ -13,6 +13,9 @@ float* out(std::uint32_t layer);
 void project(cudaStream_t stream, std::uint32_t layer);
 void finish(cudaStream_t stream, std::uint32_t layer);
 bool goes_on();
+float* masses(std::uint32_t layer);
+template <class Rows>
+void attention(cudaStream_t stream, Rows const& rows, std::uint32_t first, float const* queries, float* out, float* masses);
 
 void generate(cudaStream_t stream, ks::cache_shape const& shape) {
   constexpr std::uint32_t threads = 128;
@@ -37,4 +40,16 @@ void generate(cudaStream_t stream, ks::cache_shape const& shape) {
     cache.count_replayed();   // the verbs counted the capture, for the first launch; each further one is counted here
     step.launch(stream);
   }
+}
+
+using bf16_cache = ks::kv_tensor<decltype(ks::roco(1024, 144)), ks::bf16_payload, ks::original_positions, ks::dropped, ks::in_rows, ks::cuda::memory<>>;
+
+void attend_oneself(cudaStream_t stream, bf16_cache& cache, std::uint32_t layer) {
+  ks::cuda_executor const on(stream, 128);
+  ks::append(on, cache[layer], keys(layer), values(layer));   // fp32, stored as bf16
+  auto const rows = cache.view();                             // of device pointers: for kernels
+  std::uint32_t const first = layer * rows.shape.layer_rows();
+  // Row first + sequence x kv_heads + head: rows.row(r).keys.base, stride bytes from slot to slot, held slots: row(r).state->held.
+  attention(stream, rows, first, queries(layer), out(layer), masses(layer));   // masses [sequences, kv_heads, pitch], the mean over the group
+  ks::observe(on, cache[layer], masses(layer), cache.capacity());
 }
