@@ -171,7 +171,7 @@ TEST_CASE("a resource of the user's own is asked for everything, and given it ba
 TEST_CASE("a launch that fails is an error that names the call, and is forgotten") {
   device::rows_cache cache{shape, to_any(roco(16, 2, 3)), options, cuda::memory{stream}};
   recorded().next_launch = cudaErrorInvalidConfiguration;
-  CHECK_THROWS_WITH_AS(device::verbs<device::rows_cache>::evict(on, cache), "cudaLaunchKernel of a task: as recorded", cuda::error);
+  CHECK_THROWS_WITH_AS(device::verbs<device::rows_cache>::evict(on, cache), "launch of cut_task: as recorded", cuda::error);
   CHECK(recorded().last == cudaSuccess);
   CHECK_NOTHROW(device::verbs<device::rows_cache>::evict(on, cache));
   CHECK_THROWS_AS(device::verbs<device::rows_cache>::evict({stream, 256}, cache), bad_argument);  // planned for 128

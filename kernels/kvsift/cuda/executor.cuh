@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <type_traits>
 
 #include <cuda_runtime_api.h>
@@ -31,6 +32,15 @@ __global__ void run_task(__grid_constant__ Task const task) {
   task(block_group{}, blockIdx.x);
 }
 
+/// What an error calls a launch: `cut_task`, of kvsift::cut_task<...>.
+template <class Task>
+std::string task_name() {
+  std::string const text = __PRETTY_FUNCTION__;  // ... [with Task = kvsift::cut_task<...>], with spaces or without
+  std::string name = text.substr(text.find('=', text.find('[')) + 1);
+  name = name.substr(0, name.find_first_of("<;]"));
+  return name.substr(name.find_last_of(": ") + 1);
+}
+
 }  // namespace cuda
 
 /// Enqueues a task on a stream, one CUDA block a block. launch returns when the task is enqueued; it allocates nothing, does not
@@ -56,10 +66,11 @@ class cuda_executor {
     void* arguments[] = {const_cast<Task*>(__builtin_addressof(task))};
     auto const kernel = reinterpret_cast<void const*>(&cuda::run_task<Task>);
     std::size_t const memory = block_bytes_of(task, threads_);
+    cudaError_t status = cudaSuccess;
     if (memory > cuda::unasked_block_bytes)
-      cuda::check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(memory)),
-                  "cudaFuncSetAttribute of a task's shared memory");
-    cuda::check(cudaLaunchKernel(kernel, dim3(blocks), dim3(threads_), arguments, memory, stream_), "cudaLaunchKernel of a task");
+      status = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(memory));
+    if (status == cudaSuccess) status = cudaLaunchKernel(kernel, dim3(blocks), dim3(threads_), arguments, memory, stream_);
+    if (status != cudaSuccess) cuda::check(status, ("launch of " + cuda::task_name<Task>()).c_str());
   }
 
  private:
