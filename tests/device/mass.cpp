@@ -56,7 +56,8 @@ TEST_CASE("a window's mass is the CPU's, again when keys have changed") {
   device::stream const s;
   using enum group_reduction;
   for (window_case const& c : {window_case{{1, 2, 4, 128, 1}, 700, 32, mean, false}, {{1, 1, 1, 64, 2}, 1000, 16, max, true},
-                               {{1, 2, 3, 10, 1}, 300, 60, sum, false}, {{1, 1, 2, 8, 1}, 40, 40, mean, false}}) {
+                               {{1, 2, 3, 10, 1}, 300, 60, sum, false}, {{1, 1, 2, 8, 1}, 40, 40, mean, false},
+                               {{1, 1, 4, 16, 1}, 3300, 32, mean, false}}) {  // some block has two tiles
     for (u32 const threads : {32u, 128u, 256u}) {
       CAPTURE(c.tokens);
       CAPTURE(threads);

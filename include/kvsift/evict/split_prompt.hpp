@@ -13,7 +13,7 @@
 #include <kvsift/exec/block_memory.hpp>
 
 // A prompt that is cut, where several blocks share a row: a block for each row and chunk_slots of its tokens asks the scores, one block a
-// row finds where the cut falls (settle_task), and again one a chunk writes those of its tokens that stay.
+// row finds where the cut falls (settle_task), and blocks of one or several chunks write those of their tokens that stay.
 namespace kvsift {
 
 /// Most blocks of a row that write: eight rows are 512. Of a longer prompt each has several chunks.
