@@ -87,6 +87,14 @@ void counts_launches(Given const&... given) {
       verbs::evict_layer(on, cache, l);
       only_launches(after ? 1 : 0);
     }
+    for (bool const paused : {true, false}) {
+      verbs::set_paused(on, cache, 1, paused);
+      only_launches(1);
+      for (u32 l = 0; l < shape.layers; ++l) verbs::step(on, cache, l, {in, in, in, 1}, out);  // whoever is paused
+      only_launches(shape.layers * (2 + room));
+    }
+    verbs::clear_one(on, cache, 1);
+    only_launches(1);
   }
   CHECK(recorded().in_use == 0);
 }

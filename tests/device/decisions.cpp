@@ -67,7 +67,8 @@ struct inputs {
   }
 };
 
-/// A prompt by its masses, then tokens one by one with theirs: there the same steps, or one graph of them again and again.
+/// A prompt by its masses, then tokens one by one with theirs: there the same steps, or one graph of them again and again. On the way one of
+/// the two sequences pauses, and the other begins again with another prompt.
 template <class Cache, class Host, class... Given>
 void decides_the_same(device::where on, support::named_policy const& named, bool captured, Given const&... given) {
   using verbs = device::verbs<Cache>;
@@ -117,6 +118,29 @@ void decides_the_same(device::where on, support::named_policy const& named, bool
       if (seen == first) graph = cuda::graph::capture(on.stream, token);
       else there.count_replayed();
       graph.launch(on.stream);
+    }
+    REQUIRE(image_of(there) == image_of(here));
+    u32 const token_number = seen - first;
+    if (token_number == 6 || token_number == 14) {
+      bool const paused = token_number == 6;
+      if (paused) pause(serial, here.sequence(1));
+      else resume(serial, here.sequence(1));
+      verbs::set_paused(on, there, 1, paused);
+    }
+    if (token_number != 9) continue;
+    clear(serial, here.sequence(0));
+    verbs::clear_one(on, there, 0);
+    REQUIRE(image_of(there) == image_of(here));
+    for (u32 l = 0; l < shape.layers; ++l) {
+      support::marked_vectors::piece p;
+      data.add_sequence(p, l, 0, 0, first);
+      std::vector<float> m = masses(l, 2);
+      m.resize(shape.kv_heads * std::size_t{pitch});
+      prompt_masses const given_here{m.data(), m.data(), m.data(), m.data(), pitch, m.data()};
+      compress(serial, here.sequence(0)[l], p.keys.data(), p.values.data(), first, given_here);
+      device::array<float> const keys(on.stream, p.keys), values(on.stream, p.values), mass(on.stream, m);
+      verbs::compress_one(on, there, 0, l, {nullptr, keys.data(), values.data(), first},
+                          {mass.data(), mass.data(), mass.data(), mass.data(), pitch, mass.data()});
     }
     REQUIRE(image_of(there) == image_of(here));
   }

@@ -43,5 +43,20 @@ template <class Cache>
 void verbs<Cache>::compress(where on, Cache& cache, std::uint32_t layer, kvsift::arrivals const& prompt, kvsift::prompt_masses const& masses) {
   kvsift::compress(executor(on), cache[layer], prompt.keys, prompt.values, prompt.tokens, masses, prompt.kinds);
 }
+template <class Cache>
+void verbs<Cache>::compress_one(where on, Cache& cache, std::uint32_t sequence, std::uint32_t layer, kvsift::arrivals const& prompt,
+                                kvsift::prompt_masses const& masses) {
+  kvsift::compress(executor(on), cache.sequence(sequence)[layer], prompt.keys, prompt.values, prompt.tokens, masses, prompt.kinds);
+}
+template <class Cache>
+void verbs<Cache>::clear_one(where on, Cache& cache, std::uint32_t sequence) {
+  kvsift::clear(executor(on), cache.sequence(sequence));
+}
+template <class Cache>
+void verbs<Cache>::set_paused(where on, Cache& cache, std::uint32_t sequence, bool paused) {
+  auto const one = cache.sequence(sequence);
+  if (paused) kvsift::pause(executor(on), one);
+  else kvsift::resume(executor(on), one);
+}
 
 }  // namespace device

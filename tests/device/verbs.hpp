@@ -35,6 +35,11 @@ struct verbs {
   static void attend(where on, Cache& cache, std::uint32_t layer, float const* queries, float* out);
   static void observe(where on, Cache& cache, std::uint32_t layer, float const* masses, std::size_t pitch);
   static void compress(where on, Cache& cache, std::uint32_t layer, kvsift::arrivals const& prompt, kvsift::prompt_masses const& masses);
+  /// Of one sequence by itself.
+  static void compress_one(where on, Cache& cache, std::uint32_t sequence, std::uint32_t layer, kvsift::arrivals const& prompt,
+                           kvsift::prompt_masses const& masses);
+  static void clear_one(where on, Cache& cache, std::uint32_t sequence);
+  static void set_paused(where on, Cache& cache, std::uint32_t sequence, bool paused);
 };
 
 std::size_t select_rows_bytes(where on, kvsift::score_rows const& of);

@@ -249,3 +249,34 @@ TEST_CASE("codes, projections and moments that do not fit a score that looks at 
   kvsift::append(on, by_key[0], vector, vector);
   CHECK(by_key.held(0) + by_query.held(0) == 2);
 }
+
+TEST_CASE("sequences that a cache does not have are refused, and so is attention where one holds nothing") {
+  using namespace kvsift;
+  kv_tensor cache{cache_shape{1, 1, 1, 2, 3}, streaming_llm(1, 3), {.max_piece = 4}};
+  CHECK_THROWS_WITH_AS((void)cache.sequence(3), "sequence is 3; the cache has fewer; make it with more in cache_shape.sequences", bad_argument);
+  CHECK_THROWS_WITH_AS((void)cache.sequences(1, 3), "sequences is 3; the cache has fewer behind the first; give 1 to as many", bad_argument);
+  CHECK_THROWS_WITH_AS((void)cache.sequences(1, 0), "sequences is 0; the cache has fewer behind the first; give 1 to as many", bad_argument);
+  float const x[24] = {};
+  float out[24];
+  step(on, cache.sequence(1)[0], {x, x, x, 4}, out);
+  CHECK_THROWS_WITH_AS(attend(on, cache[0], x, out), "tokens held is 0; append one before attending", bad_argument);
+  CHECK_NOTHROW(attend(on, cache.sequence(1)[0], x, out));
+  pause(on, cache.sequence(0)), pause(on, cache.sequence(2));
+  CHECK_NOTHROW(attend(on, cache[0], x, out));
+  CHECK_THROWS_WITH_AS(compress(on, cache[0], x, x, 4), "tokens held is 4; compress takes the first piece of a sequence; clear() first", bad_argument);
+  pause(on, cache);  // nobody is left, and nothing happens
+  CHECK_NOTHROW(step(on, cache[0], {x, x, x, 1}, out));
+  CHECK_NOTHROW(compress(on, cache[0], x, x, 4));
+  CHECK(cache.held(0, 0) == 0);
+  CHECK(cache.held(0, 1) == 4);
+  // One that is full does not stop the others, once it is paused.
+  kv_tensor grows{cache_shape{1, 1, 1, 2, 2}, full(), {.capacity = 4, .max_piece = 4}};
+  step(on, grows.sequence(0)[0], {x, x, x, 4}, out);
+  CHECK_THROWS_WITH_AS(step(on, grows[0], {x, x, x, 1}, out),
+                       "tokens is 5; exceeds the capacity, and no rule of the policy makes room; plan a larger capacity", bad_argument);
+  CHECK(grows.held(0, 1) == 0);
+  pause(on, grows.sequence(0));
+  CHECK_NOTHROW(step(on, grows[0], {x, x, x, 1}, out));
+  CHECK_NOTHROW(grows.count_replayed());
+  CHECK(grows.held(0, 1) == 2);
+}

@@ -260,6 +260,83 @@ TEST_CASE("a step that was captured stays valid as chunks are begun and tokens g
   }
 }
 
+TEST_CASE("a step that was captured goes on with the sequences that are not paused, whatever each holds") {
+  cache_shape const shape{2, 2, 2, 8, 3};
+  support::marked_vectors const data{9, shape};
+  auto const chosen = roco(257, 2, 3);
+  pair_of_caches<std::remove_cvref_t<decltype(chosen)>, fp16_payload, original_positions, in_pages> both(shape, chosen, {.max_piece = 300}, {});
+  std::vector<u32> seen(3);
+  auto const prompt = [&](u32 sequence, u32 tokens) {
+    std::vector<float> const masses(std::size_t{shape.kv_heads} * tokens, 1.0f / 16);
+    prompt_masses const m{masses.data(), masses.data(), masses.data(), masses.data(), tokens, masses.data()};
+    for (u32 l = 0; l < shape.layers; ++l) {
+      support::marked_vectors::piece p;
+      data.add_sequence(p, l, sequence, 0, tokens);
+      compress(serial_executor{}, both.here.sequence(sequence)[l], p.keys.data(), p.values.data(), tokens, m);
+      compress(both.on, both.there.sequence(sequence)[l], p.keys.data(), p.values.data(), tokens, m);
+    }
+    seen[sequence] = tokens;
+  };
+  split_executor recording;
+  std::vector<std::function<void()>> graph;
+  recording.captured = &graph;
+  std::vector<support::marked_vectors::piece> given;
+  std::vector<std::vector<float>> got;
+  for (u32 l = 0; l < shape.layers; ++l) {
+    given.push_back(data.make_piece(l, 0, 1));
+    got.emplace_back(given[l].queries.size());
+  }
+  auto const step_all = [&] {
+    std::string problem;
+    bool const first = graph.empty();
+    for (u32 l = 0; l < shape.layers; ++l) {
+      support::marked_vectors::piece p;
+      for (u32 s = 0; s < 3; ++s) data.add_sequence(p, l, s, seen[s], 1);
+      std::copy(p.queries.begin(), p.queries.end(), given[l].queries.begin());
+      std::copy(p.keys.begin(), p.keys.end(), given[l].keys.begin());
+      std::copy(p.values.begin(), p.values.end(), given[l].values.begin());
+      if (first) step(recording, both.there[l], given[l].view(), got[l].data());
+      got[l].assign(got[l].size(), -7.0f);
+    }
+    if (first) evict(recording, both.there);
+    else both.there.count_replayed();
+    support::poison(both.there);
+    for (auto const& task : graph) task();
+    for (u32 l = 0; l < shape.layers; ++l) {
+      std::vector<float> want(got[l].size(), -7.0f);
+      step(serial_executor{}, both.here[l], given[l].view(), want.data());
+      problem += outputs_apart(got[l], want);
+    }
+    evict(serial_executor{}, both.here);
+    for (u32 s = 0; s < 3; ++s) seen[s] += both.here.paused(s) ? 0u : 1u;
+    for (u32 l = 0; l < shape.layers; ++l)
+      for (u32 s = 0; s < 3; ++s)
+        if (!(both.there.counted(l, s) == both.here.counted(l, s))) problem += "counts differ";
+    return problem + apart(both.there, both.here);
+  };
+  auto const both_do = [&](auto const& verb, u32 sequence) {
+    verb(serial_executor{}, both.here.sequence(sequence));
+    verb(both.on, both.there.sequence(sequence));
+  };
+  auto const stop = [](auto const& on, auto part) { pause(on, part); };
+  auto const go_on = [](auto const& on, auto part) { resume(on, part); };
+  auto const begin_again = [](auto const& on, auto part) { clear(on, part); };
+  prompt(0, 254);
+  prompt(1, 300);
+  both_do(stop, 2);
+  for (int i = 0; i < 5; ++i) REQUIRE(step_all() == "");
+  both_do(stop, 0);
+  both_do(go_on, 2);  // it begins with nothing
+  for (int i = 0; i < 5; ++i) REQUIRE(step_all() == "");
+  both_do(begin_again, 1);
+  prompt(1, 40);
+  both_do(go_on, 0);
+  for (int i = 0; i < 5; ++i) REQUIRE(step_all() == "");
+  CHECK(both.here.held(0) == 257);
+  CHECK(both.here.held(0, 1) == 45);
+  CHECK(both.here.held(0, 2) == 10);
+}
+
 TEST_CASE("a full row is attended to, and one that holds nothing yet gives nothing") {
   cache_shape const shape{1, 2, 2, 8, 2};
   support::marked_vectors const data{5, shape};

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -24,6 +25,9 @@ namespace laws {
 class engine {
  public:
   virtual ~engine() = default;
+
+  /// The sequences that the verbs are given; all that are not paused if it is empty.
+  std::optional<kvsift::sequence_range> who;
   virtual void step(support::any_executor const& on, std::uint32_t layer, kvsift::arrivals const& piece, float* out) = 0;
   virtual void evict(support::any_executor const& on) = 0;
   virtual void evict(support::any_executor const& on, std::uint32_t layer) = 0;
@@ -31,7 +35,9 @@ class engine {
   virtual void observe(support::any_executor const& on, std::uint32_t layer, float const* masses, std::size_t pitch) = 0;
   virtual void compress(support::any_executor const& on, std::uint32_t layer, float const* keys, float const* values,
                         std::uint32_t tokens, kvsift::prompt_masses const& masses) = 0;
-  virtual void clear() = 0;
+  virtual void clear() = 0;                                                 ///< of kv_tensor
+  virtual void clear(support::any_executor const& on) = 0;                  ///< the verb
+  virtual void set_paused(support::any_executor const& on, bool paused) = 0;
   virtual kvsift::cache_image image() const = 0;
   virtual void restore(kvsift::cache_image const& image) = 0;
   virtual void poison() = 0;          ///< fills what is undefined between two verbs
@@ -51,21 +57,26 @@ class engine_of final : public engine {
       : cache_(shape, policy, options, position) {}
 
   void step(support::any_executor const& on, std::uint32_t layer, kvsift::arrivals const& piece, float* out) override {
-    kvsift::step(as<On>(on), cache_[layer], piece, out);
+    kvsift::step(as<On>(on), rows(layer), piece, out);
   }
-  void evict(support::any_executor const& on) override { kvsift::evict(as<On>(on), cache_); }
-  void evict(support::any_executor const& on, std::uint32_t layer) override { kvsift::evict(as<On>(on), cache_[layer]); }
+  void evict(support::any_executor const& on) override { kvsift::evict(as<On>(on), part()); }
+  void evict(support::any_executor const& on, std::uint32_t layer) override { kvsift::evict(as<On>(on), rows(layer)); }
   void append(support::any_executor const& on, std::uint32_t layer, support::marked_vectors::piece const& token) override {
-    kvsift::append(as<On>(on), cache_[layer], token.keys.data(), token.values.data(), token.queries.data());
+    kvsift::append(as<On>(on), rows(layer), token.keys.data(), token.values.data(), token.queries.data());
   }
   void observe(support::any_executor const& on, std::uint32_t layer, float const* masses, std::size_t pitch) override {
-    kvsift::observe(as<On>(on), cache_[layer], masses, pitch);
+    kvsift::observe(as<On>(on), rows(layer), masses, pitch);
   }
   void compress(support::any_executor const& on, std::uint32_t layer, float const* keys, float const* values,
                 std::uint32_t tokens, kvsift::prompt_masses const& masses) override {
-    kvsift::compress(as<On>(on), cache_[layer], keys, values, tokens, masses);
+    kvsift::compress(as<On>(on), rows(layer), keys, values, tokens, masses);
   }
   void clear() override { cache_.clear(); }
+  void clear(support::any_executor const& on) override { kvsift::clear(as<On>(on), part()); }
+  void set_paused(support::any_executor const& on, bool paused) override {
+    if (paused) kvsift::pause(as<On>(on), part());
+    else kvsift::resume(as<On>(on), part());
+  }
   kvsift::cache_image image() const override { return kvsift::image_of(cache_); }
   void restore(kvsift::cache_image const& image) override { kvsift::restore(cache_, image); }
   void poison() override { support::poison(cache_); }
@@ -83,7 +94,12 @@ class engine_of final : public engine {
     else
       return {};
   }
-  kvsift::kv_tensor<Policy, Payload, Position, kvsift::dropped, Placement> cache_;
+  using cache_type = kvsift::kv_tensor<Policy, Payload, Position, kvsift::dropped, Placement>;
+
+  kvsift::cache_part<cache_type> part() { return who ? cache_.sequences(who->first, who->count) : cache_.active(); }
+  kvsift::cache_rows<cache_type> rows(std::uint32_t layer) { return part()[layer]; }
+
+  cache_type cache_;
 };
 
 template <class On, class Payload = kvsift::fp32_payload, class Position = kvsift::original_positions,

@@ -149,6 +149,44 @@ TEST_CASE("a window of queries tells its mass") {
   }
 }
 
+TEST_CASE("sequences pause, end and begin again while others go on") {
+  using namespace kvsift;
+  cache_shape const shape{1, 3, 1, 9, 3};
+  auto const decide = [&]<class Policy, class Placement>(Policy const& policy, Placement) {
+    result want;
+    for (u32 const threads : {1u, 32u, 33u, 128u}) {
+      CAPTURE(threads);
+      support::thread_group_executor const on{threads};
+      kv_tensor<Policy, fp32_payload, original_positions, dropped, Placement> cache{shape, policy, {.max_piece = 12, .promised = 9, .group_threads = threads}};
+      support::marked_vectors const data{5, shape};
+      result got;
+      auto const feed = [&](auto rows, u32 first, u32 count, u32 tokens) {
+        support::marked_vectors::piece p;
+        for (u32 s = first; s < first + count; ++s) data.add_sequence(p, 0, s, 3, tokens);
+        std::vector<float> out(p.queries.size());
+        step(on, rows, p.view(), out.data());
+        evict(on, cache);
+        got.out.insert(got.out.end(), out.begin(), out.end());
+      };
+      feed(cache.sequence(2)[0], 2, 1, 12);
+      feed(cache.sequences(0, 2)[0], 0, 2, 7);
+      pause(on, cache.sequence(1));
+      feed(cache[0], 0, 3, 1);
+      clear(on, cache.sequences(1, 2));
+      resume(on, cache);
+      feed(cache.sequence(1)[0], 1, 1, 10);
+      feed(cache[0], 0, 3, 1);
+      got.cache = support::take_snapshot(cache.view());
+      if (threads == 1) want = got;
+      CHECK(support::difference(got.cache, want.cache) == "");
+      CHECK(got.out == want.out);
+    }
+  };
+  decide(roco(5, 2, 1), in_pages{});
+  decide(heavy_hitter(5, 1, 1), in_rows{});
+  decide(ada_snapkv(5, 2, 3), in_pages{});
+}
+
 TEST_CASE("an engine's masses feed the columns of a prompt and of a token") {
   agrees_on_every_size(kvsift::roco(5, 2, 1), {.observed = true});
 }

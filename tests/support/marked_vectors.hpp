@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <utility>
@@ -47,21 +48,24 @@ struct marked_vectors {
   };
   piece make_piece(std::uint32_t layer, std::uint32_t first, std::uint32_t tokens) const {
     piece p;
+    for (std::uint32_t s = 0; s < shape.sequences; ++s) add_sequence(p, layer, s, first, tokens);
+    return p;
+  }
+  /// A sequence's tokens behind those that are there; sequences of a piece may be at different positions.
+  void add_sequence(piece& p, std::uint32_t layer, std::uint32_t s, std::uint32_t first, std::uint32_t tokens) const {
     p.tokens = tokens;
-    auto const add = [&](std::vector<float>& to, kind what, std::uint32_t s, std::uint32_t head, std::uint32_t position) {
+    std::size_t const queries = p.queries.size();
+    auto const add = [&](std::vector<float>& to, kind what, std::uint32_t head, std::uint32_t position) {
       std::vector<float> const v = vector(what, layer, s, head, position);
       to.insert(to.end(), v.begin(), v.end());
     };
-    for (std::uint32_t s = 0; s < shape.sequences; ++s)
-      for (std::uint32_t t = 0; t < tokens; ++t)
-        for (std::uint32_t h = 0; h < shape.kv_heads; ++h) {
-          add(p.keys, kind::key, s, source(h), first + t);
-          add(p.values, kind::value, s, source(h), first + t);
-          for (std::uint32_t g = 0; g < shape.group; ++g)
-            add(p.queries, kind::query, s, source(h) * shape.group + g, first + t);
-        }
-    if (silent) p.queries.assign(p.queries.size(), 0.0f);
-    return p;
+    for (std::uint32_t t = 0; t < tokens; ++t)
+      for (std::uint32_t h = 0; h < shape.kv_heads; ++h) {
+        add(p.keys, kind::key, source(h), first + t);
+        add(p.values, kind::value, source(h), first + t);
+        for (std::uint32_t g = 0; g < shape.group; ++g) add(p.queries, kind::query, source(h) * shape.group + g, first + t);
+      }
+    if (silent) std::fill(p.queries.begin() + static_cast<std::ptrdiff_t>(queries), p.queries.end(), 0.0f);
   }
 };
 

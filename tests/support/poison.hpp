@@ -60,7 +60,7 @@ void poison_scratch(Cache& cache) {
 /// slots that no token holds, and entries of pages that a row does not have.
 template <class Cache>
 void poison(Cache& cache) {
-  std::memset(cache.bound().work.blocks, 0xff, cache.workspace_bytes());
+  std::memset(cache.bound().work.blocks, 0xff, cache.bound().work.bytes);
   auto const& view = cache.view();
   std::vector<bool> used(view.slots);
   for (std::uint32_t r = 0; r < view.shape.rows(); ++r)

@@ -19,8 +19,12 @@ struct arrivals {
   std::uint32_t pitch = 0;  ///< tokens from one sequence to the next, of the output as well; 0: `tokens`
   std::uint8_t const* kinds = nullptr;  ///< [sequences, tokens], sums of token_kind; null: all are ordinary
 
+  std::uint32_t first_sequence = 0;  ///< of the cache's, that the arrays begin with; the verbs set it
+
   /// Where a sequence begins, in tokens.
-  KVSIFT_HOST_DEVICE std::size_t first(std::uint32_t sequence) const { return std::size_t{sequence} * (pitch == 0 ? tokens : pitch); }
+  KVSIFT_HOST_DEVICE std::size_t first(std::uint32_t sequence) const {
+    return std::size_t{sequence - first_sequence} * (pitch == 0 ? tokens : pitch);
+  }
 
   /// Token t as one row of the layer is given it. position: of the token.
   KVSIFT_HOST_DEVICE arrival at(cache_shape const& shape, std::uint32_t sequence, std::uint32_t head, std::uint32_t t,

@@ -30,7 +30,7 @@ struct cache_image {
   cache_shape shape{};
   std::size_t vector_bytes = 0;
   std::vector<row_state> states;                ///< [rows]
-  std::vector<std::uint32_t> held, least_held;  ///< [layers], see kv_tensor
+  std::vector<std::uint32_t> held, least_held;  ///< [layers, sequences], see slots_held
   std::vector<std::byte> keys, values;          ///< [slots, vector_bytes], as the payload stores them
   std::vector<std::uint32_t> positions;         ///< [slots]
   std::vector<std::uint32_t> ranks;             ///< [slots], or empty if the position rule keeps none
@@ -47,10 +47,11 @@ void take_image(Cache const& cache, Planes const& planes, cache_image& image) {
   image.shape = planes.shape;
   image.vector_bytes = planes.vector_bytes;
   image.states.assign(planes.states, planes.states + planes.shape.rows());
-  for (std::uint32_t l = 0; l < planes.shape.layers; ++l) {
-    image.held.push_back(cache.held(l));
-    image.least_held.push_back(cache.least_held(l));
-  }
+  for (std::uint32_t l = 0; l < planes.shape.layers; ++l)
+    for (std::uint32_t s = 0; s < planes.shape.sequences; ++s) {
+      image.held.push_back(cache.counted(l, s).most);
+      image.least_held.push_back(cache.counted(l, s).least);
+    }
   planes.stored.for_each([&]<class C>(C const& column, std::size_t) {
     if (column.width() != 0)
       image.columns.push_back({column_name<C>(), column.width() * sizeof(typename C::element), {}});
@@ -87,7 +88,8 @@ void check_image(Cache const& cache, cache_image const& image) {
           "layers, heads, group or head_dim are not the cache's; make the cache it is of");
   require(image.vector_bytes == planes.vector_bytes, "vector_bytes of the image", image.vector_bytes,
           "the cache stores vectors in another number of bytes; give it the same payload");
-  require(image.states.size() == s.rows() && image.held.size() == s.layers && image.least_held.size() == s.layers,
+  std::size_t const counts = std::size_t{s.layers} * s.sequences;
+  require(image.states.size() == s.rows() && image.held.size() == counts && image.least_held.size() == counts,
           "rows of the image", image.states.size(), "the image is damaged");
   std::size_t slots = 0;
   for (row_state const& state : image.states) slots += state.held;
@@ -118,7 +120,7 @@ void check_image(Cache const& cache, cache_image const& image) {
   std::vector<std::uint32_t> order;
   for (std::uint32_t r = 0; r < s.rows(); ++r) {
     row_state const& state = image.states[r];
-    std::uint32_t const layer = r / s.layer_rows(), planned = plan.limits[layer * s.kv_heads + r % s.kv_heads];
+    std::uint32_t const layer = r / s.layer_rows(), own = r / s.kv_heads, planned = plan.limits[layer * s.kv_heads + r % s.kv_heads];
     std::uint32_t const beyond = plan.least_room[layer] - plan.least[layer];
     bool const most = planned == plan.most[layer], least = planned == plan.least[layer];
     given = r % s.kv_heads == 0 ? state.limit : given + state.limit;
@@ -132,10 +134,10 @@ void check_image(Cache const& cache, cache_image const& image) {
     require(state.held <= room, "slots held in the image", state.held,
             "the cache has fewer; plan for a larger capacity");
     // A head holds no more above its limit than the head by which the verbs see that a layer is full.
-    std::int64_t const above = measured ? std::int64_t{image.held[layer]} - plan.most[layer]
-                                        : std::int64_t{image.least_held[layer]} - plan.least[layer];
+    std::int64_t const above = measured ? std::int64_t{image.held[own]} - plan.most[layer]
+                                        : std::int64_t{image.least_held[own]} - plan.least[layer];
     bool const counted =
-        measured || (state.choice != 0 && state.held <= image.held[layer]) || ((!most || state.held == image.held[layer]) && (!least || state.held == image.least_held[layer]));
+        measured || (state.choice != 0 && state.held <= image.held[own]) || ((!most || state.held == image.held[own]) && (!least || state.held == image.least_held[own]));
     require(counted && (state.limit == no_limit || state.choice != 0 || std::int64_t{state.held} - state.limit <= above),
             "slots held in the image", state.held,
             "more or fewer than its policy lets a head hold; the image is damaged");
@@ -154,9 +156,11 @@ void check_image(Cache const& cache, cache_image const& image) {
     }
     at += state.held;
   }
-  for (std::uint32_t l = 0; l < s.layers; ++l)
-    require(image.held[l] <= plan.most_room[l] && image.least_held[l] <= plan.least_room[l], "slots held in the image",
-            image.held[l], "the cache has fewer; plan for a larger capacity");
+  for (std::size_t i = 0; i < counts; ++i) {
+    std::size_t const l = i / s.sequences;
+    require(image.held[i] <= plan.most_room[l] && image.least_held[i] <= plan.least_room[l], "slots held in the image",
+            image.held[i], "the cache has fewer; plan for a larger capacity");
+  }
 }
 
 template <class Cache, class Planes>
@@ -200,7 +204,7 @@ cache_image image_of(kv_tensor<Policy, Payload, Position, Disposal, Placement, M
 }
 
 /// Lets a cache be what it was when the image was taken, of this or of another cache of the same shape, policy, payload
-/// and position rule; capacities may differ, and rows and pages. What it held is forgotten. Copies every slot; takes no
+/// and position rule; capacities may differ, and rows and pages. What it held is forgotten, and no sequence is paused. Copies every slot; takes no
 /// memory but a list of one row's slots, and a copy of the cache where the host does not reach it. Throws
 /// bad_argument, and changes nothing, if the image is of another cache or damaged.
 template <class Policy, class Payload, class Position, class Disposal, class Placement, class Memory>
@@ -208,7 +212,9 @@ void restore(kv_tensor<Policy, Payload, Position, Disposal, Placement, Memory>& 
   detail::check_image(cache, image);
   cache.clear();
   cache.change_planes([&](auto const& planes) { detail::put_back(cache, planes, image); });
-  for (std::uint32_t l = 0; l < cache.shape().layers; ++l) cache.count_restored(l, image.held[l], image.least_held[l]);
+  cache_shape const& s = cache.shape();
+  for (std::uint32_t i = 0; i < s.layers * s.sequences; ++i)
+    cache.counted(i / s.sequences, i % s.sequences) = {image.held[i], image.least_held[i]};
 }
 
 }  // namespace kvsift

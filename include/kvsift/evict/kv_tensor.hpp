@@ -13,6 +13,7 @@
 #include <kvsift/cache/storage.hpp>
 #include <kvsift/evict/disposal.hpp>
 #include <kvsift/evict/plan.hpp>
+#include <kvsift/evict/sequences.hpp>
 #include <kvsift/evict/workspace.hpp>
 #include <kvsift/payload/concepts.hpp>
 #include <kvsift/payload/plain.hpp>
@@ -77,12 +78,14 @@ class kv_tensor {
     bound_.disposal = what_becomes;
     table_ = position.table(shape, static_cast<std::uint32_t>(bound_.work.slots));
     bind_reading();
+    tables_ = source_.allocate(cache_tables::carve(nullptr, shape).bytes);
+    bound_.tables = cache_tables::carve(tables_.data(), shape);
     if constexpr (realigned) {
       realigning_ = source_.allocate(realigning_bytes(shape, position_));
       bound_.planes.fell = reinterpret_cast<std::uint32_t*>(realigning_.data());
     }
-    held_.resize(shape.layers);
-    least_held_.resize(shape.layers);
+    write_array(source_, bound_.tables.limits, slots_.limits.size(), [&](std::uint32_t* to) { std::copy(slots_.limits.begin(), slots_.limits.end(), to); });
+    write_array(source_, bound_.tables.rooms, slots_.rooms.size(), [&](std::uint32_t* to) { std::copy(slots_.rooms.begin(), slots_.rooms.end(), to); });
     clear();
   }
   /// The same with what is usual, in another memory.
@@ -102,12 +105,12 @@ class kv_tensor {
     lay_out<Placement>(nullptr, shape, Payload::bytes(shape.head_dim), carried, slots.extent, Position::ranked, options.order,
                        needed.cache, total);
     needed.cache.tables = plane_bytes(asked.table_floats(shape.head_dim) * sizeof(float));
-    needed.workspace = workspace_view<columns>::carve(nullptr, shape, asked, policy.facts(), slots.longest, options, splits).bytes + realigning_bytes(shape, position);
+    needed.workspace = workspace_view<columns>::carve(nullptr, shape, asked, policy.facts(), slots.longest, options, splits).bytes + cache_tables::carve(nullptr, shape).bytes + realigning_bytes(shape, position);
     return needed;
   }
 
-  /// Forgets every token. No memory is taken or returned, of a cache in the host's memory; of another one, states go there once
-  /// all that was enqueued is done.
+  /// Forgets every token, and no sequence is paused. No memory is taken or returned, of a cache in the host's memory; of another one, states
+  /// go there once all that was enqueued is done: the verb `clear` waits for nothing.
   void clear() {
     cache_shape const& s = shape();
     view_type const& planes = bound_.planes;
@@ -132,7 +135,9 @@ class kv_tensor {
       write_array(source_, planes.pool.free, planes.pool.words(), [&](std::uint32_t* free) { page_pool{free, planes.pool.pages}.fill(); });
     if (planes.fell != nullptr)
       write_array(source_, planes.fell, s.rows(), [&](std::uint32_t* fell) { std::fill_n(fell, s.rows(), 0u); });
-    for (std::uint32_t l = 0; l < s.layers; ++l) held_[l] = least_held_[l] = 0;
+    write_array(source_, bound_.tables.paused, s.sequences, [&](std::uint32_t* paused) { std::fill_n(paused, s.sequences, 0u); });
+    counted_.assign(std::size_t{s.layers} * s.sequences, {});
+    paused_.assign(s.sequences, false);
   }
 
   cache_shape const& shape() const { return bound_.planes.shape; }
@@ -156,75 +161,83 @@ class kv_tensor {
   cache_bytes const& bytes() const { return bytes_; }
   /// Bytes taken from the machine for the planes; beside them stands the workspace.
   std::size_t allocated_bytes() const { return memory_.size(); }
-  std::size_t workspace_bytes() const { return workspace_.size() + realigning_.size(); }
+  std::size_t workspace_bytes() const { return workspace_.size() + tables_.size() + realigning_.size(); }
   Position const& position() const { return position_; }
   /// The most slots that a head of the layer holds; under a measured budget, of heads that came out even.
-  std::uint32_t held(std::uint32_t layer) const { return held_[layer]; }
+  std::uint32_t held(std::uint32_t layer) const {
+    std::uint32_t most = 0;
+    for (std::uint32_t s = 0; s < shape().sequences; ++s) most = std::max(most, counted(layer, s).most);
+    return most;
+  }
+  /// The same of one sequence.
+  std::uint32_t held(std::uint32_t layer, std::uint32_t sequence) const { return counted(layer, sequence).most; }
   /// The most slots that a head of the layer can hold by now.
-  std::uint32_t most_held(std::uint32_t layer) const { return held_[layer] + (slots_.longest - slots_.capacity); }
+  std::uint32_t most_held(std::uint32_t layer) const { return held(layer) + (slots_.longest - slots_.capacity); }
+  bool paused(std::uint32_t sequence) const { return paused_[sequence]; }
 
   /// Length of the piece that the next `tokens` tokens of a prompt begin with: all of them, unless the policy takes long
   /// prompts in pieces. `step` cuts what it is given accordingly; drivers ask in order to see the cache after each piece.
+  /// Of sequences that go on alike; one by itself is asked as sequence(s)[layer].next_piece(tokens).
   std::uint32_t next_piece(std::uint32_t layer, std::uint32_t tokens) const {
-    return kvsift::next_piece(policy_.facts().stride, slots_.least[layer], least_held_[layer], tokens);
+    return cache_rows<kv_tensor const>{*this, layer, everyone()}.next_piece(tokens);
   }
 
-  /// One layer of the cache: what append, attend, observe, compress and step work on.
-  struct layer_ref {
-    kv_tensor& cache;
-    std::uint32_t layer;
-  };
-  layer_ref layer(std::uint32_t l) { return {*this, l}; }
-  layer_ref operator[](std::uint32_t l) { return {*this, l}; }
+  /// One layer of the cache: what append, attend, observe, compress and step work on. They pass over sequences that are paused.
+  cache_rows<kv_tensor> layer(std::uint32_t l) { return {*this, l, everyone()}; }
+  cache_rows<kv_tensor> operator[](std::uint32_t l) { return layer(l); }
+  /// Sequences first .. first + count - 1 by themselves, paused or not; the arrays that a verb is given then hold these alone.
+  /// sequence(3)[0] is one layer of one. Throws bad_argument if there are no such.
+  cache_part<kv_tensor> sequences(std::uint32_t first, std::uint32_t count) {
+    require(first < shape().sequences, "sequence", first, "the cache has fewer; make it with more in cache_shape.sequences");
+    require(count >= 1 && count <= shape().sequences - first, "sequences", count, "the cache has fewer behind the first; give 1 to as many");
+    return {*this, {first, count, true}};
+  }
+  cache_part<kv_tensor> sequence(std::uint32_t s) { return sequences(s, 1); }
+  /// All of them that are not paused.
+  cache_part<kv_tensor> active() { return {*this, everyone()}; }
 
   /// After a cut: slots that stand one place lower than before are realigned, if the position rule says so. For the verbs.
   template <class Executor>
-  void realign(Executor const& on, std::uint32_t first_layer, std::uint32_t layers) const {
-    if constexpr (realigned)
-      position_.realign(on, bound_, first_layer * shape().layer_rows(), layers * shape().layer_rows(),
-                        realigning_.data() + plane_bytes(shape().rows() * sizeof(std::uint32_t)));
+  void realign(Executor const& on, sequence_range who, std::uint32_t first_layer, std::uint32_t layers) const {
+    if constexpr (realigned) {
+      bool const all = who.count == shape().sequences;  // rows of several layers lie one behind another
+      for (std::uint32_t l = first_layer, n = all ? layers : 1; l < first_layer + layers; l += n)
+        position_.realign(on, bound_, shape().row(l, who.first, 0), n * who.count * shape().kv_heads,
+                          realigning_.data() + plane_bytes(shape().rows() * sizeof(std::uint32_t)));
+    }
   }
 
-  // For the verbs: what their tasks are given, the plan they follow, and the counts that they keep of each layer, for the
-  // head with the highest limit and for that with the lowest. The device is never asked.
+  // For the verbs: what their tasks are given, the plan they follow, and what they count.
   bound_type const& bound() const { return bound_; }
+  bound_type bound_to(sequence_range who) const {
+    bound_type to = bound_;
+    to.who = who;
+    return to;
+  }
   slot_plan const& slots() const { return slots_; }
-  std::uint32_t least_held(std::uint32_t layer) const { return least_held_[layer]; }
-  bool full(std::uint32_t l) const { return held_[l] >= slots_.most_room[l] || least_held_[l] >= slots_.least_room[l]; }
-  void count_arrived(std::uint32_t l, std::uint32_t tokens) {
-    held_[l] = std::min(held_[l] + tokens, slots_.most_room[l]);
-    least_held_[l] = std::min(least_held_[l] + tokens, slots_.least_room[l]);
+  slots_held& counted(std::uint32_t layer, std::uint32_t sequence) { return counted_[std::size_t{layer} * shape().sequences + sequence]; }
+  slots_held const& counted(std::uint32_t layer, std::uint32_t sequence) const { return counted_[std::size_t{layer} * shape().sequences + sequence]; }
+  bool takes_part(sequence_range who, std::uint32_t sequence) const { return who.named || !paused_[sequence]; }
+  void set_paused(sequence_range who, bool paused) { std::fill_n(paused_.begin() + who.first, who.count, paused); }
+  void count_cleared(sequence_range who) {
+    for (std::uint32_t l = 0; l < shape().layers; ++l) std::fill_n(&counted(l, who.first), who.count, slots_held{});
   }
-  /// Heads that a piece of `tokens` brought over their limit give up as many slots.
-  void count_piece(std::uint32_t l, std::uint32_t tokens) {
-    if (held_[l] > slots_.most[l]) held_[l] -= tokens;
-    if (least_held_[l] > slots_.least[l]) least_held_[l] -= tokens;
-  }
-  bool over(std::uint32_t l) const { return held_[l] > slots_.most[l] || least_held_[l] > slots_.least[l]; }
-  void count_cut(std::uint32_t l, std::uint32_t room) {
-    held_[l] = std::min(held_[l], slots_.most[l] - room);
-    least_held_[l] = std::min(least_held_[l], slots_.least[l] - room);
-  }
-  /// For engines that replay a captured step of every layer, one token, and its evict: the verbs counted what they recorded, for its
-  /// first run; call this before each further one. Throws bad_argument, and counts nothing, where no slot is left for the token.
+  /// For engines that replay a captured step of every layer, one token for each sequence that is not paused, and its evict: the verbs counted
+  /// what they recorded, for its first run; call this before each further one. Throws bad_argument, and counts nothing, where no slot is left
+  /// for a token.
   void count_replayed() {
     moment const moments = policy_.facts().moments;
     bool const makes_room = includes(moments, moment::before_append | moment::after_attention);
     for (std::uint32_t l = 0; l < shape().layers; ++l)
-      require((makes_room && slots_.most[l] != no_limit) || held_[l] < slots_.most_room[l], "slots held", held_[l],
-              "are all there are, and no rule of the policy makes room; plan a larger capacity");
+      layer(l).each([&](slots_held const& n) {
+        require((makes_room && slots_.most[l] != no_limit) || n.most < slots_.most_room[l], "slots held", n.most,
+                "are all there are, and no rule of the policy makes room; plan a larger capacity");
+      });
     for (std::uint32_t l = 0; l < shape().layers; ++l) {
-      count_arrived(l, 1);
-      if (includes(moments, moment::after_attention)) count_cut(l, 0);
+      if (includes(moments, moment::before_append)) layer(l).count_cut(1);
+      layer(l).count_arrived(1);
+      if (includes(moments, moment::after_attention)) layer(l).count_cut(0);
     }
-  }
-  void count_restored(std::uint32_t l, std::uint32_t held, std::uint32_t least_held) {
-    held_[l] = held;
-    least_held_[l] = least_held;
-  }
-  void count_prompt(std::uint32_t l, std::uint32_t tokens) {
-    held_[l] = least_held_[l] = tokens;
-    count_cut(l, 0);
   }
 
  private:
@@ -257,6 +270,7 @@ class kv_tensor {
       if (facts.moments != moment{}) position.check(most);
     }
   }
+  sequence_range everyone() const { return {0, shape().sequences, false}; }
   /// What a position rule that realigns works in: cache_view::fell, then its blocks.
   static std::size_t realigning_bytes(cache_shape const& shape, Position const& position) {
     if constexpr (realigned) return plane_bytes(shape.rows() * sizeof(std::uint32_t)) + shape.rows() * position.block_bytes(shape);
@@ -303,11 +317,12 @@ class kv_tensor {
   cache_bytes bytes_;
   typename Memory::block memory_;
   typename Memory::block workspace_;
+  typename Memory::block tables_;
   typename Memory::block realigning_;  ///< see realigning_bytes
   typename Memory::block rotation_;    ///< a copy of table_ where the host's is out of reach
   rotary_table table_;
-  std::vector<std::uint32_t> held_;
-  std::vector<std::uint32_t> least_held_;
+  std::vector<slots_held> counted_;  ///< [layers, sequences]
+  std::vector<bool> paused_;         ///< [sequences]
 };
 
 template <class Policy, cache_memory Memory>

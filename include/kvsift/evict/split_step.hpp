@@ -24,7 +24,7 @@ namespace detail {
 template <class Row>
 struct row_chunk {
   Row row;
-  std::uint32_t index;  ///< of the row within the layer
+  std::uint32_t index;  ///< of the row, among those of the step
   std::uint32_t number;
   std::uint32_t first;  ///< slot
 
@@ -49,7 +49,7 @@ struct split_step {
 
   KVSIFT_HOST_DEVICE auto chunk(std::uint32_t block) const {
     std::uint32_t const chunks = cache.work.row_chunks, index = block / chunks, number = block % chunks;
-    auto const row = cache.planes.row(layer * cache.planes.shape.layer_rows() + index);
+    auto const row = cache.planes.row(cache.row_number(layer, index));
     return row_chunk<std::remove_cv_t<decltype(row)>>{row, index, number, number * chunk_slots};
   }
   /// Floats before what belongs to a row, in queries and output.
@@ -98,6 +98,7 @@ struct attend_chunk_task {
     cache_shape const& shape = cache.planes.shape;
     auto const at = step.chunk(block);
     auto const& row = at.row;
+    if (cache.passes_over(row.sequence)) return;
     std::uint32_t const slot = row.state->held;
     row_state const after = state_after(*row.state, step.written(), step.unfed());
     if (at.number == 0 && g.thread_rank() == 0) cache.work.after[at.index] = after;
@@ -150,6 +151,7 @@ struct merge_chunks_task {
     auto const& cache = step.cache;
     cache_shape const& shape = cache.planes.shape;
     auto at = step.chunk(block);
+    if (cache.passes_over(at.row.sequence)) return;
     row_state* const after = cache.work.after + at.index;
     std::uint32_t const held = after->held, n = at.slots(held);
     if (at.number == 0 && g.thread_rank() == 0) *at.row.state = *after;

@@ -45,7 +45,7 @@ struct staging_rows {
   cache_view<Columns> planes;  ///< [one layer, sequences, kv_heads, tokens]
   arrivals piece;
   std::uint32_t layer = 0;
-  std::uint32_t first = 0;  ///< row within the layer
+  std::uint32_t first = 0;  ///< row within the layer that row 0 of these is
   std::uint32_t heads = 1;
   float const* queries = nullptr;  ///< of the piece, for scores that read a prompt's
 
@@ -59,8 +59,14 @@ struct staging_rows {
     row.layer = layer;
     return row;
   }
-  /// The number that a row of the layer has in the cache.
-  KVSIFT_HOST_DEVICE std::uint32_t in_cache(std::uint32_t row) const { return layer * planes.shape.layer_rows() + row; }
+  /// The number that a row has in the cache.
+  KVSIFT_HOST_DEVICE std::uint32_t in_cache(std::uint32_t h) const { return layer * planes.shape.layer_rows() + first + h; }
+  /// These rows from one on.
+  KVSIFT_HOST_DEVICE staging_rows from(std::uint32_t h) const {
+    staging_rows rows = *this;
+    rows.first += h;
+    return rows;
+  }
   /// No token is waiting; scores that read a prompt's queries find them by the first.
   KVSIFT_HOST_DEVICE arrival token(row_view<Columns> const& row) const {
     arrival none{nullptr, nullptr, planes.shape.head_dim};
@@ -74,7 +80,7 @@ struct staging_rows {
 
 /// The tokens of a staged row that are one block's, where a row has `chunks` blocks: chunk_slots of them, or all.
 struct prompt_chunk {
-  std::uint32_t row;  ///< within the layer
+  std::uint32_t row;  ///< of those staged
   std::uint32_t first;
   std::uint32_t end;
 
@@ -112,7 +118,7 @@ struct stage_task {
     g.sync();
     head_context const about = row.context(tokens < target.limit ? tokens : target.limit);
     if (staging.piece.queries == nullptr) {
-      std::size_t const begin = index * masses.pitch + first;
+      std::size_t const begin = (std::size_t{row.sequence - staging.piece.first_sequence} * shape.kv_heads + row.head) * masses.pitch + first;
       auto const of_row = [&](float const* plane) { return plane == nullptr ? nullptr : plane + begin; };
       feed_columns(g, stored, row.from(first), about,
                    detail::mass_of_engine{of_row(masses.sum), of_row(masses.squares), of_row(masses.last), of_row(masses.window),
@@ -187,16 +193,14 @@ struct allocate_task {
     std::uint32_t const first = block * shape.kv_heads;
     std::uint32_t const index = staging.in_cache(first);
     row_state* const records = cache.planes.states + index;
-    staging_rows<Columns> rows = staging;
-    rows.first = first;
+    staging_rows<Columns> const rows = staging.from(first);
     std::uint32_t const held = rows(0).state->held;
     if (held <= records[0].limit) return;
     row_scratch const scratch = cache.scratch(first);
     std::uint32_t* const words = scratch.group_words;
     detail::contest contest{scratch.keys, scratch.places, cache.work.block_bytes / sizeof(std::uint32_t), shape.kv_heads, held, 0};
     for (std::uint32_t h = 0; h < shape.kv_heads && !scored; ++h) {
-      rows.first = first + h;
-      detail::with_candidates(g, rows, rule, cache.work.sums_of(first + h), words, [&](auto const& c) {
+      detail::with_candidates(g, rows.from(h), rule, cache.work.sums_of(first + h), words, [&](auto const& c) {
         for (std::uint32_t i = g.thread_rank(); i < held; i += g.num_threads()) contest.keys(h)[i] = c.key(i);
       });
     }
@@ -266,12 +270,11 @@ struct settle_task {
     cache_shape const& shape = cache.planes.shape;
     std::uint32_t const heads = rule.who == unit::shared ? shape.kv_heads : 1;
     row_scratch const scratch = cache.scratch(block);
-    staging_rows<Columns> rows = staging;
-    rows.first = block * heads;
+    staging_rows<Columns> rows = staging.from(block * heads);
     rows.heads = heads;
     auto const first = rows(0);
     std::uint32_t const held = first.state->held;
-    std::uint32_t const index = staging.in_cache(rows.first), limit = cache.planes.row(index).state->limit;
+    std::uint32_t const index = rows.in_cache(0), limit = cache.planes.row(index).state->limit;
     std::uint32_t const kept = held < limit ? held : limit;
     selection_cut const cut = find_cut(g, rows, held - kept, scratch, block);
     auto const ties = ties_of(first.positions, rule.ranked);

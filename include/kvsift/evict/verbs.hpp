@@ -6,21 +6,40 @@
 #include <type_traits>
 
 #include <kvsift/evict/kv_tensor.hpp>
+#include <kvsift/evict/sequences.hpp>
 #include <kvsift/evict/split_prompt.hpp>
 #include <kvsift/evict/split_step.hpp>
 #include <kvsift/evict/tasks.hpp>
 #include <kvsift/exec/executor.hpp>
 
-// The verbs: an executor first, then the cache or one of its layers, then data. Each checks its arguments on the host,
-// enqueues its tasks, and allocates nothing.
+// The verbs: an executor first, then the cache or one of its layers, of all or of some of its sequences, then data. Each checks its
+// arguments on the host, enqueues its tasks, and allocates nothing.
 namespace kvsift {
 
-/// One layer of a cache: what cache[layer] gives.
+/// One layer of a cache: what cache[layer] gives, or cache.sequence(s)[layer].
 template <class L>
 concept cache_layer = requires(L const& rows) {
   rows.cache.bound();
   rows.layer;
+  rows.who;
 };
+
+namespace detail {
+
+template <class Cache>
+cache_part<Cache> part_of(cache_part<Cache> part) {
+  return part;
+}
+template <class Policy, class Payload, class Position, class Disposal, class Placement, class Memory>
+auto part_of(kv_tensor<Policy, Payload, Position, Disposal, Placement, Memory>& cache) {
+  return cache.active();
+}
+
+}  // namespace detail
+
+/// Sequences of a cache: the cache itself, those of it that are not paused, or cache.sequence(s).
+template <class S>
+concept cache_sequences = requires(S& some) { detail::part_of(some); };
 
 namespace detail {
 
@@ -59,79 +78,90 @@ void enqueue(Executor const& on, Cache const& cache, std::uint32_t blocks, Task 
   on.launch(blocks, task);
 }
 
-/// Cuts the rows of `layers` layers from `first` on as far as `depth` says, by `rule`.
+/// Cuts the rows of `layers` layers from `first` on, of some sequences, as far as `depth` says, by `rule`.
 /// piece: the token that room is made for, if one is.
 template <class Executor, class Cache, class Rule>
-void cut_by(Executor const& on, Cache& cache, Rule const& rule, std::uint32_t first, std::uint32_t layers, cut_depth depth,
+void cut_by(Executor const& on, cache_part<Cache> part, Rule const& rule, std::uint32_t first, std::uint32_t layers, cut_depth depth,
             arrivals const& piece = {}) {
-  cache_shape const& shape = cache.shape();
-  std::uint32_t const blocks = layers * (rule.who == unit::shared ? shape.sequences : shape.layer_rows());
+  Cache& cache = part.cache;
+  std::uint32_t const blocks = layers * part.who.count * (rule.who == unit::shared ? 1 : cache.shape().kv_heads);
   enqueue(on, cache, blocks, cut_task<typename Cache::disposed, typename Cache::bound_type, typename Cache::columns, Rule>{
-                                cache.bound(), rule, first * shape.layer_rows(), depth, piece});
-  cache.realign(on, first, layers);
+                                cache.bound_to(part.who), rule, first, depth, piece});
+  cache.realign(on, part.who, first, layers);
   for (std::uint32_t l = first; l < first + layers; ++l) {
-    if (depth.piece != 0) cache.count_piece(l, depth.piece);
-    else cache.count_cut(l, depth.room);
+    if (depth.piece != 0) part[l].count_piece(depth.piece);
+    else part[l].count_cut(depth.room);
   }
 }
 
 /// The same by the rule of `when`, if there is one.
 template <class Executor, class Cache>
-void cut_layers(Executor const& on, Cache& cache, moment when, std::uint32_t first, std::uint32_t layers, cut_depth depth,
+void cut_layers(Executor const& on, cache_part<Cache> part, moment when, std::uint32_t first, std::uint32_t layers, cut_depth depth,
                 arrivals const& piece = {}) {
-  with_rule(cache.policy().rules, when, [&](auto const& rule) {
-    if constexpr (acts<decltype(rule)>) cut_by(on, cache, rule, first, layers, depth, piece);
+  with_rule(part.cache.policy().rules, when, [&](auto const& rule) {
+    if constexpr (acts<decltype(rule)>) cut_by(on, part, rule, first, layers, depth, piece);
   });
+}
+/// The same in one layer.
+template <class Executor, class Cache>
+void cut_rows_of(Executor const& on, cache_rows<Cache> rows, moment when, cut_depth depth, arrivals const& piece = {}) {
+  cut_layers(on, cache_part<Cache>{rows.cache, rows.who}, when, rows.layer, 1, depth, piece);
 }
 
 /// Writes and attends to a piece that fits; each row makes room for it first by `rule`, if that is one. Where rows are split, one token
 /// takes two launches, and has room already.
 template <class Executor, class Cache, class Rule>
-void run_step(Executor const& on, Cache& cache, std::uint32_t layer, Rule const& rule, arrivals const& piece, float* out,
-              bool silent = false) {
+void run_step(Executor const& on, cache_rows<Cache> rows, Rule const& rule, arrivals const& piece, float* out, bool silent = false) {
+  Cache& cache = rows.cache;
+  using bound = typename Cache::bound_type;
+  std::uint32_t const blocks = rows.who.count * cache.shape().kv_heads;
   if constexpr (Cache::splits && !acts<Rule>) {
-    if (piece.tokens == 1 && out != nullptr && cache.bound().work.row_chunks != 0) {
-      using bound = typename Cache::bound_type;
-      split_step<bound> const step{cache.bound(), piece, out, layer, silent};
-      std::uint32_t const blocks = cache.shape().layer_rows() * cache.bound().work.row_chunks;
+    if (std::uint32_t const chunks = cache.bound().work.row_chunks; piece.tokens == 1 && out != nullptr && chunks != 0) {
+      split_step<bound> const step{rows.bound(), piece, out, rows.layer, silent};
       with_reading(cache.shape().group, cache.shape().head_dim, [&]<class Reading>(Reading) {
-        enqueue(on, cache, blocks, attend_chunk_task<Reading, typename Cache::payload, bound>{step});
+        enqueue(on, cache, blocks * chunks, attend_chunk_task<Reading, typename Cache::payload, bound>{step});
       });
-      enqueue(on, cache, blocks, merge_chunks_task<bound>{step});
-      if (piece.keys != nullptr) cache.count_arrived(layer, 1);
+      enqueue(on, cache, blocks * chunks, merge_chunks_task<bound>{step});
+      if (piece.keys != nullptr) rows.count_arrived(1);
       return;
     }
   }
-  enqueue(on, cache, cache.shape().layer_rows(),
-         step_task<typename Cache::payload, typename Cache::bound_type, typename Cache::columns, Rule>{
-             cache.bound(), rule, piece, out, layer, silent});
-  if (piece.keys != nullptr) cache.count_arrived(layer, piece.tokens);
+  enqueue(on, cache, blocks,
+         step_task<typename Cache::payload, bound, typename Cache::columns, Rule>{rows.bound(), rule, piece, out, rows.layer, silent});
+  if (piece.keys != nullptr) rows.count_arrived(piece.tokens);
 }
 
 /// One piece that fits, or one token that a rule of before_append makes room for.
 template <class Executor, class Cache>
-void step_that_fits(Executor const& on, Cache& cache, std::uint32_t layer, arrivals const& piece, float* out) {
-  with_rule(cache.policy().rules, moment::before_append, [&](auto const& rule) {
-    if (!acts<decltype(rule)> || piece.tokens > 1) return run_step(on, cache, layer, no_rule{}, piece, out);
+void step_that_fits(Executor const& on, cache_rows<Cache> rows, arrivals const& piece, float* out) {
+  with_rule(rows.cache.policy().rules, moment::before_append, [&](auto const& rule) {
+    if (!acts<decltype(rule)> || piece.tokens > 1) return run_step(on, rows, no_rule{}, piece, out);
     if constexpr (!Cache::splits)
-      if (rule.who == unit::per_head) return run_step(on, cache, layer, rule, piece, out);
-    cut_layers(on, cache, moment::before_append, layer, 1, {.room = 1}, piece);
-    run_step(on, cache, layer, no_rule{}, piece, out);
+      if (rule.who == unit::per_head) {
+        rows.count_cut(1);
+        return run_step(on, rows, rule, piece, out);
+      }
+    cut_rows_of(on, rows, moment::before_append, {.room = 1}, piece);
+    run_step(on, rows, no_rule{}, piece, out);
   });
 }
 
 /// The first piece of a sequence by way of the workspace: columns are fed there, the rule of prompt_end cuts, and only
 /// survivors are written. Without queries the columns are fed with `masses`.
 template <class Executor, class Cache>
-void stage(Executor const& on, Cache& cache, std::uint32_t layer, arrivals const& piece, prompt_masses const& masses, float* out) {
+void stage(Executor const& on, cache_rows<Cache> to, arrivals const& piece, prompt_masses const& masses, float* out) {
+  Cache& cache = to.cache;
+  std::uint32_t const layer = to.layer;
   using payload = typename Cache::payload;
   using columns = typename Cache::columns;
   using bound = typename Cache::bound_type;
   cache_shape const& shape = cache.shape();
   float const* const queries = piece.queries != nullptr ? piece.queries : masses.queries;
-  staging_rows<columns> const rows{cache.bound().work.staging, piece, layer, 0, 1, queries};
+  bound const given = to.bound();
+  std::uint32_t const count = to.who.count * shape.kv_heads;
+  staging_rows<columns> const rows{given.work.staging, piece, layer, to.who.first * shape.kv_heads, 1, queries};
   std::uint32_t const chunks = Cache::splits ? chunks_of(piece.tokens) : 1, staged = piece.queries == nullptr ? chunks : 1;
-  enqueue(on, cache, shape.layer_rows() * staged, stage_task<bound, columns>{cache.bound(), rows, masses, out, staged});
+  enqueue(on, cache, count * staged, stage_task<bound, columns>{given, rows, masses, out, staged});
   with_rule(cache.policy().rules, moment::prompt_end, [&](auto const& rule) {
     using rule_type = std::remove_cvref_t<decltype(rule)>;
     bool scored = false;
@@ -139,38 +169,40 @@ void stage(Executor const& on, Cache& cache, std::uint32_t layer, arrivals const
     with_measured(cache.policy().budget, [&]<class Shares>(Shares const& shares) {
       if constexpr (Shares::each_head) {
         measured = true;
-        enqueue(on, cache, shape.layer_rows(), measure_task<bound, columns, Shares>{cache.bound(), rows, shares});
+        enqueue(on, cache, count, measure_task<bound, columns, Shares>{given, rows, shares});
       }
     });
     // Behind the measurement, whose limits say which rows are cut, and before heads compete by what is written here.
     if constexpr (Cache::splits && acts<rule_type>) {
       scored = scored_by_chunks(rule) && (measured || piece.tokens > cache.slots().least[layer]);
       if (scored)
-        enqueue(on, cache, shape.layer_rows() * chunks, score_chunk_task<bound, columns, rule_type>{cache.bound(), rows, rule, chunks});
+        enqueue(on, cache, count * chunks, score_chunk_task<bound, columns, rule_type>{given, rows, rule, chunks});
     }
     with_measured(cache.policy().budget, [&]<class Shares>(Shares const& shares) {
       if constexpr (!Shares::each_head && acts<rule_type>) {
         if (rule.who != unit::competing) return;
         std::uint32_t const beyond = cache.slots().least_room[layer] - cache.slots().least[layer];
-        enqueue(on, cache, shape.sequences, allocate_task<bound, columns, rule_type, Shares>{cache.bound(), rows, rule, shares, beyond, scored});
+        enqueue(on, cache, to.who.count, allocate_task<bound, columns, rule_type, Shares>{given, rows, rule, shares, beyond, scored});
       }
     });
     std::uint32_t const together = rule.who == unit::shared ? shape.kv_heads : 1;
-    enqueue(on, cache, shape.layer_rows() / together, settle_task<payload, bound, columns, rule_type, !Cache::splits>{cache.bound(), rows, rule, scored});
+    enqueue(on, cache, count / together, settle_task<payload, bound, columns, rule_type, !Cache::splits>{given, rows, rule, scored});
     if constexpr (Cache::splits) {
       std::uint32_t const each = (chunks + most_writing_blocks - 1) / most_writing_blocks, writing = (chunks + each - 1) / each;
-      enqueue(on, cache, shape.layer_rows() * writing,
-              write_chunk_task<payload, bound, columns>{cache.bound(), rows, together, rule.ranked, writing, each});
+      enqueue(on, cache, count * writing,
+              write_chunk_task<payload, bound, columns>{given, rows, together, rule.ranked, writing, each});
     }
   });
-  cache.count_prompt(layer, piece.tokens);
+  to.count_prompt(piece.tokens);
 }
 
 /// One token: where a head holds one above its limit, because nobody asked to evict, it comes down first.
 template <class Executor, class Cache>
-void step_token(Executor const& on, Cache& cache, std::uint32_t layer, arrivals const& token, float* out) {
-  if (cache.full(layer)) cut_layers(on, cache, moment::after_attention, layer, 1, {});
-  step_that_fits(on, cache, layer, token, out);
+void step_token(Executor const& on, cache_rows<Cache> rows, arrivals const& token, float* out) {
+  rows.alike([&](slots_held const& n) { return rows.full(n); }, [&](cache_rows<Cache> some, bool full) {
+    if (full) cut_rows_of(on, some, moment::after_attention, {});
+  });
+  step_that_fits(on, rows, token, out);
 }
 
 /// Calls f(part, out) for the parts of a piece, each of length(tokens left) tokens.
@@ -183,47 +215,86 @@ void in_parts(cache_shape const& shape, arrivals const& piece, float* out, Lengt
     n = length(piece.tokens - t);
     float const* const q = piece.queries == nullptr ? nullptr : piece.queries + t * queries;
     std::uint8_t const* const kinds = piece.kinds == nullptr ? nullptr : piece.kinds + t;
-    f(arrivals{q, piece.keys + t * keys, piece.values + t * keys, n, piece.of_prompt, pitch, kinds}, out == nullptr ? nullptr : out + t * queries);
+    f(arrivals{q, piece.keys + t * keys, piece.values + t * keys, n, piece.of_prompt, pitch, kinds, piece.first_sequence},
+      out == nullptr ? nullptr : out + t * queries);
   }
 }
 
 /// A piece counts as one observation only at the beginning: later tokens are observed one by one.
 template <class Cache>
-bool observed_one_by_one(Cache const& cache, std::uint32_t layer) {
-  return cache.held(layer) != 0 && cache.view().stored.piece_is_one_observation();
+bool observed_one_by_one(cache_rows<Cache> rows) {
+  return rows.held().most != 0 && rows.cache.view().stored.piece_is_one_observation();
 }
 
 /// A piece of a long prompt, no longer than next_piece says: it is written and attended to, and heads that it brings over their
 /// limit give up as many slots by the rule of piece_end.
 template <class Executor, class Cache>
-void take_piece(Executor const& on, Cache& cache, std::uint32_t layer, arrivals const& piece, float* out) {
-  bool const one_by_one = observed_one_by_one(cache, layer);
-  if (cache.over(layer)) cut_layers(on, cache, moment::after_attention, layer, 1, {});
-  bool const silent = cache.policy().facts().silent;
-  in_parts(cache.shape(), piece, out, [&](std::uint32_t left) { return one_by_one ? 1 : left; },
-           [&](arrivals const& part, float* part_out) { run_step(on, cache, layer, no_rule{}, part, part_out, silent); });
-  if (cache.over(layer)) cut_layers(on, cache, moment::piece_end, layer, 1, {.piece = piece.tokens});
+void take_piece(Executor const& on, cache_rows<Cache> rows, arrivals const& piece, float* out) {
+  bool const one_by_one = observed_one_by_one(rows);
+  if (rows.over(rows.held())) cut_rows_of(on, rows, moment::after_attention, {});
+  bool const silent = rows.cache.policy().facts().silent;
+  in_parts(rows.cache.shape(), piece, out, [&](std::uint32_t left) { return one_by_one ? 1 : left; },
+           [&](arrivals const& part, float* part_out) { run_step(on, rows, no_rule{}, part, part_out, silent); });
+  if (rows.over(rows.held())) cut_rows_of(on, rows, moment::piece_end, {.piece = piece.tokens});
+}
+
+/// A piece of several tokens, or one of a prompt that goes in pieces, of sequences that go on alike.
+template <class Executor, class Cache>
+void step_piece(Executor const& on, cache_rows<Cache> rows, arrivals const& piece, float* out) {
+  Cache const& cache = rows.cache;
+  slots_held const held = rows.held();
+  moment const moments = cache.policy().facts().moments;
+  // Where nothing acts in decode, check_piece saw that there is room.
+  bool const grows = held.most != 0 && !includes(moments, moment::before_append | moment::after_attention);
+  bool const measures = held.most == 0 && each_head_measures(cache.policy().budget);
+  bool const fits = grows || held.most + piece.tokens <= std::min(cache.slots().least[rows.layer], cache.slots().least_room[rows.layer]);
+  if (cache.policy().facts().stride != 0) {
+    in_parts(cache.shape(), piece, out, [&](std::uint32_t left) { return rows.next_piece(left); },
+             [&](arrivals const& part, float* part_out) { take_piece(on, rows, part, part_out); });
+  } else if (fits && !measures && !observed_one_by_one(rows)) {
+    step_that_fits(on, rows, piece, out);
+  } else if (held.most == 0 && includes(moments, moment::prompt_end) && !Cache::token_by_token) {
+    stage(on, rows, piece, {}, out);
+  } else {
+    in_parts(cache.shape(), piece, out, [](std::uint32_t) { return 1u; },
+             [&](arrivals const& part, float* part_out) { step_token(on, rows, part, part_out); });
+  }
+}
+
+template <class Cache>
+void check_layer(cache_rows<Cache> rows) {
+  require(rows.layer < rows.cache.shape().layers, "layer", rows.layer, "the cache has fewer layers");
 }
 
 /// Refuses a layer or piece that the cache was not planned for.
 template <class Cache>
-void check_piece(Cache const& cache, std::uint32_t layer, std::uint32_t tokens) {
-  require(layer < cache.shape().layers, "layer", layer, "the cache has fewer layers");
+void check_piece(cache_rows<Cache> rows, std::uint32_t tokens) {
+  Cache const& cache = rows.cache;
+  std::uint32_t const layer = rows.layer;
+  check_layer(rows);
   require(tokens >= 1 && tokens <= cache.options().max_piece, "tokens", tokens,
           "a piece has 1 to max_piece tokens; plan for longer ones with cache_options.max_piece");
   moment const moments = cache.policy().facts().moments;
   slot_plan const& slots = cache.slots();
   bool const makes_room = includes(moments, moment::before_append | moment::after_attention);
-  bool const cuts = includes(moments, moment::prompt_end) && cache.held(layer) == 0 && tokens > 1;
   std::uint32_t const stride = cache.policy().facts().stride;
-  auto const fits = [&](std::uint32_t limit, std::uint32_t held, std::uint32_t room) {
-    std::uint64_t wanted = std::uint64_t{held} + tokens;
-    if (stride != 0 && wanted > limit) wanted = std::max(limit, held + std::min(stride, tokens));
-    require((limit != no_limit && (makes_room || cuts)) || wanted <= room, "tokens", wanted,
-            "exceeds the capacity, and no rule of the policy makes room; plan a larger capacity");
-  };
-  fits(slots.most[layer], cache.held(layer), slots.most_room[layer]);
-  fits(slots.least[layer], cache.least_held(layer), slots.least_room[layer]);
+  rows.each([&](slots_held const& n) {
+    bool const cuts = includes(moments, moment::prompt_end) && n.most == 0 && tokens > 1;
+    auto const fits = [&](std::uint32_t limit, std::uint32_t held, std::uint32_t room) {
+      std::uint64_t wanted = std::uint64_t{held} + tokens;
+      if (stride != 0 && wanted > limit) wanted = std::max(limit, held + std::min(stride, tokens));
+      require((limit != no_limit && (makes_room || cuts)) || wanted <= room, "tokens", wanted,
+              "exceeds the capacity, and no rule of the policy makes room; plan a larger capacity");
+    };
+    fits(slots.most[layer], n.most, slots.most_room[layer]);
+    fits(slots.least[layer], n.least, slots.least_room[layer]);
+  });
+}
+
+template <class Executor, class Cache>
+void set_paused(Executor const& on, cache_part<Cache> part, bool paused) {
+  enqueue(on, part.cache, 1, pause_task<typename Cache::bound_type>{part.cache.bound_to(part.who), paused ? 1u : 0u});
+  part.cache.set_paused(part.who, paused);
 }
 
 }  // namespace detail
@@ -231,17 +302,20 @@ void check_piece(Cache const& cache, std::uint32_t layer, std::uint32_t tokens) 
 /// Brings every head of every layer under its limit by the rules of after_attention. Call it once per step, when all
 /// layers have attended: victims are first needed by the next append. A second call in a row does nothing.
 /// Reads the columns of the rule once or twice, moves one slot per victim. One launch, no allocation, capturable.
-template <executor Executor, class Policy, class Payload, class Position, class Disposal, class Placement, class Memory>
-void evict(Executor const& on, kv_tensor<Policy, Payload, Position, Disposal, Placement, Memory>& cache) {
-  detail::cut_layers(on, cache, moment::after_attention, 0, cache.shape().layers, {});
+template <executor Executor, cache_sequences Sequences>
+void evict(Executor const& on, Sequences&& of) {
+  auto const part = detail::part_of(of);
+  detail::cut_layers(on, part, moment::after_attention, 0, part.cache.shape().layers, {});
 }
 
 /// Brings every head of every layer down to its limit less `tokens`, so that as many can follow before anything else goes. Asks
 /// the rule of before_piece; without one that of decode, which then guards no more of the newest than find room beside them.
 /// Reads the columns of the rule once or twice per victim, moves one slot each. One launch, no allocation, capturable.
 /// Throws bad_argument, and changes nothing, if what never goes leaves no such room, or if nothing ever goes.
-template <executor Executor, class Policy, class Payload, class Position, class Disposal, class Placement, class Memory>
-void make_room(Executor const& on, kv_tensor<Policy, Payload, Position, Disposal, Placement, Memory>& cache, std::uint32_t tokens) {
+template <executor Executor, cache_sequences Sequences>
+void make_room(Executor const& on, Sequences&& of, std::uint32_t tokens) {
+  auto const part = detail::part_of(of);
+  auto const& cache = part.cache;
   if (cache.realigned) throw bad_argument("make_room takes many tokens at once, and the position rule realigns slots after each; evict them one by one");
   constexpr moment orders[] = {moment::before_piece, moment::after_attention, moment::before_append};
   moment const moments = cache.policy().facts().moments;
@@ -255,17 +329,39 @@ void make_room(Executor const& on, kv_tensor<Policy, Payload, Position, Disposal
       require(fixed + tokens <= limit, "tokens", tokens,
               "exceeds what the sinks, excluded and pinned slots leave of the limit; announce fewer at once");
       own.guards.newest = std::min<std::uint32_t>(own.guards.newest, static_cast<std::uint32_t>(limit - fixed - tokens));
-      detail::cut_by(on, cache, own, 0, cache.shape().layers, {.room = tokens});
+      detail::cut_by(on, part, own, 0, cache.shape().layers, {.room = tokens});
     }
   });
+}
+
+/// Forgets every token of some sequences, and of all if it is given the cache, paused or not: another text can begin there while the others
+/// go on. O(rows). One launch, no allocation, capturable; kv_tensor::clear does it on the host.
+template <executor Executor, cache_sequences Sequences>
+void clear(Executor const& on, Sequences&& of) {
+  auto const [cache, who] = detail::part_of(of);
+  using bound = typename std::remove_reference_t<decltype(cache)>::bound_type;
+  detail::enqueue(on, cache, cache.shape().layers * who.count, clear_task<bound>{cache.bound_to(who)});
+  cache.count_cleared(who);
+}
+
+/// Verbs over the whole cache pass over these sequences from now on, in steps that were captured before, too: nothing of them is written,
+/// read or evicted, and no output. One launch, no allocation, capturable (but the host then knows of the first run alone).
+template <executor Executor, cache_sequences Sequences>
+void pause(Executor const& on, Sequences&& of) {
+  detail::set_paused(on, detail::part_of(of), true);
+}
+/// They go on.
+template <executor Executor, cache_sequences Sequences>
+void resume(Executor const& on, Sequences&& of) {
+  detail::set_paused(on, detail::part_of(of), false);
 }
 
 /// The same for one layer: call it for each, when it has attended. On a CPU the columns are then still in the processor's
 /// cache; a GPU would rather be asked once for all.
 template <executor Executor, cache_layer Layer>
 void evict(Executor const& on, Layer rows) {
-  require(rows.layer < rows.cache.shape().layers, "layer", rows.layer, "the cache has fewer layers");
-  detail::cut_layers(on, rows.cache, moment::after_attention, rows.layer, 1, {});
+  detail::check_layer(rows);
+  detail::cut_rows_of(on, rows, moment::after_attention, {});
 }
 
 /// Writes a piece of tokens into one layer, attends to it causally, and feeds the policy's columns.
@@ -282,31 +378,13 @@ void evict(Executor const& on, Layer rows) {
 /// first). Allocates nothing, capturable.
 /// Throws bad_argument, and changes nothing, if the piece is longer than max_piece, the capacity is exceeded, or an array is null.
 template <executor Executor, cache_layer Layer>
-void step(Executor const& on, Layer rows, arrivals const& piece, float* out) {
-  auto& cache = rows.cache;
-  detail::check_piece(cache, rows.layer, piece.tokens);
+void step(Executor const& on, Layer rows, arrivals piece, float* out) {
+  detail::check_piece(rows, piece.tokens);
   require(piece.queries != nullptr && piece.keys != nullptr && piece.values != nullptr && out != nullptr, "queries, keys, values or out", 0,
           "step takes all of them; append, attend and observe do its parts");
-  cache_shape const& shape = cache.shape();
-  std::uint32_t const held = cache.held(rows.layer);
-  moment const moments = cache.policy().facts().moments;
-  // Where nothing acts in decode, check_piece saw that there is room.
-  bool const grows = held != 0 && !includes(moments, moment::before_append | moment::after_attention);
-  bool const measures = held == 0 && detail::each_head_measures(cache.policy().budget);
-  bool const fits = grows || held + piece.tokens <= std::min(cache.slots().least[rows.layer], cache.slots().least_room[rows.layer]);
-  if (std::uint32_t const stride = cache.policy().facts().stride; stride != 0 && (piece.tokens > 1 || piece.of_prompt)) {
-    detail::in_parts(shape, piece, out, [&](std::uint32_t left) { return cache.next_piece(rows.layer, left); },
-                     [&](arrivals const& part, float* part_out) { detail::take_piece(on, cache, rows.layer, part, part_out); });
-  } else if (piece.tokens == 1) {
-    detail::step_token(on, cache, rows.layer, piece, out);
-  } else if (fits && !measures && !detail::observed_one_by_one(cache, rows.layer)) {
-    detail::step_that_fits(on, cache, rows.layer, piece, out);
-  } else if (held == 0 && includes(moments, moment::prompt_end) && !std::remove_reference_t<decltype(cache)>::token_by_token) {
-    detail::stage(on, cache, rows.layer, piece, {}, out);
-  } else {
-    detail::in_parts(shape, piece, out, [](std::uint32_t) { return 1u; },
-                     [&](arrivals const& part, float* part_out) { detail::step_token(on, cache, rows.layer, part, part_out); });
-  }
+  piece.first_sequence = rows.who.first;
+  if (piece.tokens == 1 && !(piece.of_prompt && rows.cache.policy().facts().stride != 0)) return detail::step_token(on, rows, piece, out);
+  rows.alike([](slots_held const& n) { return n; }, [&](Layer some, slots_held const&) { detail::step_piece(on, some, piece, out); });
 }
 
 /// Writes one token into one layer. keys, values [sequences, kv_heads, head_dim]. queries [sequences, kv_heads x group,
@@ -315,19 +393,19 @@ void step(Executor const& on, Layer rows, arrivals const& piece, float* out) {
 template <executor Executor, cache_layer Layer>
 void append(Executor const& on, Layer rows, float const* keys, float const* values, float const* queries = nullptr,
             std::uint8_t const* kinds = nullptr) {
-  detail::check_piece(rows.cache, rows.layer, 1);
+  detail::check_piece(rows, 1);
   require(queries != nullptr || rows.cache.policy().facts().looks_at != arriving::queries, "queries", 0,
           "the policy compares the arriving token's queries with what is held; give them with its key");
-  detail::step_token(on, rows.cache, rows.layer, {queries, keys, values, 1, false, 0, kinds}, nullptr);
+  detail::step_token(on, rows, {queries, keys, values, 1, false, 0, kinds, rows.who.first}, nullptr);
 }
 
 /// Attention of the newest token's queries over the slots held; the policy's columns are fed in the same pass.
 /// queries, out [sequences, kv_heads x group, head_dim]. One launch, two where rows are split; no allocation, capturable.
 template <executor Executor, cache_layer Layer>
 void attend(Executor const& on, Layer rows, float const* queries, float* out) {
-  require(rows.layer < rows.cache.shape().layers, "layer", rows.layer, "the cache has fewer layers");
-  require(rows.cache.held(rows.layer) >= 1, "tokens held", 0, "append one before attending");
-  detail::run_step(on, rows.cache, rows.layer, no_rule{}, {queries, nullptr, nullptr, 1}, out);
+  detail::check_layer(rows);
+  rows.each([](slots_held const& n) { require(n.most >= 1, "tokens held", 0, "append one before attending"); });
+  detail::run_step(on, rows, no_rule{}, {queries, nullptr, nullptr, 1, false, 0, nullptr, rows.who.first}, out);
 }
 
 /// For engines with an attention of their own: feeds the policy's columns with what the newest token's queries gave.
@@ -335,11 +413,10 @@ void attend(Executor const& on, Layer rows, float const* queries, float* out) {
 template <executor Executor, cache_layer Layer>
 void observe(Executor const& on, Layer rows, float const* masses, std::size_t pitch) {
   auto& cache = rows.cache;
-  using cache_type = std::remove_reference_t<decltype(cache)>;
-  require(rows.layer < cache.shape().layers, "layer", rows.layer, "the cache has fewer layers");
+  detail::check_layer(rows);
   require(pitch >= cache.most_held(rows.layer), "pitch", pitch, "give a row of masses at least as long as the slots held");
-  detail::enqueue(on, cache, cache.shape().layer_rows(),
-                 observe_task<typename cache_type::columns, typename cache_type::placement>{cache.view(), masses, pitch, rows.layer});
+  using bound = typename std::remove_reference_t<decltype(cache)>::bound_type;
+  detail::enqueue(on, cache, rows.who.count * cache.shape().kv_heads, observe_task<bound>{rows.bound(), masses, pitch, rows.layer});
 }
 
 /// For engines with an attention of their own: the first piece of a sequence is cut down to the limit by the rule of
@@ -352,8 +429,8 @@ template <executor Executor, cache_layer Layer>
 void compress(Executor const& on, Layer rows, float const* keys, float const* values, std::uint32_t tokens,
               prompt_masses const& masses = {}, std::uint8_t const* kinds = nullptr) {
   auto& cache = rows.cache;
-  detail::check_piece(cache, rows.layer, tokens);
-  require(cache.held(rows.layer) == 0, "tokens held", cache.held(rows.layer), "compress takes the first piece of a sequence; clear() first");
+  detail::check_piece(rows, tokens);
+  rows.each([](slots_held const& n) { require(n.most == 0, "tokens held", n.most, "compress takes the first piece of a sequence; clear() first"); });
   require(tokens <= cache.slots().least[rows.layer] || includes(cache.policy().facts().moments, moment::prompt_end), "tokens", tokens,
           "exceeds the limit, and no rule of the policy acts at prompt_end");
   require(tokens <= cache.slots().least[rows.layer] || !cache.token_by_token, "tokens", tokens,
@@ -370,7 +447,8 @@ void compress(Executor const& on, Layer rows, float const* keys, float const* va
   given(masses.window, "masses.window", mass_part::window);
   given(masses.young, "masses.young", mass_part::young);
   require(read == mass_part::none || masses.pitch >= tokens, "masses.pitch", masses.pitch, "give rows at least as long as the piece");
-  detail::stage(on, cache, rows.layer, {nullptr, keys, values, tokens, false, 0, kinds}, masses, nullptr);
+  arrivals const piece{nullptr, keys, values, tokens, false, 0, kinds, rows.who.first};
+  rows.alike([](slots_held const& n) { return n; }, [&](Layer some, slots_held const&) { detail::stage(on, some, piece, masses, nullptr); });
 }
 
 }  // namespace kvsift

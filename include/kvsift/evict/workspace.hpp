@@ -11,6 +11,7 @@
 #include <kvsift/evict/disposal.hpp>
 #include <kvsift/evict/plan.hpp>
 #include <kvsift/evict/scratch.hpp>
+#include <kvsift/evict/sequences.hpp>
 #include <kvsift/exec/block_memory.hpp>
 #include <kvsift/policy/policy.hpp>
 
@@ -75,7 +76,26 @@ struct workspace_view {
   KVSIFT_HOST_DEVICE float* chunk(std::uint32_t block) const { return chunks + block * chunk_floats; }
 };
 
-/// A cache as its tasks are given it. Trivially copyable.
+/// What else a cache remembers of its sequences and heads, where its tasks reach it. With a null base it only counts.
+struct cache_tables {
+  std::uint32_t* paused = nullptr;  ///< [sequences], not 0: verbs pass over it where nobody named it
+  std::uint32_t* limits = nullptr;  ///< [layers, kv_heads], see slot_plan
+  std::uint32_t* rooms = nullptr;   ///< [layers, kv_heads], see slot_plan
+  std::size_t bytes = 0;
+
+  static cache_tables carve(std::byte* base, cache_shape const& shape) {
+    cache_tables t;
+    carver memory{base};
+    std::size_t const heads = std::size_t{shape.layers} * shape.kv_heads;
+    t.paused = memory.take<std::uint32_t>(shape.sequences);
+    t.limits = memory.take<std::uint32_t>(heads);
+    t.rooms = memory.take<std::uint32_t>(heads);
+    t.bytes = memory.bytes;
+    return t;
+  }
+};
+
+/// A cache as its tasks are given it: their blocks are of the rows of some of its sequences. Trivially copyable.
 template <class Columns, class Disposal, class Placement>
 struct bound_cache {
   using columns = Columns;
@@ -85,7 +105,14 @@ struct bound_cache {
   workspace_view<Columns> work;
   key_reading reading;
   Disposal disposal;
+  cache_tables tables;
+  sequence_range who;
 
+  /// The cache's number of a row of these sequences, counted from the first's on within a layer.
+  KVSIFT_HOST_DEVICE std::uint32_t row_number(std::uint32_t layer, std::uint32_t row) const {
+    return planes.shape.row(layer, who.first, row);
+  }
+  KVSIFT_HOST_DEVICE bool passes_over(std::uint32_t sequence) const { return !who.named && tables.paused[sequence] != 0; }
   /// The scratch of a block, by its number within the layer.
   KVSIFT_HOST_DEVICE row_scratch scratch(std::uint32_t block) const { return work.block(planes.shape, block); }
 };
