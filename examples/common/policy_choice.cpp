@@ -7,7 +7,7 @@
 #include <variant>
 
 #include <common/errors.hpp>
-#include <common/metrics/edit_similarity.hpp>
+#include <common/near_name.hpp>
 #include <common/policy_file.hpp>
 
 namespace programs {
@@ -38,16 +38,11 @@ char const* setting_of(std::string const& policy) {
 
 // "did you mean roco? ", or nothing where no name is near.
 std::string nearest(std::string const& asked) {
-  std::string best;
-  double most = 0.6;  // of insertions and deletions, see edit_similarity
-  auto const look = [&](std::string const& name) {
-    double const alike = edit_similarity(asked, name);
-    if (alike > most) best = name, most = alike;
-  };
-  for (kvsift::catalogue_entry const& e : kvsift::catalogue) look(e.name);
-  for (kvsift::catalogue_alias const& a : kvsift::aliases) look(a.name);
-  for (named_setting const& s : named_settings) look(s.name);
-  return best.empty() ? "" : "did you mean " + best + "? Or ";
+  near_name near(asked);
+  for (kvsift::catalogue_entry const& e : kvsift::catalogue) near.look(e.name);
+  for (kvsift::catalogue_alias const& a : kvsift::aliases) near.look(a.name);
+  for (named_setting const& s : named_settings) near.look(s.name);
+  return near.question();
 }
 
 void apply(std::string const& set, stated_policy& stated) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <common/allocator.hpp>
+#include <common/near_name.hpp>
 #include <common/slot_share.hpp>
 #include <common/storage.hpp>
 #include <kvsift/policy/catalogue.hpp>
@@ -34,6 +35,14 @@ namespace detail {
 
 [[noreturn]] inline void refuse(std::string const& file, std::string const& field, json const& value, std::string const& remedy) {
   throw bad_file(file, "policy field '" + field + "' is " + reference_model::shown(value) + "; " + remedy);
+}
+
+/// What to say of a field that no policy has.
+inline std::string unknown_field(std::string const& field, std::string const& remedy) {
+  near_name near(field);
+  for (kvsift::field_description const& d : kvsift::field_table) near.look(d.name);
+  for (char const* const other : {"policy", "prompt", "decode", "storage", "allocator", "layers", "pinned"}) near.look(other);
+  return "policy field '" + field + "' is unknown; " + near.question() + remedy;
 }
 
 inline std::uint32_t slots(std::string const& file, std::string const& field, json const& value) {
@@ -68,7 +77,7 @@ inline void state(std::string const& file, std::string const& field, json const&
     return;
   }
   kvsift::field_description const* const description = kvsift::find_field(field);
-  if (description == nullptr) throw bad_file(file, "policy field '" + field + "' is unknown; remove it");
+  if (description == nullptr) throw bad_file(file, unknown_field(field, "remove it"));
   if (takes_share(field) && value.is_string()) {
     if (auto const share = parse_share(value.get<std::string>())) {
       shares[phase + field] = *share;
@@ -227,7 +236,7 @@ inline void set_field(stated_policy& s, std::string_view name, std::string_view 
     return;
   }
   kvsift::field_description const* const description = kvsift::find_field(field);
-  if (description == nullptr) throw kvsift::bad_argument("policy field '" + std::string(name) + "' is unknown; --set takes the fields of the policy");
+  if (description == nullptr) throw kvsift::bad_argument(detail::unknown_field(std::string(name), "give a field of the policy, `catalogue` lists them"));
   if (takes_share(field)) {
     if (auto const share = parse_share(text)) {
       s.shares[std::string(name)] = *share;

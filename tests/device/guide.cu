@@ -42,9 +42,11 @@ void generate(cudaStream_t stream, ks::cache_shape const& shape) {
   }
 }
 
-using bf16_cache = ks::kv_tensor<decltype(ks::roco(1024, 144)), ks::bf16_payload, ks::original_positions, ks::dropped, ks::in_rows, ks::cuda::memory<>>;
+auto bf16_cache(cudaStream_t stream, ks::cache_shape const& shape) {
+  return ks::kv_tensor{shape, ks::roco(1024, 144), {.group_threads = 128}, ks::bf16_payload{}, ks::cuda::memory{stream}};
+}
 
-void attend_oneself(cudaStream_t stream, bf16_cache& cache, std::uint32_t layer) {
+void attend_oneself(cudaStream_t stream, decltype(bf16_cache(nullptr, {}))& cache, std::uint32_t layer) {
   ks::cuda_executor const on(stream, 128);
   ks::append(on, cache[layer], keys(layer), values(layer));   // fp32, stored as bf16
   auto const rows = cache.view();                             // of device pointers: for kernels

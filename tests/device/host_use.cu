@@ -27,7 +27,7 @@ void host_use() {
   kv_tensor by_name{shape, make_policy(with_defaults(policy_fields("roco"), 64)).value, options};
   use(by_name);
   constexpr auto p = roco(64, 9);
-  kv_tensor<decltype(roco(64, 9)), bf16_payload, in_cache_positions, copied_out> archived{shape, p, options, {}, copied_out{}};
+  kv_tensor archived{shape, p, options, bf16_payload{}, in_cache_positions{}, copied_out{}};
   use(archived);
   kv_tensor typed{shape, heavy_hitter(64, 4, 10, 8, true), options};
   use(typed);
@@ -56,7 +56,7 @@ void host_use() {
   use(aligned);
   kv_tensor paged{shape, heavy_hitter(64, 4, 10, 8, true), options, in_cache_positions{}, dropped{}, in_pages{}};
   use(paged);
-  kv_tensor<decltype(roco(64, 9)), int4_payload, in_cache_positions, copied_out> small{shape, p, options, {}, copied_out{}};
+  kv_tensor small{shape, p, options, copied_out{}, in_cache_positions{}, int4_payload{}};
   use(small);
   restore(paged, image_of(paged));
 }

@@ -95,7 +95,7 @@ TEST_CASE("every token is held or was copied out once, with its own key and valu
 TEST_CASE("a full archive keeps the newest victims") {
   cache_shape const shape{1, 1, 1, 1, 1};
   archive gone(shape, 3);
-  kv_tensor<decltype(streaming_llm(1, 2)), fp32_payload, original_positions, copied_out> cache{shape, streaming_llm(1, 2), {}, {}, gone.view()};
+  kv_tensor<decltype(streaming_llm(1, 2)), fp32_payload, original_positions, copied_out> cache{shape, streaming_llm(1, 2), {}, gone.view()};
   for (std::uint32_t t = 0; t < 10; ++t) {
     float const key = static_cast<float>(t);
     append(serial_executor{}, cache[0], &key, &key);

@@ -95,7 +95,8 @@ TEST_CASE("policies and fields that there are not") {
   place const p;
   refuses("generate", p({"--policy", "nonsense", "--budget", "16"}), {"--policy is 'nonsense'", "streaming_llm", "roco"});
   refuses("generate", p({"--policy", "no/such.json", "--budget", "16"}), {"--policy is 'no/such.json'", "no such file"});
-  refuses("generate", p({"--policy", "roco", "--budget", "16", "--set", "colour=red"}), {"--set colour=red", "'colour' is unknown"});
+  refuses("generate", p({"--policy", "roco", "--budget", "16", "--set", "colour=red"}), {"--set colour=red", "'colour' is unknown; give a field of the policy"});
+  refuses("generate", p({"--policy", "roco", "--budget", "16", "--set", "exclude=2"}), {"'exclude' is unknown; did you mean excluded? Or give"});
   refuses("generate", p({"--policy", "roco", "--budget", "16", "--set", "newest"}), {"--set is 'newest'", "FIELD=VALUE"});
   refuses("generate", p({"--policy", "roco", "--budget", "16", "--set", "newest=-1"}), {"--set newest=-1", "'newest' is '-1'", "whole number"});
   refuses("generate", p({"--policy", "roco", "--budget", "16", "--set", "history=2"}), {"'history'", "not one of roco"});
@@ -118,7 +119,8 @@ TEST_CASE("policy files that are none") {
   file("{\"budget\": 16}", {"'policy' is missing"});
   file("{\"policy\": \"nonsense\"}", {"'nonsense'"});
   file("{\"policy\": \"roco\", \"budget\": 16}", {"'excluded' is missing"});
-  file("{\"policy\": \"roco\", \"budget\": 16, \"excluded\": 2, \"colour\": 1}", {"'colour' is unknown", "remove it"});
+  file("{\"policy\": \"roco\", \"budget\": 16, \"excluded\": 2, \"colour\": 1}", {"'colour' is unknown; remove it"});
+  file("{\"policy\": \"roco\", \"budget\": 16, \"excludes\": 2}", {"'excludes' is unknown; did you mean excluded? Or remove it"});
   file("{\"policy\": \"roco\", \"budget\": 16.5, \"excluded\": 2}", {"'budget' is 16.5"});
   file("{\"policy\": \"roco\", \"budget\": -16, \"excluded\": 2}", {"'budget' is -16"});
   file("{\"policy\": \"roco\", \"budget\": 0, \"excluded\": 0}", {"'budget' is 0"});

@@ -12,6 +12,7 @@
 #include <kvsift/cache/memory.hpp>
 #include <kvsift/cache/storage.hpp>
 #include <kvsift/evict/disposal.hpp>
+#include <kvsift/evict/parts.hpp>
 #include <kvsift/evict/plan.hpp>
 #include <kvsift/evict/sequences.hpp>
 #include <kvsift/evict/workspace.hpp>
@@ -53,11 +54,23 @@ class kv_tensor {
   static constexpr bool token_by_token = realigned && !settling_rule<Position>;  ///< prompts that are cut
   static constexpr bool splits = splits_rows<typename Memory::space>;
 
+  /// parts: payload, position rule, disposal, placement and memory, those that are not as usual, in any order:
+  /// kv_tensor cache{shape, policy, options, bf16_payload{}, in_pages{}}.
   /// Throws bad_argument, before anything is allocated, for a shape, policy or option that cannot be served, and
   /// std::bad_alloc if there is not so much memory.
-  kv_tensor(cache_shape const& shape, Policy const& policy, cache_options const& options = {}, Position position = {},
-            Disposal what_becomes = {}, Placement = {}, Memory memory = {})
-      : policy_(policy), position_(position), options_(options), slots_(plan_slots(shape, policy, options, Placement::grain)), source_(memory) {
+  template <class... Parts>
+  kv_tensor(cache_shape const& shape, std::type_identity_t<Policy> const& policy, cache_options const& options = {}, Parts const&... parts)
+      : policy_(policy),
+        position_(detail::part_of_kind<detail::any_position, Position>(parts...)),
+        options_(options),
+        slots_(plan_slots(shape, policy, options, Placement::grain)),
+        source_(detail::part_of_kind<detail::any_memory, Memory>(parts...)) {
+    static_assert((detail::is_part<Parts> && ...),
+                  "kvsift: what follows the options of a kv_tensor is a payload, a position rule, a disposal, a placement or a memory");
+    static_assert(detail::parts_of<detail::any_payload, Parts...> <= 1 && detail::parts_of<detail::any_position, Parts...> <= 1 &&
+                      detail::parts_of<detail::any_disposal, Parts...> <= 1 && detail::parts_of<detail::any_placement, Parts...> <= 1 &&
+                      detail::parts_of<detail::any_memory, Parts...> <= 1,
+                  "kvsift: a kv_tensor is given two parts of the same kind");
     auto asked = policy_.columns(), carried = policy_.carried();
     std::size_t total = 0;
     std::size_t const vector_bytes = Payload::bytes(shape.head_dim);
@@ -75,8 +88,8 @@ class kv_tensor {
     write_array(source_, tables, bytes_.tables / sizeof(float), [&](float* to) { asked.bind(shape.head_dim, to, tables); });
     bound_.work.staging.stored = bound_.planes.stored = asked;
     bound_.planes.stored.keep_only(carried);
-    bound_.disposal = what_becomes;
-    table_ = position.table(shape, static_cast<std::uint32_t>(bound_.work.slots));
+    bound_.disposal = detail::part_of_kind<detail::any_disposal, Disposal>(parts...);
+    table_ = position_.table(shape, static_cast<std::uint32_t>(bound_.work.slots));
     bind_reading();
     tables_ = source_.allocate(cache_tables::carve(nullptr, shape).bytes);
     bound_.tables = cache_tables::carve(tables_.data(), shape);
@@ -88,10 +101,6 @@ class kv_tensor {
     write_array(source_, bound_.tables.rooms, slots_.rooms.size(), [&](std::uint32_t* to) { std::copy(slots_.rooms.begin(), slots_.rooms.end(), to); });
     clear();
   }
-  /// The same with what is usual, in another memory.
-  template <std::same_as<Memory> Given>
-  kv_tensor(cache_shape const& shape, Policy const& policy, cache_options const& options, Given const& memory)
-      : kv_tensor(shape, policy, options, Position{}, Disposal{}, Placement{}, memory) {}
 
   /// What such a cache would take: arithmetic only. Throws bad_argument as the constructor does. Beside it stands the table of a
   /// rotation that is applied on reading, 4 bytes a slot of the longest row and component.
@@ -325,8 +334,10 @@ class kv_tensor {
   std::vector<bool> paused_;         ///< [sequences]
 };
 
-template <class Policy, cache_memory Memory>
-kv_tensor(cache_shape const&, Policy const&, cache_options const&, Memory)
-    -> kv_tensor<Policy, fp32_payload, original_positions, dropped, in_rows, Memory>;
+template <class Policy, class... Parts>
+kv_tensor(cache_shape const&, Policy const&, cache_options const& = {}, Parts const&...)
+    -> kv_tensor<Policy, detail::part_t<detail::any_payload, fp32_payload, Parts...>, detail::part_t<detail::any_position, original_positions, Parts...>,
+                 detail::part_t<detail::any_disposal, dropped, Parts...>, detail::part_t<detail::any_placement, in_rows, Parts...>,
+                 detail::part_t<detail::any_memory, main_memory, Parts...>>;
 
 }  // namespace kvsift
