@@ -25,8 +25,7 @@ class snapkv_prompts final : public prompts {
       : shape_{1, c.kv_heads, c.group, c.head_dim, 1},
         case_(c),
         on_(stream, block_threads),
-        cache_(shape_, snapkv(c.budget, c.window, 7), cache_options{.max_piece = c.tokens, .group_threads = block_threads}, {}, {}, {},
-               cuda::memory<>(stream)),
+        cache_(shape_, snapkv(c.budget, c.window, 7), cache_options{.max_piece = c.tokens, .group_threads = block_threads}, cuda::memory<>(stream)),
         elements_(std::size_t{c.tokens} * c.kv_heads * c.head_dim),
         count_(static_cast<u32>(std::clamp(5 * l2 / c.key_bytes() + 1, 2.0, 64.0))),
         keys_(stream, elements_ * count_, -1.7f, 1.7f),
@@ -120,7 +119,7 @@ struct turn_task {
 template <class Cache>
 Cache full_cache(cudaStream_t stream, cuda_executor const& on, move_case const& c, layout order) {
   cache_options const options{.max_piece = 1, .order = order, .group_threads = block_threads};
-  Cache cache(cache_shape{1, 8, 1, c.head_dim, c.rows / 8}, streaming_llm(4, c.held - 4), options, {}, {}, {}, cuda::memory<>(stream));
+  Cache cache(cache_shape{1, 8, 1, c.head_dim, c.rows / 8}, streaming_llm(4, c.held - 4), options, cuda::memory<>(stream));
   token_pool pool(stream);
   for (u32 t = 0; t < c.held; ++t) {
     kvsift::arrivals const token = pool.token(cache.shape());

@@ -36,7 +36,7 @@ char const* setting_of(std::string const& policy) {
   return nullptr;
 }
 
-// "did you mean roco? ", or nothing where no name is near.
+// "did you mean roco? Or ", or nothing where no name is near.
 std::string nearest(std::string const& asked) {
   near_name near(asked);
   for (kvsift::catalogue_entry const& e : kvsift::catalogue) near.look(e.name);

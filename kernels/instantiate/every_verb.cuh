@@ -27,6 +27,9 @@ void every_verb(kvsift::cuda_executor const& on, Cache& all, float const* in, fl
   kvsift::evict(on, layer);
   kvsift::evict(on, all);
   kvsift::make_room(on, all, 1);
+  kvsift::clear(on, all);
+  kvsift::pause(on, all);
+  kvsift::resume(on, all);
 }
 
 /// Caches of these types: template class instantiate::verbs<...> makes their kernels.

@@ -55,7 +55,7 @@ bool lies_far(Bound const& b) {
       if constexpr (std::is_same_v<C, signature>) tables = tables && far(column.projection);
     });
   return tables && planes(b.planes) && planes(b.work.staging) && far(b.work.blocks) && far(b.work.sums) && far(b.work.words) &&
-         far(b.reading.table.cosines) && far(b.reading.table.sines);
+         far(b.tables.paused) && far(b.tables.limits) && far(b.tables.rooms) && far(b.reading.table.cosines) && far(b.reading.table.sines);
 }
 
 template <class Here, class There>
@@ -148,6 +148,23 @@ TEST_CASE("steps that ran without the verbs are counted, and refused where there
   CHECK_THROWS_WITH_AS(small.count_replayed(), "slots held is 2; are all there are, and no rule of the policy makes room; plan a larger capacity",
                        bad_argument);
   CHECK(small.held(0) == 2);
+  kv_tensor late{shape, roco(4, 1, 2), cache_options{.max_piece = 5}};  // room for five: the newest is there until somebody evicts
+  serial_executor const serial;
+  for (u32 s = 0; s < shape.sequences; ++s)
+    for (u32 l = 0; l < shape.layers; ++l) {
+      support::marked_vectors::piece p;
+      support::marked_vectors{1, shape}.add_sequence(p, l, s, 0, s == 0 ? 4 : 3);
+      std::vector<float> out(p.queries.size());
+      step(serial, late.sequence(s)[l], p.view(), out.data());
+    }
+  for (u32 l = 0; l < shape.layers; ++l) {
+    auto const p = support::marked_vectors{1, shape}.make_piece(l, 4, 1);
+    std::vector<float> out(p.queries.size());
+    step(serial, late[l], p.view(), out.data());
+  }
+  CHECK_THROWS_WITH_AS(late.count_replayed(), "slots held is 5; are all there are; evict before the step is launched again", bad_argument);
+  evict(serial, late.sequence(0));
+  CHECK_NOTHROW(late.count_replayed());
   for (bool const before : {false, true}) {
     any_policy const chosen = before ? to_any(recent_global(16, 2)) : to_any(roco(16, 2, 3));
     kv_tensor stepped{shape, chosen, options}, counted{shape, chosen, options};

@@ -25,7 +25,7 @@ TEST_CASE("a token: so many launches and products a layer, on the given stream, 
     reference_model::config const& c = f.weights.config;
     cache_options const options{.max_piece = 9, .promised = 20, .group_threads = 128};
     device::model_cache<device::rows_cache> cache(device::rows_cache({c.layers, c.kv_heads, c.group(), c.head_dim, 1}, to_any(streaming_llm(2, 12)),
-                                                                     options, original_positions{c.bias}, {}, {}, cuda::memory{stream}));
+                                                                     options, original_positions{c.bias}, cuda::memory{stream}));
     reference_model::cuda_transformer decoder({stream, 128}, f.weights, 9);
     bool const slows_down = c.rotation.scaling == rotary_scaling::dynamic_ntk, gated = c.between == reference_model::activation::gated_silu;
     bool const heads = c.rotation.theta != 0 || c.input_bias || c.head_norms;

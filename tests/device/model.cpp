@@ -36,7 +36,7 @@ any_policy short_policy() { return to_any(streaming_llm(2, 12)); }
 
 device::model_cache<device::rows_cache> rows_cache(config const& c, cudaStream_t stream) {
   return device::model_cache<device::rows_cache>(
-      device::rows_cache(shape_of(c), short_policy(), options, original_positions{c.bias}, {}, {}, cuda::memory{stream}));
+      device::rows_cache(shape_of(c), short_policy(), options, original_positions{c.bias}, cuda::memory{stream}));
 }
 
 std::vector<u32> text(config const& c) {
@@ -136,7 +136,7 @@ TEST_CASE("unrotated keys in pages, rounded to bf16: the CPU's logits as far as 
       CAPTURE(f.name);
       CAPTURE(captured);
       device::model_cache<device::pages_cache> cache(
-          device::pages_cache(shape_of(c), short_policy(), options, by_rank, {}, {}, cuda::memory{s.value}));
+          device::pages_cache(shape_of(c), short_policy(), options, by_rank, cuda::memory{s.value}));
       CHECK(apart(on_a_gpu(s.value, f.weights, std::move(cache), captured), want) <= 2e-3f);
     }
   }

@@ -46,7 +46,7 @@ void check_victims(Executor const& on, std::uint32_t threads, char const* name, 
   if (shared) fields.set("shared", true);
   any_policy const p = make_policy(with_defaults(fields, 20)).value;
   kv_tensor<any_policy, Payload, original_positions, copied_out> cache{
-      shape, p, {.capacity = tokens, .max_piece = prompt, .group_threads = threads}, {}, gone.view()};
+      shape, p, {.capacity = tokens, .max_piece = prompt, .group_threads = threads}, gone.view()};
   std::vector<float> keys, values, queries, out(std::size_t{prompt} * 10);
   for (std::uint32_t first = 0; first < tokens;) {
     std::uint32_t const n = first == 0 ? prompt : 1;

@@ -120,9 +120,9 @@ TEST_CASE("what goes is handed to the disposal, in order") {
   std::vector<float> const window = some_masses(d, std::size_t{2} * tokens);
   std::vector<u32> want, got;
   kv_tensor<std::remove_cvref_t<decltype(policy)>, fp32_payload, original_positions, kept_record, in_rows> here{
-      shape, policy, {.max_piece = tokens}, {}, {&want}};
+      shape, policy, {.max_piece = tokens}, kept_record{&want}};
   kv_tensor<std::remove_cvref_t<decltype(policy)>, fp32_payload, original_positions, kept_record, in_rows, support::split_memory> there{
-      shape, policy, {.max_piece = tokens}, {}, {&got}};
+      shape, policy, {.max_piece = tokens}, kept_record{&got}};
   compress(serial_executor{}, here[0], p.keys.data(), p.values.data(), tokens, {.window = window.data(), .pitch = tokens});
   compress(split_executor{}, there[0], p.keys.data(), p.values.data(), tokens, {.window = window.data(), .pitch = tokens});
   CHECK(want.size() == 2 * (tokens - 50));

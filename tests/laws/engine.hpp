@@ -96,7 +96,7 @@ class engine_of final : public engine {
   }
   using cache_type = kvsift::kv_tensor<Policy, Payload, Position, kvsift::dropped, Placement>;
 
-  kvsift::cache_part<cache_type> part() { return who ? cache_.sequences(who->first, who->count) : cache_.active(); }
+  kvsift::cache_part<cache_type> part() { return who ? cache_.sequences(who->first, who->count) : cache_.everyone(); }
   kvsift::cache_rows<cache_type> rows(std::uint32_t layer) { return part()[layer]; }
 
   cache_type cache_;

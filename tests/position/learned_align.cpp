@@ -71,7 +71,7 @@ void follows(Executor const& on, support::draws& d, Policy const& chosen, u32 bu
   both const keys(d, shape.head_dim, shape.layers, shape.kv_heads, budget), values(d, shape.head_dim, shape.layers, shape.kv_heads, budget);
   learned_align const rule{keys.fast.view(), values.fast.view(), sinks};
   kv_tensor<Policy, fp32_payload, learned_align, dropped, Placement> cache(shape, chosen, {.max_piece = budget + 9, .group_threads = 3}, rule,
-                                                                           {}, placement);
+                                                                           placement);
   support::marked_vectors const data{seed, shape};
   std::vector<vectors_of_row> k(shape.rows()), v(shape.rows());
   std::vector<std::vector<u32>> held(shape.rows());  // positions, ascending

@@ -37,8 +37,7 @@ kvsift::cache_options options(u32 threads = 1) { return {.capacity = 0, .max_pie
 template <class Memory = kvsift::main_memory>
 auto cache_of(config const& c, u32 threads = 1, Memory const& memory = {}) {
   auto const policy = kvsift::streaming_llm(2, 12);
-  return kvsift::kv_tensor<decltype(kvsift::streaming_llm(2, 12)), kvsift::fp32_payload, kvsift::original_positions, kvsift::dropped, kvsift::in_rows, Memory>(
-      shape_of(c), policy, options(threads), kvsift::original_positions{c.bias}, {}, {}, memory);
+  return kvsift::kv_tensor(shape_of(c), policy, options(threads), kvsift::original_positions{c.bias}, memory);
 }
 
 std::vector<u32> tokens_of(config const& c, u32 count) {

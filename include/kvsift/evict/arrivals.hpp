@@ -8,7 +8,7 @@
 
 namespace kvsift {
 
-/// A piece of tokens that arrives for one layer.
+/// A piece of tokens that arrives for one layer, of the sequences that a verb is given: all of a cache, or those of cache.sequences(..).
 ///   queries [sequences, tokens, kv_heads x group, head_dim], keys and values [sequences, tokens, kv_heads, head_dim]
 struct arrivals {
   float const* queries = nullptr;

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <algorithm>
-#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
@@ -61,16 +60,22 @@ class kv_tensor {
   template <class... Parts>
   kv_tensor(cache_shape const& shape, std::type_identity_t<Policy> const& policy, cache_options const& options = {}, Parts const&... parts)
       : policy_(policy),
-        position_(detail::part_of_kind<detail::any_position, Position>(parts...)),
+        position_(detail::given_part<detail::any_position, Position>(parts...)),
         options_(options),
         slots_(plan_slots(shape, policy, options, Placement::grain)),
-        source_(detail::part_of_kind<detail::any_memory, Memory>(parts...)) {
+        source_(detail::given_part<detail::any_memory, Memory>(parts...)) {
     static_assert((detail::is_part<Parts> && ...),
                   "kvsift: what follows the options of a kv_tensor is a payload, a position rule, a disposal, a placement or a memory");
     static_assert(detail::parts_of<detail::any_payload, Parts...> <= 1 && detail::parts_of<detail::any_position, Parts...> <= 1 &&
                       detail::parts_of<detail::any_disposal, Parts...> <= 1 && detail::parts_of<detail::any_placement, Parts...> <= 1 &&
                       detail::parts_of<detail::any_memory, Parts...> <= 1,
                   "kvsift: a kv_tensor is given two parts of the same kind");
+    static_assert(std::is_same_v<detail::part_t<detail::any_payload, Payload, Parts...>, Payload> &&
+                      std::is_same_v<detail::part_t<detail::any_position, Position, Parts...>, Position> &&
+                      std::is_same_v<detail::part_t<detail::any_disposal, Disposal, Parts...>, Disposal> &&
+                      std::is_same_v<detail::part_t<detail::any_placement, Placement, Parts...>, Placement> &&
+                      std::is_same_v<detail::part_t<detail::any_memory, Memory, Parts...>, Memory>,
+                  "kvsift: a part of a kv_tensor is another than its type says; leave one of them out");
     auto asked = policy_.columns(), carried = policy_.carried();
     std::size_t total = 0;
     std::size_t const vector_bytes = Payload::bytes(shape.head_dim);
@@ -80,7 +85,8 @@ class kv_tensor {
     bytes_.tables = plane_bytes(asked.table_floats(shape.head_dim) * sizeof(float));
     std::size_t const scratch = workspace_view<columns>::carve(nullptr, shape, asked, facts, slots_.longest, options, splits).bytes;
     memory_ = source_.allocate(total + bytes_.tables);
-    workspace_ = source_.allocate(scratch);
+    workspace_ = source_.allocate(scratch + cache_tables::carve(nullptr, shape).bytes);
+    bound_.tables = cache_tables::carve(workspace_.data() + scratch, shape);
     bound_.planes = lay_out<Placement>(memory_.data(), shape, vector_bytes, carried, slots_.extent, Position::ranked,
                                        options.order, bytes_, total);
     bound_.work = workspace_view<columns>::carve(workspace_.data(), shape, asked, facts, slots_.longest, options, splits);
@@ -88,11 +94,10 @@ class kv_tensor {
     write_array(source_, tables, bytes_.tables / sizeof(float), [&](float* to) { asked.bind(shape.head_dim, to, tables); });
     bound_.work.staging.stored = bound_.planes.stored = asked;
     bound_.planes.stored.keep_only(carried);
-    bound_.disposal = detail::part_of_kind<detail::any_disposal, Disposal>(parts...);
+    bound_.disposal = detail::given_part<detail::any_disposal, Disposal>(parts...);
     table_ = position_.table(shape, static_cast<std::uint32_t>(bound_.work.slots));
+    bound_.who = all();
     bind_reading();
-    tables_ = source_.allocate(cache_tables::carve(nullptr, shape).bytes);
-    bound_.tables = cache_tables::carve(tables_.data(), shape);
     if constexpr (realigned) {
       realigning_ = source_.allocate(realigning_bytes(shape, position_));
       bound_.planes.fell = reinterpret_cast<std::uint32_t*>(realigning_.data());
@@ -114,7 +119,8 @@ class kv_tensor {
     lay_out<Placement>(nullptr, shape, Payload::bytes(shape.head_dim), carried, slots.extent, Position::ranked, options.order,
                        needed.cache, total);
     needed.cache.tables = plane_bytes(asked.table_floats(shape.head_dim) * sizeof(float));
-    needed.workspace = workspace_view<columns>::carve(nullptr, shape, asked, policy.facts(), slots.longest, options, splits).bytes + cache_tables::carve(nullptr, shape).bytes + realigning_bytes(shape, position);
+    needed.workspace = workspace_view<columns>::carve(nullptr, shape, asked, policy.facts(), slots.longest, options, splits).bytes +
+                       cache_tables::carve(nullptr, shape).bytes + realigning_bytes(shape, position);
     return needed;
   }
 
@@ -170,7 +176,7 @@ class kv_tensor {
   cache_bytes const& bytes() const { return bytes_; }
   /// Bytes taken from the machine for the planes; beside them stands the workspace.
   std::size_t allocated_bytes() const { return memory_.size(); }
-  std::size_t workspace_bytes() const { return workspace_.size() + tables_.size() + realigning_.size(); }
+  std::size_t workspace_bytes() const { return workspace_.size() + realigning_.size(); }
   Position const& position() const { return position_; }
   /// The most slots that a head of the layer holds; under a measured budget, of heads that came out even.
   std::uint32_t held(std::uint32_t layer) const {
@@ -181,18 +187,19 @@ class kv_tensor {
   /// The same of one sequence.
   std::uint32_t held(std::uint32_t layer, std::uint32_t sequence) const { return counted(layer, sequence).most; }
   /// The most slots that a head of the layer can hold by now.
-  std::uint32_t most_held(std::uint32_t layer) const { return held(layer) + (slots_.longest - slots_.capacity); }
+  std::uint32_t most_held(std::uint32_t layer) const { return most_slots({held(layer), 0}); }
+  std::uint32_t most_slots(slots_held const& held) const { return held.most + (slots_.longest - slots_.capacity); }
   bool paused(std::uint32_t sequence) const { return paused_[sequence]; }
 
   /// Length of the piece that the next `tokens` tokens of a prompt begin with: all of them, unless the policy takes long
   /// prompts in pieces. `step` cuts what it is given accordingly; drivers ask in order to see the cache after each piece.
   /// Of sequences that go on alike; one by itself is asked as sequence(s)[layer].next_piece(tokens).
   std::uint32_t next_piece(std::uint32_t layer, std::uint32_t tokens) const {
-    return cache_rows<kv_tensor const>{*this, layer, everyone()}.next_piece(tokens);
+    return cache_rows<kv_tensor const>{*this, layer, all()}.next_piece(tokens);
   }
 
   /// One layer of the cache: what append, attend, observe, compress and step work on. They pass over sequences that are paused.
-  cache_rows<kv_tensor> layer(std::uint32_t l) { return {*this, l, everyone()}; }
+  cache_rows<kv_tensor> layer(std::uint32_t l) { return {*this, l, all()}; }
   cache_rows<kv_tensor> operator[](std::uint32_t l) { return layer(l); }
   /// Sequences first .. first + count - 1 by themselves, paused or not; the arrays that a verb is given then hold these alone.
   /// sequence(3)[0] is one layer of one. Throws bad_argument if there are no such.
@@ -202,18 +209,14 @@ class kv_tensor {
     return {*this, {first, count, true}};
   }
   cache_part<kv_tensor> sequence(std::uint32_t s) { return sequences(s, 1); }
-  /// All of them that are not paused.
-  cache_part<kv_tensor> active() { return {*this, everyone()}; }
+  /// All of them. Verbs pass over those that are paused, but for clear, pause and resume.
+  cache_part<kv_tensor> everyone() { return {*this, all()}; }
 
   /// After a cut: slots that stand one place lower than before are realigned, if the position rule says so. For the verbs.
   template <class Executor>
   void realign(Executor const& on, sequence_range who, std::uint32_t first_layer, std::uint32_t layers) const {
-    if constexpr (realigned) {
-      bool const all = who.count == shape().sequences;  // rows of several layers lie one behind another
-      for (std::uint32_t l = first_layer, n = all ? layers : 1; l < first_layer + layers; l += n)
-        position_.realign(on, bound_, shape().row(l, who.first, 0), n * who.count * shape().kv_heads,
-                          realigning_.data() + plane_bytes(shape().rows() * sizeof(std::uint32_t)));
-    }
+    if constexpr (realigned)
+      position_.realign(on, bound_to(who), first_layer, layers, realigning_.data() + plane_bytes(shape().rows() * sizeof(std::uint32_t)));
   }
 
   // For the verbs: what their tasks are given, the plan they follow, and what they count.
@@ -227,7 +230,7 @@ class kv_tensor {
   slots_held& counted(std::uint32_t layer, std::uint32_t sequence) { return counted_[std::size_t{layer} * shape().sequences + sequence]; }
   slots_held const& counted(std::uint32_t layer, std::uint32_t sequence) const { return counted_[std::size_t{layer} * shape().sequences + sequence]; }
   bool takes_part(sequence_range who, std::uint32_t sequence) const { return who.named || !paused_[sequence]; }
-  void set_paused(sequence_range who, bool paused) { std::fill_n(paused_.begin() + who.first, who.count, paused); }
+  void count_paused(sequence_range who, bool paused) { std::fill_n(paused_.begin() + who.first, who.count, paused); }
   void count_cleared(sequence_range who) {
     for (std::uint32_t l = 0; l < shape().layers; ++l) std::fill_n(&counted(l, who.first), who.count, slots_held{});
   }
@@ -236,16 +239,17 @@ class kv_tensor {
   /// for a token.
   void count_replayed() {
     moment const moments = policy_.facts().moments;
-    bool const makes_room = includes(moments, moment::before_append | moment::after_attention);
+    bool const after = includes(moments, moment::after_attention), before = includes(moments, moment::before_append);
     for (std::uint32_t l = 0; l < shape().layers; ++l)
       layer(l).each([&](slots_held const& n) {
-        require((makes_room && slots_.most[l] != no_limit) || n.most < slots_.most_room[l], "slots held", n.most,
-                "are all there are, and no rule of the policy makes room; plan a larger capacity");
+        bool const fits = !layer(l).full(n) || (before && slots_.most[l] != no_limit);
+        require(fits || !after, "slots held", n.most, "are all there are; evict before the step is launched again");
+        require(fits, "slots held", n.most, "are all there are, and no rule of the policy makes room; plan a larger capacity");
       });
     for (std::uint32_t l = 0; l < shape().layers; ++l) {
-      if (includes(moments, moment::before_append)) layer(l).count_cut(1);
+      if (before) layer(l).count_cut(1);
       layer(l).count_arrived(1);
-      if (includes(moments, moment::after_attention)) layer(l).count_cut(0);
+      if (after) layer(l).count_cut(0);
     }
   }
 
@@ -279,7 +283,7 @@ class kv_tensor {
       if (facts.moments != moment{}) position.check(most);
     }
   }
-  sequence_range everyone() const { return {0, shape().sequences, false}; }
+  sequence_range all() const { return {0, shape().sequences, false}; }
   /// What a position rule that realigns works in: cache_view::fell, then its blocks.
   static std::size_t realigning_bytes(cache_shape const& shape, Position const& position) {
     if constexpr (realigned) return plane_bytes(shape.rows() * sizeof(std::uint32_t)) + shape.rows() * position.block_bytes(shape);
@@ -326,7 +330,6 @@ class kv_tensor {
   cache_bytes bytes_;
   typename Memory::block memory_;
   typename Memory::block workspace_;
-  typename Memory::block tables_;
   typename Memory::block realigning_;  ///< see realigning_bytes
   typename Memory::block rotation_;    ///< a copy of table_ where the host's is out of reach
   rotary_table table_;

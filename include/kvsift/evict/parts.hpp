@@ -1,7 +1,6 @@
 #pragma once
 
 #include <concepts>
-#include <cstddef>
 #include <cstdint>
 #include <type_traits>
 
@@ -62,13 +61,13 @@ using part_t = typename part<Kind, Usual, Parts...>::type;
 
 /// The part of a kind itself, or one without arguments.
 template <class Kind, class Wanted>
-Wanted part_of_kind() {
+Wanted given_part() {
   return Wanted{};
 }
 template <class Kind, class Wanted, class First, class... Rest>
-Wanted part_of_kind(First const& first, Rest const&... rest) {
+Wanted given_part(First const& first, Rest const&... rest) {
   if constexpr (Kind::template is<First>) return first;
-  else return part_of_kind<Kind, Wanted>(rest...);
+  else return given_part<Kind, Wanted>(rest...);
 }
 
 }  // namespace detail

@@ -41,16 +41,23 @@ struct cache_rows {
     for (std::uint32_t s = who.first; s < who.first + who.count; ++s)
       if (cache.takes_part(who, s)) f(cache.counted(layer, s));
   }
-  /// Calls f(rows) for sequences that follow one another and of which key(slots_held) is the same.
+  /// Calls f(rows, key) for sequences that follow one another and of which key(slots_held) is the same, whoever is paused between them.
   template <class Key, class F>
   void alike(Key const& key, F const& f) const {
-    for (std::uint32_t s = who.first, end = who.first + who.count, from = s; s < end; from = s) {
-      if (!cache.takes_part(who, s++)) continue;
-      auto const same = key(cache.counted(layer, from));
-      while (s < end && cache.takes_part(who, s) && key(cache.counted(layer, s)) == same) ++s;
-      bool const all = from == who.first && s == end;
-      f(all ? *this : of({from, s - from, true}), same);
+    std::uint32_t from = who.first, end = who.first + who.count;
+    while (from < end && !cache.takes_part(who, from)) ++from;
+    if (from == end) return;
+    auto same = key(cache.counted(layer, from));
+    from = who.first;
+    for (std::uint32_t s = from; s < end; ++s) {
+      if (!cache.takes_part(who, s)) continue;
+      if (auto const next = key(cache.counted(layer, s)); !(next == same)) {
+        f(of({from, s - from, who.named}), same);
+        from = s;
+        same = next;
+      }
     }
+    f(of({from, end - from, who.named}), same);
   }
   /// Of those that go on alike: what the first of them holds.
   slots_held held() const {

@@ -38,6 +38,7 @@ struct score_chunk_task {
   KVSIFT_HOST_DEVICE KVSIFT_INLINE_IN_KERNELS void operator()(G const& g, std::uint32_t block) const {
     auto const [index, first, end] = prompt_chunk(block, chunks, staging.piece.tokens);
     row_view<Columns> const row = staging(index);
+    if (cache.passes_over(row.sequence)) return;
     std::uint32_t const held = row.state->held;
     if (held <= cache.planes.row(staging.in_cache(index)).state->limit) return;
     row_scratch const scratch = cache.scratch(index);
@@ -78,6 +79,7 @@ struct write_chunk_task {
   KVSIFT_HOST_DEVICE KVSIFT_INLINE_IN_KERNELS void operator()(G const& g, std::uint32_t block) const {
     std::uint32_t const index = block / blocks, tokens = staging.piece.tokens, begin = block % blocks * chunks * chunk_slots;
     row_view<Columns> const row = staging(index);
+    if (cache.passes_over(row.sequence)) return;
     auto const to = cache.planes.row(staging.in_cache(index));
     std::uint32_t const* const keys = cache.scratch(index / together).keys;
     selection_cut const cut = *cache.scratch(index / together).cut;

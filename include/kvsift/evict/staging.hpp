@@ -106,6 +106,7 @@ struct stage_task {
     std::uint32_t const tokens = staging.piece.tokens;
     auto const [index, first, end] = prompt_chunk(block, chunks, tokens);
     row_view<Columns> row = staging(index);
+    if (cache.passes_over(row.sequence)) return;
     row_state const target = *cache.planes.row(staging.in_cache(index)).state;
     row_state state{tokens, target.next + tokens, target.next + tokens - 1, target.limit};
     if (first == 0 && g.thread_rank() == 0) *row.state = state;
@@ -143,6 +144,7 @@ struct measure_task {
   template <cooperative_group G>
   KVSIFT_HOST_DEVICE KVSIFT_INLINE_IN_KERNELS void operator()(G const& g, std::uint32_t block) const {
     row_view<Columns> const row = staging(block);
+    if (cache.passes_over(row.sequence)) return;
     row_state& record = cache.planes.states[staging.in_cache(block)];
     narrowed_row<columns_of<Shares>, Columns> const seen{row.positions.read_only(), row.context(row.state->held), __builtin_addressof(row)};
     shares.measure(g, seen, record, cache.scratch(block).group_words);
@@ -190,6 +192,7 @@ struct allocate_task {
   template <cooperative_group G>
   KVSIFT_HOST_DEVICE KVSIFT_INLINE_IN_KERNELS void operator()(G const& g, std::uint32_t block) const {
     cache_shape const& shape = cache.planes.shape;
+    if (cache.passes_over(cache.who.first + block)) return;
     std::uint32_t const first = block * shape.kv_heads;
     std::uint32_t const index = staging.in_cache(first);
     row_state* const records = cache.planes.states + index;
@@ -273,6 +276,7 @@ struct settle_task {
     staging_rows<Columns> rows = staging.from(block * heads);
     rows.heads = heads;
     auto const first = rows(0);
+    if (cache.passes_over(first.sequence)) return;
     std::uint32_t const held = first.state->held;
     std::uint32_t const index = rows.in_cache(0), limit = cache.planes.row(index).state->limit;
     std::uint32_t const kept = held < limit ? held : limit;

@@ -28,10 +28,9 @@ struct cut_task {
   KVSIFT_HOST_DEVICE KVSIFT_INLINE_IN_KERNELS void operator()(G const& g, std::uint32_t block) const {
     cache_shape const& shape = cache.planes.shape;
     std::uint32_t const heads = rule.who == unit::shared ? shape.kv_heads : 1;
-    std::uint32_t const in_layer = cache.who.count * shape.kv_heads / heads, row = block % in_layer * heads;
-    if (cache.passes_over(cache.who.first + row / shape.kv_heads)) return;
+    std::uint32_t const first = cache.row_of(first_layer, block, heads);
+    if (cache.passes_over(first / shape.kv_heads % shape.sequences)) return;
     auto const& work = cache.work;
-    std::uint32_t const first = cache.row_number(first_layer + block / in_layer, row);
     cut_rows<Payload>(g, deciding_rows<Columns, typename Bound::placement>{cache.planes, first, heads, piece}, rule,
                       cache.disposal, depth, work.sums_of(block), work.words + std::size_t{block} * 2 * work.threads);
   }
@@ -117,8 +116,7 @@ struct clear_task {
   template <cooperative_group G>
   KVSIFT_HOST_DEVICE void operator()(G const& g, std::uint32_t block) const {
     auto const& planes = cache.planes;
-    std::uint32_t const heads = planes.shape.kv_heads, layer = block / cache.who.count;
-    std::uint32_t const first = cache.row_number(layer, block % cache.who.count * heads);
+    std::uint32_t const heads = planes.shape.kv_heads, layer = block / cache.who.count, first = cache.row_of(0, block, heads);
     for (std::uint32_t h = g.thread_rank(); h < heads; h += g.num_threads()) {
       auto const row = planes.row(first + h);
       give_back_slots(planes, row, row.state->held, 0);

@@ -108,12 +108,19 @@ struct bound_cache {
   cache_tables tables;
   sequence_range who;
 
-  /// The cache's number of a row of these sequences, counted from the first's on within a layer.
+  /// Rows of these sequences in a layer.
+  KVSIFT_HOST_DEVICE std::uint32_t layer_rows() const { return who.count * planes.shape.kv_heads; }
+  /// The cache's number of one of them.
   KVSIFT_HOST_DEVICE std::uint32_t row_number(std::uint32_t layer, std::uint32_t row) const {
     return planes.shape.row(layer, who.first, row);
   }
+  /// The same of the first of `heads` rows that are a block's, where blocks go through layers from first_layer on.
+  KVSIFT_HOST_DEVICE std::uint32_t row_of(std::uint32_t first_layer, std::uint32_t block, std::uint32_t heads = 1) const {
+    std::uint32_t const blocks = layer_rows() / heads;
+    return row_number(first_layer + block / blocks, block % blocks * heads);
+  }
   KVSIFT_HOST_DEVICE bool passes_over(std::uint32_t sequence) const { return !who.named && tables.paused[sequence] != 0; }
-  /// The scratch of a block, by its number within the layer.
+  /// The scratch of a block, by the number of its row among these.
   KVSIFT_HOST_DEVICE row_scratch scratch(std::uint32_t block) const { return work.block(planes.shape, block); }
 };
 

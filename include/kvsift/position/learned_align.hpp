@@ -157,13 +157,13 @@ struct align_task {
   Bound cache;
   align_view keys, values;
   std::uint32_t sinks;
-  std::uint32_t first_row;
+  std::uint32_t first_layer;
   std::byte* workspace;
   std::size_t block_bytes;
 
   template <cooperative_group G>
   KVSIFT_HOST_DEVICE void operator()(G const& g, std::uint32_t block) const {
-    std::uint32_t const index = first_row + block;
+    std::uint32_t const index = cache.row_of(first_layer, block);
     auto const row = cache.planes.row(index);
     std::uint32_t const fell = cache.planes.fell[index];
     g.sync();
@@ -247,10 +247,11 @@ struct learned_align {
     auto const of = [&](align_view const& net) { return detail::align_scratch::carve(nullptr, shape.head_dim, net.wide, net.narrow).bytes; };
     return of(key_network) > of(value_network) ? of(key_network) : of(value_network);
   }
-  /// Realigns rows first_row .. first_row + rows - 1 after an eviction. workspace [rows of the cache, block_bytes].
+  /// Realigns the rows of `layers` layers from first_layer on after an eviction. workspace [rows of the cache, block_bytes].
   template <executor Executor, class Bound>
-  void realign(Executor const& on, Bound const& cache, std::uint32_t first_row, std::uint32_t rows, std::byte* workspace) const {
-    on.launch(rows, align_task<Bound>{cache, key_network, value_network, sinks, first_row, workspace, block_bytes(cache.planes.shape)});
+  void realign(Executor const& on, Bound const& cache, std::uint32_t first_layer, std::uint32_t layers, std::byte* workspace) const {
+    on.launch(layers * cache.layer_rows(),
+              align_task<Bound>{cache, key_network, value_network, sinks, first_layer, workspace, block_bytes(cache.planes.shape)});
   }
 };
 

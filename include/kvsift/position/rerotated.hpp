@@ -13,11 +13,11 @@ namespace kvsift {
 template <class Bound>
 struct rerotate_task {
   Bound cache;
-  std::uint32_t first_row = 0;
+  std::uint32_t first_layer = 0;
 
   template <cooperative_group G>
   KVSIFT_HOST_DEVICE void operator()(G const& g, std::uint32_t block) const {
-    std::uint32_t const index = first_row + block;
+    std::uint32_t const index = cache.row_of(first_layer, block);
     auto const row = cache.planes.row(index);
     std::uint32_t const fell = cache.planes.fell[index];
     g.sync();
@@ -48,8 +48,8 @@ struct rerotated_positions {
   static constexpr void check(std::uint32_t /*slots*/) {}
   static constexpr std::size_t block_bytes(cache_shape const&) { return 0; }
   template <executor Executor, class Bound>
-  void realign(Executor const& on, Bound const& cache, std::uint32_t first_row, std::uint32_t rows, std::byte* /*workspace*/) const {
-    on.launch(rows, rerotate_task<Bound>{cache, first_row});
+  void realign(Executor const& on, Bound const& cache, std::uint32_t first_layer, std::uint32_t layers, std::byte* /*workspace*/) const {
+    on.launch(layers * cache.layer_rows(), rerotate_task<Bound>{cache, first_layer});
   }
   friend constexpr bool operator==(rerotated_positions const&, rerotated_positions const&) = default;
 };
