@@ -38,7 +38,7 @@ int main() {
     for (std::uint32_t place = 0; place < places; ++place) {
       if (at[place] == none) continue;
       request& r = waiting[at[place]];
-      std::printf("  %s holds %u of %u", r.name, cache.held(0, place), cache.view().row(place).state->next);
+      std::printf("  %s holds %u of %u", r.name, cache.held(0, place), cache.seen(0, place));
       if (--r.more == 0) {
         ks::pause(on, cache.sequence(place));
         at[place] = none;

@@ -92,6 +92,8 @@ void counts_launches(Given const&... given) {
       only_launches(1);
       for (u32 l = 0; l < shape.layers; ++l) verbs::step(on, cache, l, {in, in, in, 1}, out);  // whoever is paused
       only_launches(shape.layers * (2 + room));
+      verbs::evict(on, cache);
+      only_launches(after ? 1 : 0);
     }
     verbs::clear_one(on, cache, 1);
     only_launches(1);

@@ -51,7 +51,7 @@ void attend_oneself(cudaStream_t stream, decltype(bf16_cache(nullptr, {}))& cach
   ks::append(on, cache[layer], keys(layer), values(layer));   // fp32, stored as bf16
   auto const rows = cache.view();                             // of device pointers: for kernels
   std::uint32_t const first = layer * rows.shape.layer_rows();
-  // Row first + sequence x kv_heads + head: rows.row(r).keys.base, stride bytes from slot to slot, held slots: row(r).state->held.
+  // Row first + sequence x kv_heads + head: rows.row(r).keys.at(slot), in rows or pages; held slots: row(r).state->held.
   attention(stream, rows, first, queries(layer), out(layer), masses(layer));   // masses [sequences, kv_heads, pitch], the mean over the group
   ks::observe(on, cache[layer], masses(layer), cache.capacity());
 }

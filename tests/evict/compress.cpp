@@ -108,14 +108,14 @@ TEST_CASE("compress refuses what it cannot serve, and changes nothing") {
                     "masses.squares is 0; the policy's columns feed on it; give the engine's attention mass");
   prompt_masses const both{.sum = mass.data(), .squares = mass.data(), .pitch = 16};
   CHECK_THROWS_WITH(compress(on, cache[0], x.data(), x.data(), 17, both),
-                    "tokens is 17; a piece has 1 to max_piece tokens; plan for longer ones with cache_options.max_piece");
+                    "tokens is 17; a piece has 1 to 16 tokens; plan for longer ones with cache_options.max_piece");
   CHECK_THROWS_WITH(compress(on, cache[1], x.data(), x.data(), 16, both), "layer is 1; the cache has fewer layers");
   CHECK(cache.held(0) == 0);
   CHECK(cache.view().row(0).state->next == 0);
   compress(on, cache[0], x.data(), x.data(), 16, both);
   CHECK(cache.held(0) == 8);
   CHECK_THROWS_WITH(compress(on, cache[0], x.data(), x.data(), 1, both),
-                    "tokens held is 8; compress takes the first piece of a sequence; clear() first");
+                    "tokens held is 8; compress takes the first piece of a sequence; clear that first");
   cache.clear();
   compress(on, cache[0], x.data(), x.data(), 1, both);
   CHECK(cache.held(0) == 1);

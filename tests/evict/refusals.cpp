@@ -97,7 +97,7 @@ TEST_CASE("pieces, layers and masses that do not fit the cache") {
   auto const step = [&](u32 layer, u32 count) {
     return refusal_of(cache, [&] { kvsift::step(on, cache[layer], kvsift::arrivals{nullptr, nullptr, nullptr, count}, nullptr); });
   };
-  std::string const piece = "; a piece has 1 to max_piece tokens; plan for longer ones with cache_options.max_piece";
+  std::string const piece = "; a piece has 1 to 6 tokens; plan for longer ones with cache_options.max_piece";
   CHECK(step(0, 0) == "tokens is 0" + piece);
   CHECK(step(0, 7) == "tokens is 7" + piece);
   CHECK(step(2, 1) == "layer is 2; the cache has fewer layers");
@@ -109,7 +109,7 @@ TEST_CASE("pieces, layers and masses that do not fit the cache") {
   CHECK(refusal_of(cache, [&] { kvsift::observe(on, cache[0], nullptr, 2); }) ==
         "pitch is 2; give a row of masses at least as long as the slots held");
   CHECK(refusal_of(cache, [&] { kvsift::compress(on, cache[0], nullptr, nullptr, 6); }) ==
-        "tokens held is 3; compress takes the first piece of a sequence; clear() first");
+        "tokens held is 3; compress takes the first piece of a sequence; clear that first");
   CHECK(refusal_of(cache, [&] { kvsift::compress(on, cache[1], nullptr, nullptr, 6); }) ==
         "masses.sum is 0; the policy's columns feed on it; give the engine's attention mass");
   float const zeros[6] = {};
@@ -257,23 +257,34 @@ TEST_CASE("sequences that a cache does not have are refused, and so is attention
   CHECK_THROWS_WITH_AS((void)cache.sequences(1, 3), "sequences is 3; the cache has fewer behind the first; give 1 to as many", bad_argument);
   CHECK_THROWS_WITH_AS((void)cache.sequences(1, 0), "sequences is 0; the cache has fewer behind the first; give 1 to as many", bad_argument);
   float const x[24] = {};
-  float out[24];
+  float out[24] = {};
   step(on, cache.sequence(1)[0], {x, x, x, 4}, out);
   CHECK_THROWS_WITH_AS(attend(on, cache[0], x, out), "tokens held is 0; append one before attending", bad_argument);
   CHECK_NOTHROW(attend(on, cache.sequence(1)[0], x, out));
   pause(on, cache.sequence(0)), pause(on, cache.sequence(2));
   CHECK_NOTHROW(attend(on, cache[0], x, out));
-  CHECK_THROWS_WITH_AS(compress(on, cache[0], x, x, 4), "tokens held is 4; compress takes the first piece of a sequence; clear() first", bad_argument);
+  CHECK_THROWS_WITH_AS(compress(on, cache[0], x, x, 4), "tokens held is 4; compress takes the first piece of a sequence; clear that first", bad_argument);
   pause(on, cache);  // nobody is left, and nothing happens
   CHECK_NOTHROW(step(on, cache[0], {x, x, x, 1}, out));
   CHECK_NOTHROW(compress(on, cache[0], x, x, 4));
   CHECK(cache.held(0, 0) == 0);
   CHECK(cache.held(0, 1) == 4);
+  CHECK_THROWS_WITH_AS((void)cache.held(0, 3), "sequence is 3; the cache has fewer; make it with more in cache_shape.sequences", bad_argument);
+  CHECK_THROWS_WITH_AS((void)cache.seen(1, 0), "layer is 1; the cache has fewer layers", bad_argument);
+  CHECK_THROWS_AS((void)cache.paused(3), bad_argument);
+  CHECK(cache.seen(0, 1) == 4);
+  auto const one = cache.sequence(1)[0];
+  CHECK_THROWS_WITH_AS(append(on, one, nullptr, nullptr), "keys or values is 0; append writes both; give the token's", bad_argument);
+  CHECK_THROWS_WITH_AS(attend(on, one, x, nullptr), "queries or out is 0; attend reads the one and writes the other; give both", bad_argument);
+  CHECK_THROWS_WITH_AS(observe(on, one, nullptr, 9), "masses is 0; observe feeds the columns with them; give the mass of each slot held", bad_argument);
+  CHECK_THROWS_WITH_AS(compress(on, cache.sequence(0)[0], x, nullptr, 3), "keys or values is 0; compress writes what stays of both; give the prompt's", bad_argument);
+  CHECK_THROWS_WITH_AS(step(on, cache.sequences(0, 2)[0], {x, x, x, 3, false, 2}, out),
+                       "pitch is 2; sequences overlap in the arrays; give at least as many as tokens", bad_argument);
   // One that is full does not stop the others, once it is paused.
   kv_tensor grows{cache_shape{1, 1, 1, 2, 2}, full(), {.capacity = 4, .max_piece = 4}};
   step(on, grows.sequence(0)[0], {x, x, x, 4}, out);
   CHECK_THROWS_WITH_AS(step(on, grows[0], {x, x, x, 1}, out),
-                       "tokens is 5; exceeds the capacity, and no rule of the policy makes room; plan a larger capacity", bad_argument);
+                       "tokens of sequence 0 is 5; exceeds the capacity of 4, and no rule of the policy makes room; plan a larger one", bad_argument);
   CHECK(grows.held(0, 1) == 0);
   pause(on, grows.sequence(0));
   CHECK_NOTHROW(step(on, grows[0], {x, x, x, 1}, out));

@@ -332,6 +332,10 @@ TEST_CASE("a step that was captured goes on with the sequences that are not paus
   prompt(1, 40);
   both_do(go_on, 0);
   for (int i = 0; i < 5; ++i) REQUIRE(step_all() == "");
+  for (u32 s = 0; s < 3; ++s) {
+    CHECK(both.here.seen(1, s) == seen[s]);
+    CHECK(both.there.seen(1, s) == both.there.view().row(shape.row(1, s, 0)).state->next);
+  }
   CHECK(both.here.held(0) == 257);
   CHECK(both.here.held(0, 1) == 45);
   CHECK(both.here.held(0, 2) == 10);

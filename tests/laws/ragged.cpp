@@ -78,7 +78,7 @@ TEST_CASE("heads without a limit beside heads that stream hold every token") {
   }
   std::vector<float> out;
   CHECK_THROWS_WITH(laws::feed({}, *cache, s.data, 40, 1, out),
-                    "tokens is 41; exceeds the capacity, and no rule of the policy makes room; plan a larger capacity");
+                    "tokens is 41; exceeds the capacity of 40, and no rule of the policy makes room; plan a larger one");
 }
 
 TEST_CASE("memory is what heads may keep, and no more") {

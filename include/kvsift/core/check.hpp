@@ -17,5 +17,10 @@ template <class Value>
 void require(bool holds, char const* argument, Value value, char const* limit) {
   if (!holds) throw bad_argument(std::string(argument) + " is " + std::to_string(value) + "; " + limit);
 }
+/// The same where the texts have numbers in them: argument() and limit() are called if it is to be said.
+template <class Value, class Argument, class Limit>
+void require(bool holds, Argument const& argument, Value value, Limit const& limit) {
+  if (!holds) throw bad_argument(argument() + " is " + std::to_string(value) + "; " + limit());
+}
 
 }  // namespace kvsift

@@ -214,7 +214,7 @@ void restore(kv_tensor<Policy, Payload, Position, Disposal, Placement, Memory>& 
   cache.change_planes([&](auto const& planes) { detail::put_back(cache, planes, image); });
   cache_shape const& s = cache.shape();
   for (std::uint32_t i = 0; i < s.layers * s.sequences; ++i)
-    cache.counted(i / s.sequences, i % s.sequences) = {image.held[i], image.least_held[i]};
+    cache.counted(i / s.sequences, i % s.sequences) = {image.held[i], image.least_held[i], image.states[std::size_t{i} * s.kv_heads].next};
 }
 
 }  // namespace kvsift

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <string>
 #include <type_traits>
 
 #include <kvsift/evict/kv_tensor.hpp>
@@ -270,19 +271,22 @@ void check_piece(cache_rows<Cache> rows, std::uint32_t tokens) {
   Cache const& cache = rows.cache;
   std::uint32_t const layer = rows.layer;
   check_layer(rows);
-  require(tokens >= 1 && tokens <= cache.options().max_piece, "tokens", tokens,
-          "a piece has 1 to max_piece tokens; plan for longer ones with cache_options.max_piece");
+  require(tokens >= 1 && tokens <= cache.options().max_piece, [] { return std::string("tokens"); }, tokens, [&] {
+    return "a piece has 1 to " + std::to_string(cache.options().max_piece) + " tokens; plan for longer ones with cache_options.max_piece";
+  });
   moment const moments = cache.policy().facts().moments;
   slot_plan const& slots = cache.slots();
   bool const makes_room = includes(moments, moment::before_append | moment::after_attention);
   std::uint32_t const stride = cache.policy().facts().stride;
-  rows.each([&](slots_held const& n) {
+  rows.each([&](slots_held const& n, std::uint32_t sequence) {
     bool const cuts = includes(moments, moment::prompt_end) && n.most == 0 && tokens > 1;
     auto const fits = [&](std::uint32_t limit, std::uint32_t held, std::uint32_t room) {
       std::uint64_t wanted = std::uint64_t{held} + tokens;
       if (stride != 0 && wanted > limit) wanted = std::max(limit, held + std::min(stride, tokens));
-      require((limit != no_limit && (makes_room || cuts)) || wanted <= room, "tokens", wanted,
-              "exceeds the capacity, and no rule of the policy makes room; plan a larger capacity");
+      auto const whose = [&] { return cache.shape().sequences == 1 ? std::string("tokens") : "tokens of sequence " + std::to_string(sequence); };
+      require((limit != no_limit && (makes_room || cuts)) || wanted <= room, whose, wanted, [&] {
+        return "exceeds the capacity of " + std::to_string(room) + ", and no rule of the policy makes room; plan a larger one";
+      });
     };
     fits(slots.most[layer], n.most, slots.most_room[layer]);
     fits(slots.least[layer], n.least, slots.least_room[layer]);

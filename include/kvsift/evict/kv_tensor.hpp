@@ -107,6 +107,12 @@ class kv_tensor {
     clear();
   }
 
+  /// The same where the options are as usual.
+  template <class First, class... Parts>
+    requires detail::is_part<First>
+  kv_tensor(cache_shape const& shape, std::type_identity_t<Policy> const& policy, First const& first, Parts const&... parts)
+      : kv_tensor(shape, policy, cache_options{}, first, parts...) {}
+
   /// What such a cache would take: arithmetic only. Throws bad_argument as the constructor does. Beside it stands the table of a
   /// rotation that is applied on reading, 4 bytes a slot of the longest row and component.
   static memory_plan plan(cache_shape const& shape, Policy const& policy, cache_options const& options = {}, Position const& position = {}) {
@@ -180,16 +186,22 @@ class kv_tensor {
   Position const& position() const { return position_; }
   /// The most slots that a head of the layer holds; under a measured budget, of heads that came out even.
   std::uint32_t held(std::uint32_t layer) const {
+    (void)checked(layer, 0);
     std::uint32_t most = 0;
     for (std::uint32_t s = 0; s < shape().sequences; ++s) most = std::max(most, counted(layer, s).most);
     return most;
   }
   /// The same of one sequence.
-  std::uint32_t held(std::uint32_t layer, std::uint32_t sequence) const { return counted(layer, sequence).most; }
+  std::uint32_t held(std::uint32_t layer, std::uint32_t sequence) const { return checked(layer, sequence).most; }
+  /// Tokens of a sequence that came to a layer since it was cleared: the position of its next one.
+  std::uint32_t seen(std::uint32_t layer, std::uint32_t sequence) const { return checked(layer, sequence).seen; }
   /// The most slots that a head of the layer can hold by now.
   std::uint32_t most_held(std::uint32_t layer) const { return most_slots({held(layer), 0}); }
   std::uint32_t most_slots(slots_held const& held) const { return held.most + (slots_.longest - slots_.capacity); }
-  bool paused(std::uint32_t sequence) const { return paused_[sequence]; }
+  bool paused(std::uint32_t sequence) const {
+    (void)checked(0, sequence);
+    return paused_[sequence];
+  }
 
   /// Length of the piece that the next `tokens` tokens of a prompt begin with: all of them, unless the policy takes long
   /// prompts in pieces. `step` cuts what it is given accordingly; drivers ask in order to see the cache after each piece.
@@ -241,7 +253,7 @@ class kv_tensor {
     moment const moments = policy_.facts().moments;
     bool const after = includes(moments, moment::after_attention), before = includes(moments, moment::before_append);
     for (std::uint32_t l = 0; l < shape().layers; ++l)
-      layer(l).each([&](slots_held const& n) {
+      layer(l).each([&](slots_held const& n, std::uint32_t) {
         bool const fits = !layer(l).full(n) || (before && slots_.most[l] != no_limit);
         require(fits || !after, "slots held", n.most, "are all there are; evict before the step is launched again");
         require(fits, "slots held", n.most, "are all there are, and no rule of the policy makes room; plan a larger capacity");
@@ -254,6 +266,11 @@ class kv_tensor {
   }
 
  private:
+  slots_held const& checked(std::uint32_t layer, std::uint32_t sequence) const {
+    require(layer < shape().layers, "layer", layer, "the cache has fewer layers");
+    require(sequence < shape().sequences, "sequence", sequence, "the cache has fewer; make it with more in cache_shape.sequences");
+    return counted(layer, sequence);
+  }
   /// Refuses policies that the position rule cannot follow.
   static void check_position(Policy const& policy, Position const& position, slot_plan const& slots) {
     policy_facts const facts = policy.facts();
@@ -336,6 +353,13 @@ class kv_tensor {
   std::vector<slots_held> counted_;  ///< [layers, sequences]
   std::vector<bool> paused_;         ///< [sequences]
 };
+
+template <class Policy, class First, class... Parts>
+  requires detail::is_part<First>
+kv_tensor(cache_shape const&, Policy const&, First const&, Parts const&...)
+    -> kv_tensor<Policy, detail::part_t<detail::any_payload, fp32_payload, First, Parts...>,
+                 detail::part_t<detail::any_position, original_positions, First, Parts...>, detail::part_t<detail::any_disposal, dropped, First, Parts...>,
+                 detail::part_t<detail::any_placement, in_rows, First, Parts...>, detail::part_t<detail::any_memory, main_memory, First, Parts...>>;
 
 template <class Policy, class... Parts>
 kv_tensor(cache_shape const&, Policy const&, cache_options const& = {}, Parts const&...)

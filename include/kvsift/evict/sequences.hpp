@@ -21,7 +21,8 @@ struct sequence_range {
 struct slots_held {
   std::uint32_t most = 0;
   std::uint32_t least = 0;
-  friend constexpr bool operator==(slots_held const&, slots_held const&) = default;
+  std::uint32_t seen = 0;  ///< tokens that came, whatever is held of them
+  friend constexpr bool operator==(slots_held const& a, slots_held const& b) { return a.most == b.most && a.least == b.least; }
 };
 
 /// One layer of some sequences of a cache: what append, attend, observe, compress and step work on. What they ask of it, and count in it,
@@ -36,10 +37,11 @@ struct cache_rows {
   /// The cache as a task over these rows is given it.
   auto bound() const { return cache.bound_to(who); }
 
+  /// Calls f(slots_held, sequence).
   template <class F>
   void each(F const& f) const {
     for (std::uint32_t s = who.first; s < who.first + who.count; ++s)
-      if (cache.takes_part(who, s)) f(cache.counted(layer, s));
+      if (cache.takes_part(who, s)) f(cache.counted(layer, s), s);
   }
   /// Calls f(rows, key) for sequences that follow one another and of which key(slots_held) is the same, whoever is paused between them.
   template <class Key, class F>
@@ -72,26 +74,27 @@ struct cache_rows {
   bool full(slots_held const& n) const { return n.most >= cache.slots().most_room[layer] || n.least >= cache.slots().least_room[layer]; }
   bool over(slots_held const& n) const { return n.most > cache.slots().most[layer] || n.least > cache.slots().least[layer]; }
   void count_arrived(std::uint32_t tokens) const {
-    each([&](slots_held& n) {
+    each([&](slots_held& n, std::uint32_t) {
+      n.seen += tokens;
       n.most = std::min(n.most + tokens, cache.slots().most_room[layer]);
       n.least = std::min(n.least + tokens, cache.slots().least_room[layer]);
     });
   }
   /// Heads that a piece of `tokens` brought over their limit give up as many slots.
   void count_piece(std::uint32_t tokens) const {
-    each([&](slots_held& n) {
+    each([&](slots_held& n, std::uint32_t) {
       if (n.most > cache.slots().most[layer]) n.most -= tokens;
       if (n.least > cache.slots().least[layer]) n.least -= tokens;
     });
   }
   void count_cut(std::uint32_t room) const {
-    each([&](slots_held& n) {
+    each([&](slots_held& n, std::uint32_t) {
       n.most = std::min(n.most, cache.slots().most[layer] - room);
       n.least = std::min(n.least, cache.slots().least[layer] - room);
     });
   }
   void count_prompt(std::uint32_t tokens) const {
-    each([&](slots_held& n) { n = {tokens, tokens}; });
+    each([&](slots_held& n, std::uint32_t) { n = {tokens, tokens, n.seen + tokens}; });
     count_cut(0);
   }
 };

@@ -97,6 +97,7 @@ void step(Executor const& on, Layer rows, arrivals piece, float* out) {
   detail::check_piece(rows, piece.tokens);
   require(piece.queries != nullptr && piece.keys != nullptr && piece.values != nullptr && out != nullptr, "queries, keys, values or out", 0,
           "step takes all of them; append, attend and observe do its parts");
+  require(piece.pitch == 0 || piece.pitch >= piece.tokens, "pitch", piece.pitch, "sequences overlap in the arrays; give at least as many as tokens");
   piece.first_sequence = rows.who.first;
   if (piece.tokens == 1 && !(piece.of_prompt && rows.cache.policy().facts().stride != 0)) return detail::step_token(on, rows, piece, out);
   rows.alike([](slots_held const& n) { return n; }, [&](Layer some, slots_held const&) { detail::step_piece(on, some, piece, out); });
@@ -109,6 +110,7 @@ template <executor Executor, cache_layer Layer>
 void append(Executor const& on, Layer rows, float const* keys, float const* values, float const* queries = nullptr,
             std::uint8_t const* kinds = nullptr) {
   detail::check_piece(rows, 1);
+  require(keys != nullptr && values != nullptr, "keys or values", 0, "append writes both; give the token's");
   require(queries != nullptr || rows.cache.policy().facts().looks_at != arriving::queries, "queries", 0,
           "the policy compares the arriving token's queries with what is held; give them with its key");
   detail::step_token(on, rows, {queries, keys, values, 1, false, 0, kinds, rows.who.first}, nullptr);
@@ -119,7 +121,8 @@ void append(Executor const& on, Layer rows, float const* keys, float const* valu
 template <executor Executor, cache_layer Layer>
 void attend(Executor const& on, Layer rows, float const* queries, float* out) {
   detail::check_layer(rows);
-  rows.each([](slots_held const& n) { require(n.most >= 1, "tokens held", 0, "append one before attending"); });
+  rows.each([](slots_held const& n, std::uint32_t) { require(n.most >= 1, "tokens held", 0, "append one before attending"); });
+  require(queries != nullptr && out != nullptr, "queries or out", 0, "attend reads the one and writes the other; give both");
   detail::run_step(on, rows, no_rule{}, {queries, nullptr, nullptr, 1, false, 0, nullptr, rows.who.first}, out);
 }
 
@@ -129,9 +132,10 @@ template <executor Executor, cache_layer Layer>
 void observe(Executor const& on, Layer rows, float const* masses, std::size_t pitch) {
   auto& cache = rows.cache;
   detail::check_layer(rows);
-  rows.each([&](slots_held const& n) {
+  rows.each([&](slots_held const& n, std::uint32_t) {
     require(pitch >= cache.most_slots(n), "pitch", pitch, "give a row of masses at least as long as the slots held");
   });
+  require(masses != nullptr, "masses", 0, "observe feeds the columns with them; give the mass of each slot held");
   using bound = typename std::remove_reference_t<decltype(cache)>::bound_type;
   detail::enqueue(on, cache, rows.who.count * cache.shape().kv_heads, observe_task<bound>{rows.bound(), masses, pitch, rows.layer});
 }
@@ -147,7 +151,9 @@ void compress(Executor const& on, Layer rows, float const* keys, float const* va
               prompt_masses const& masses = {}, std::uint8_t const* kinds = nullptr) {
   auto& cache = rows.cache;
   detail::check_piece(rows, tokens);
-  rows.each([](slots_held const& n) { require(n.most == 0, "tokens held", n.most, "compress takes the first piece of a sequence; clear() first"); });
+  rows.each([](slots_held const& n, std::uint32_t) {
+    require(n.most == 0, "tokens held", n.most, "compress takes the first piece of a sequence; clear that first");
+  });
   require(tokens <= cache.slots().least[rows.layer] || includes(cache.policy().facts().moments, moment::prompt_end), "tokens", tokens,
           "exceeds the limit, and no rule of the policy acts at prompt_end");
   require(tokens <= cache.slots().least[rows.layer] || !cache.token_by_token, "tokens", tokens,
@@ -164,6 +170,7 @@ void compress(Executor const& on, Layer rows, float const* keys, float const* va
   given(masses.window, "masses.window", mass_part::window);
   given(masses.young, "masses.young", mass_part::young);
   require(read == mass_part::none || masses.pitch >= tokens, "masses.pitch", masses.pitch, "give rows at least as long as the piece");
+  require(keys != nullptr && values != nullptr, "keys or values", 0, "compress writes what stays of both; give the prompt's");
   arrivals const piece{nullptr, keys, values, tokens, false, 0, kinds, rows.who.first};
   rows.alike([](slots_held const& n) { return n; }, [&](Layer some, slots_held const&) { detail::stage(on, some, piece, masses, nullptr); });
 }
