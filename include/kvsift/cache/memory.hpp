@@ -51,7 +51,7 @@ class host_memory {
   std::size_t bytes_ = 0;
 };
 
-/// Where the memory of a cache comes from, and who can reach it. Asked when a cache is made, cleared or copied, never in a step.
+/// Where the memory of a cache comes from, and who can reach it. Asked when a cache is made, cleared by its member or copied, never by a verb.
 ///   space                  host_space, or that of the executors whose memory it is
 ///   block                  owns some of it: data(), size(); moves
 ///   allocate(bytes)        a block with undefined contents; throws std::bad_alloc, or what derives from it

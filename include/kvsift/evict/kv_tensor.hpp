@@ -130,8 +130,8 @@ class kv_tensor {
     return needed;
   }
 
-  /// Forgets every token, and no sequence is paused. No memory is taken or returned, of a cache in the host's memory; of another one, states
-  /// go there once all that was enqueued is done: the verb `clear` waits for nothing.
+  /// Forgets every token, and no sequence is paused. Takes and returns no memory where the cache lies in the host's. Where it lies elsewhere,
+  /// waits until all that was enqueued is done, then copies states there; the verb `clear` does not wait.
   void clear() {
     cache_shape const& s = shape();
     view_type const& planes = bound_.planes;

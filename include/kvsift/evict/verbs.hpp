@@ -16,7 +16,8 @@ namespace kvsift {
 
 /// Brings every head of every layer under its limit by the rules of after_attention. Call it once per step, when all
 /// layers have attended: victims are first needed by the next append. A second call in a row does nothing.
-/// Reads the columns of the rule once or twice, moves one slot per victim. One launch, no allocation, capturable.
+/// Reads the columns of the rule once or twice, moves one slot per victim. One launch, two where the position rule realigns; no allocation,
+/// capturable.
 template <executor Executor, cache_sequences Sequences>
 void evict(Executor const& on, Sequences&& of) {
   auto const part = detail::sequences_of(of);
@@ -67,8 +68,8 @@ void clear(Executor const& on, Sequences&& of) {
   cache.count_cleared(who);
 }
 
-/// Verbs over the whole cache pass over these sequences from now on, in steps that were captured before, too: nothing of them is written,
-/// read or evicted, and no output. One launch, no allocation, capturable (but the host then knows of the first run alone).
+/// Verbs over the whole cache, but for clear, pause and resume, pass over these sequences from now on, in steps that were captured before,
+/// too: nothing of them is written, read or evicted, and their part of the output stays as it was. One launch, no allocation, capturable (but the host then knows of the first run alone).
 template <executor Executor, cache_sequences Sequences>
 void pause(Executor const& on, Sequences&& of) {
   detail::set_paused(on, detail::sequences_of(of), true);
@@ -91,7 +92,8 @@ void resume(Executor const& on, Sequences&& of) {
 /// (next_piece), and after each a head gives up as many slots. Anything else that does not fit goes token by token.
 /// One token: reads K and V once; one launch (two if the heads decide together), or two where rows are split (three if room is made
 /// first). Allocates nothing, capturable.
-/// Throws bad_argument, and changes nothing, if the piece is longer than max_piece, the capacity is exceeded, or an array is null.
+/// Throws bad_argument, and changes nothing, if the piece is longer than max_piece, the capacity is exceeded, an array is null, or the
+/// pitch is shorter than the piece.
 template <executor Executor, cache_layer Layer>
 void step(Executor const& on, Layer rows, arrivals piece, float* out) {
   detail::check_piece(rows, piece.tokens);
@@ -145,7 +147,8 @@ void observe(Executor const& on, Layer rows, float const* masses, std::size_t pi
 /// written whole. keys, values [sequences, tokens, kv_heads, head_dim], kinds [sequences, tokens]: see arrivals.
 /// Reads the columns a fixed number of times (select_lowest), K and V of the survivors once. Two launches, where rows are split four (three
 /// if nothing is cut, heads decide together or a score is prepared for a row); one more under a measured budget. No allocation.
-/// Throws bad_argument, and changes nothing, if the layer holds tokens already or a mass that the columns ask for is null.
+/// Throws bad_argument, and changes nothing, if one of these sequences holds tokens already, the piece is longer than max_piece or exceeds the
+/// limit where nothing can cut it, keys, values or a mass that the columns ask for are null, or rows of masses are shorter than the piece.
 template <executor Executor, cache_layer Layer>
 void compress(Executor const& on, Layer rows, float const* keys, float const* values, std::uint32_t tokens,
               prompt_masses const& masses = {}, std::uint8_t const* kinds = nullptr) {

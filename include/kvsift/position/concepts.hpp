@@ -29,7 +29,8 @@ concept position_rule = requires(P const& rule, cache_shape const& shape, std::u
 };
 
 /// One that changes what is stored when tokens go, such as learned_align: told at plan time how many slots a head can hold once it is
-/// cut, given rows x block_bytes of memory, and asked after each cut.
+/// cut, given rows x block_bytes of memory, and asked after each cut: realign(on, cache, first_layer, layers, memory), of the rows of
+/// cache.who in those layers (cache.row_of(first_layer, block)); memory is [rows of the cache, block_bytes].
 template <class P>
 concept realigning_rule = position_rule<P> && requires(P const& rule, cache_shape const& shape, std::uint32_t n) {
   rule.check(n);

@@ -247,7 +247,7 @@ struct learned_align {
     auto const of = [&](align_view const& net) { return detail::align_scratch::carve(nullptr, shape.head_dim, net.wide, net.narrow).bytes; };
     return of(key_network) > of(value_network) ? of(key_network) : of(value_network);
   }
-  /// Realigns the rows of `layers` layers from first_layer on after an eviction. workspace [rows of the cache, block_bytes].
+  /// Realigns the rows of `layers` layers from first_layer on, of the sequences cache.who, after an eviction. workspace [rows of the cache, block_bytes].
   template <executor Executor, class Bound>
   void realign(Executor const& on, Bound const& cache, std::uint32_t first_layer, std::uint32_t layers, std::byte* workspace) const {
     on.launch(layers * cache.layer_rows(),

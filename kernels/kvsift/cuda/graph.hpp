@@ -8,8 +8,8 @@
 
 namespace kvsift::cuda {
 
-/// Work that was captured from a stream, ready to be launched again and again. Lengths of rows lie in device memory: a graph of verbs
-/// stays valid as they change. What it works on has to outlive it.
+/// Work that was captured from a stream, ready to be launched again and again. Lengths of rows, and who is paused, lie in device
+/// memory: a graph of one token's verbs stays valid as they change. What it works on has to outlive it.
 class graph {
  public:
   graph() = default;

@@ -86,8 +86,8 @@ class device_block {
   std::size_t bytes_ = 0;
 };
 
-/// Device memory for a cache, in the order of a stream, which has to outlive it. Copies wait for the stream: caches are made, cleared
-/// and copied outside of captures.
+/// Device memory for a cache, in the order of a stream, which has to outlive it. Copies wait for the stream: caches are made, cleared by
+/// their member and copied outside of captures.
 template <device_resource Resource = stream_ordered>
 class memory {
  public:
