@@ -81,6 +81,12 @@ void same(Here& here, There& there, support::far_memory::counts const& counted) 
   CHECK(image_of(there) == image);
   CHECK(run(far, there, 48, 55) == want);
   CHECK(image_of(there) == image_of(here));
+  cache_image const first = image_of(here.sequence(0));
+  CHECK(image_of(there.sequence(0)) == first);
+  clear(far, there.sequence(0));
+  CHECK(image_of(there.sequence(0)).slots() == 0);
+  restore(there.sequence(0), first);
+  CHECK(image_of(there) == image_of(here));
 }
 
 template <class Position = original_positions, class Placement = in_rows>

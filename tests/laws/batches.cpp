@@ -96,7 +96,7 @@ struct batch {
 
 /// Random events: prompts of one or several sequences, steps of all, pauses, ends. After each, every sequence is what it is alone.
 struct events {
-  int steps = 0, prompts = 0, begun_again = 0, idle = 0;
+  int steps = 0, prompts = 0, begun_again = 0, idle = 0, swapped = 0;
 
   void go(batch& b, support::draws& d, int count) {
     auto const some = [&](u32 most) { return static_cast<u32>(d.between(1, static_cast<int>(most))); };
@@ -105,7 +105,7 @@ struct events {
       text& t = b.texts[one];
       b.together->who = {one, 1, true};
       std::vector<u32> touched{one};
-      int const what = d.between(0, 9);
+      int const what = d.between(0, 10);
       CAPTURE(event);
       CAPTURE(what);
       CAPTURE(one);
@@ -122,6 +122,18 @@ struct events {
         for (u32 i = one + 1; i < b.texts.size() && d.chance(0.3); ++i) touched.push_back(i);
         REQUIRE(b.feed(touched, tokens, true) == "");
         ++prompts;
+      } else if (what == 10) {  // swapped out, and back when others have gone on
+        kvsift::cache_image const image = b.together->image();
+        b.together->clear(b.on);
+        bool const was_paused = t.paused;
+        b.together->set_paused(b.on, true);
+        t.paused = true;
+        if (std::vector<u32> const going_on = b.going_on(); !going_on.empty()) REQUIRE(b.feed(going_on, 1, false) == "");
+        b.together->who = {one, 1, true};
+        b.together->restore(image);
+        b.together->set_paused(b.on, was_paused);
+        t.paused = was_paused;
+        ++swapped;
       } else {
         touched = b.going_on();
         idle += touched.size() < b.texts.size() && !touched.empty();
@@ -153,11 +165,11 @@ TEST_CASE("a sequence of a batch is what it would be if all others went on as it
     b.evicts = d.chance(0.7);
     if (b.way == 0 && d.chance(0.5)) b.on = support::thread_group_executor{3};
     start(b);
-    INFO(b.s.text(), ", way ", b.way, b.evicts ? "" : ", nobody evicts");
+    INFO(b.s.text(), ", way ", b.way, std::string(b.evicts ? "" : ", nobody evicts"));
     e.go(b, d, 30);
     // An image holds what each holds; nobody is paused in what it is restored to.
-    kvsift::cache_image const image = b.together->image();
     b.together->who.reset();
+    kvsift::cache_image const image = b.together->image();
     b.together->clear(b.on);
     for (support::row_content const& row : b.together->look()) REQUIRE((row.held == 0 && row.next == 0));
     REQUIRE(b.together->misplaced() == "");
@@ -170,6 +182,7 @@ TEST_CASE("a sequence of a batch is what it would be if all others went on as it
   CHECK(e.prompts > support::often(300));
   CHECK(e.begun_again > support::often(100));
   CHECK(e.idle > support::often(400));
+  CHECK(e.swapped > support::often(100));
 }
 
 TEST_CASE("so it is under every named policy, and under budgets that are measured when a prompt ends") {
@@ -223,4 +236,47 @@ TEST_CASE("where heads competed, rows lie as planned after a clear") {
     REQUIRE(support::difference(support::take_snapshot(cache.view()), support::take_snapshot(fresh.view())) == "");
   });
   CHECK(moved > support::often(50));
+}
+
+TEST_CASE("a text goes on at another place, or in another cache") {
+  using namespace kvsift;
+  serial_executor const on;
+  cache_shape const three{2, 2, 2, 8, 3}, one{2, 2, 2, 8, 1};
+  support::marked_vectors const data{5, three};
+  auto const goes_on = [&](auto const& chosen) {
+    cache_options const options{.max_piece = 30, .promised = 20};
+    kv_tensor many{three, chosen, options, in_pages{}};
+    kv_tensor alone{one, chosen, options};
+    auto const feed = [&](auto to, u32 sequence, u32 first, u32 tokens) {
+      std::vector<float> all;
+      for (u32 l = 0; l < three.layers; ++l) {
+        support::marked_vectors::piece p;
+        data.add_sequence(p, l, sequence, first, tokens);
+        std::vector<float> out(p.queries.size());
+        step(on, to[l], p.view(), out.data());
+        all.insert(all.end(), out.begin(), out.end());
+      }
+      evict(on, to);
+      return all;
+    };
+    for (u32 s = 0; s < 3; ++s) feed(many.sequence(s), s, 0, 20 + s);
+    cache_image const image = image_of(many.sequence(1)), others = image_of(many.sequence(2));
+    restore(many.sequence(0), image);
+    restore(alone, image);
+    CHECK(image_of(many.sequence(0)) == image);
+    CHECK(image_of(alone) == image);
+    CHECK(many.seen(1, 0) == 21);
+    for (u32 t = 21; t < 30; ++t) {
+      auto const want = feed(many.sequence(1), 1, t, 1);
+      CHECK(feed(many.sequence(0), 1, t, 1) == want);
+      CHECK(feed(alone.sequence(0), 1, t, 1) == want);
+    }
+    CHECK(image_of(many.sequence(2)) == others);
+    CHECK(support::misplaced_pages(many.view()) == "");
+    CHECK_THROWS_WITH_AS(restore(many.sequences(0, 2), image),
+                         doctest::Contains("layers, heads, group, head_dim or sequences are not the cache's"), bad_argument);
+  };
+  goes_on(roco(12, 2, 3));
+  goes_on(ada_snapkv(12, 3, 5, pooling::avg, 0.0));
+  goes_on(heavy_hitter(12, 1, 2));
 }

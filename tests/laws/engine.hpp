@@ -38,7 +38,7 @@ class engine {
   virtual void clear() = 0;                                                 ///< of kv_tensor
   virtual void clear(support::any_executor const& on) = 0;                  ///< the verb
   virtual void set_paused(support::any_executor const& on, bool paused) = 0;
-  virtual kvsift::cache_image image() const = 0;
+  virtual kvsift::cache_image image() = 0;
   virtual void restore(kvsift::cache_image const& image) = 0;
   virtual void poison() = 0;          ///< fills what is undefined between two verbs
   virtual void poison_scratch() = 0;  ///< and what is undefined between two launches
@@ -77,8 +77,11 @@ class engine_of final : public engine {
     if (paused) kvsift::pause(as<On>(on), part());
     else kvsift::resume(as<On>(on), part());
   }
-  kvsift::cache_image image() const override { return kvsift::image_of(cache_); }
-  void restore(kvsift::cache_image const& image) override { kvsift::restore(cache_, image); }
+  kvsift::cache_image image() override { return who ? kvsift::image_of(part()) : kvsift::image_of(cache_); }
+  void restore(kvsift::cache_image const& image) override {
+    if (who) kvsift::restore(part(), image);
+    else kvsift::restore(cache_, image);
+  }
   void poison() override { support::poison(cache_); }
   void poison_scratch() override { support::poison_scratch(cache_); }
   void scatter(std::uint64_t seed) override { support::scatter_pages(cache_.view(), seed); }

@@ -11,6 +11,7 @@
 #include <kvsift/cache/moves.hpp>
 #include <kvsift/core/check.hpp>
 #include <kvsift/evict/kv_tensor.hpp>
+#include <kvsift/evict/sequences.hpp>
 #include <kvsift/exec/group.hpp>
 
 // Everything that a cache remembers between two verbs, apart from it: to go back to, or to write down. Host only.
@@ -27,7 +28,7 @@ struct column_image {
 /// Slots stand row by row, within a row in their order. Rows are counted as in the cache: layer, then sequence, then KV
 /// head.
 struct cache_image {
-  cache_shape shape{};
+  cache_shape shape{};                          ///< of the cache, with the sequences that the image is of
   std::size_t vector_bytes = 0;
   std::vector<row_state> states;                ///< [rows]
   std::vector<std::uint32_t> held, least_held;  ///< [layers, sequences], see slots_held
@@ -42,13 +43,22 @@ struct cache_image {
 
 namespace detail {
 
+inline cache_shape shape_of(cache_shape shape, sequence_range who) {
+  shape.sequences = who.count;
+  return shape;
+}
+/// The cache's number of a row of an image of some of its sequences.
+inline std::uint32_t row_in_cache(cache_shape const& cache, sequence_range who, std::uint32_t r) {
+  std::uint32_t const rows = who.count * cache.kv_heads;
+  return cache.row(r / rows, who.first, r % rows);
+}
+
 template <class Cache, class Planes>
-void take_image(Cache const& cache, Planes const& planes, cache_image& image) {
-  image.shape = planes.shape;
+void take_image(Cache const& cache, sequence_range who, Planes const& planes, cache_image& image) {
+  image.shape = shape_of(planes.shape, who);
   image.vector_bytes = planes.vector_bytes;
-  image.states.assign(planes.states, planes.states + planes.shape.rows());
   for (std::uint32_t l = 0; l < planes.shape.layers; ++l)
-    for (std::uint32_t s = 0; s < planes.shape.sequences; ++s) {
+    for (std::uint32_t s = who.first; s < who.first + who.count; ++s) {
       image.held.push_back(cache.counted(l, s).most);
       image.least_held.push_back(cache.counted(l, s).least);
     }
@@ -60,8 +70,9 @@ void take_image(Cache const& cache, Planes const& planes, cache_image& image) {
     auto const* const begin = static_cast<std::byte const*>(from);
     to.insert(to.end(), begin, begin + bytes);
   };
-  for (std::uint32_t r = 0; r < planes.shape.rows(); ++r) {
-    auto const row = planes.row(r);
+  for (std::uint32_t r = 0; r < image.shape.rows(); ++r) {
+    auto const row = planes.row(row_in_cache(planes.shape, who, r));
+    image.states.push_back(*row.state);
     for (std::uint32_t slot = 0; slot < row.state->held; ++slot) {
       append(image.keys, row.keys.at(slot), planes.vector_bytes);
       append(image.values, row.values.at(slot), planes.vector_bytes);
@@ -80,12 +91,12 @@ void take_image(Cache const& cache, Planes const& planes, cache_image& image) {
 /// Refuses an image that no cache of this plan can have come to: whatever is restored, the verbs stay within their
 /// memory.
 template <class Cache>
-void check_image(Cache const& cache, cache_image const& image) {
+void check_image(Cache const& cache, sequence_range who, cache_image const& image) {
   auto const& planes = cache.view();
-  cache_shape const& s = planes.shape;
+  cache_shape const s = shape_of(planes.shape, who);
   slot_plan const& plan = cache.slots();
   require(image.shape == s, "shape of the image", image.shape.rows(),
-          "layers, heads, group or head_dim are not the cache's; make the cache it is of");
+          "layers, heads, group, head_dim or sequences are not the cache's; make the cache it is of");
   require(image.vector_bytes == planes.vector_bytes, "vector_bytes of the image", image.vector_bytes,
           "the cache stores vectors in another number of bytes; give it the same payload");
   std::size_t const counts = std::size_t{s.layers} * s.sequences;
@@ -163,19 +174,24 @@ void check_image(Cache const& cache, cache_image const& image) {
   }
 }
 
+/// What was there goes, and the image stands in its place.
 template <class Cache, class Planes>
-void put_back(Cache const& cache, Planes const& planes, cache_image const& image) {
+void put_back(Cache const& cache, sequence_range who, Planes const& planes, cache_image const& image) {
+  for (std::uint32_t r = 0; r < image.shape.rows(); ++r) {
+    auto const row = planes.row(row_in_cache(planes.shape, who, r));
+    give_back_slots(planes, row, row.state->held, 0);
+  }
   if (cache.policy().facts().competing)  // rows lie as the heads' limits came out
-    for (std::uint32_t r = 0; r + 1 < planes.shape.rows(); ++r) {
-      std::uint32_t const layer = r / planes.shape.layer_rows(),
-                          beyond = cache.slots().least_room[layer] - cache.slots().least[layer];
-      if ((r + 1) % planes.shape.kv_heads != 0)
-        planes.firsts[r + 1] =
-            planes.firsts[r] + whole(std::uint64_t{image.states[r].limit} + beyond, Planes::placement::grain);
+    for (std::uint32_t r = 0; r < image.shape.rows(); ++r) {
+      std::uint32_t const own = row_in_cache(planes.shape, who, r), layer = own / planes.shape.layer_rows();
+      std::uint32_t const beyond = cache.slots().least_room[layer] - cache.slots().least[layer];
+      if ((own + 1) % planes.shape.kv_heads != 0)
+        planes.firsts[own + 1] =
+            planes.firsts[own] + whole(std::uint64_t{image.states[r].limit} + beyond, Planes::placement::grain);
     }
   std::size_t from = 0;
-  for (std::uint32_t r = 0; r < planes.shape.rows(); ++r) {
-    auto const row = planes.row(r);
+  for (std::uint32_t r = 0; r < image.shape.rows(); ++r) {
+    auto const row = planes.row(row_in_cache(planes.shape, who, r));
     for (std::uint32_t slot = 0; slot < image.states[r].held; ++slot, ++from) {
       take_slot(serial_group{}, planes, row, slot);
       std::memcpy(row.keys.at(slot), image.keys.data() + from * image.vector_bytes, image.vector_bytes);
@@ -195,12 +211,34 @@ void put_back(Cache const& cache, Planes const& planes, cache_image const& image
 
 }  // namespace detail
 
+namespace detail {
+
+template <class Cache>
+cache_image image_of(Cache const& cache, sequence_range who) {
+  cache_image image;
+  cache.read_planes([&](auto const& planes) { take_image(cache, who, planes, image); });
+  return image;
+}
+
+template <class Cache>
+void restore(Cache& cache, sequence_range who, cache_image const& image) {
+  cache.change_planes([&](auto const& planes) { put_back(cache, who, planes, image); });
+  for (std::uint32_t i = 0; i < cache.shape().layers * who.count; ++i)
+    cache.counted(i / who.count, who.first + i % who.count) = {image.held[i], image.least_held[i],
+                                                               image.states[std::size_t{i} * cache.shape().kv_heads].next};
+}
+
+}  // namespace detail
+
 /// The image of a cache. Copies every slot in use, or the whole cache where the host does not reach it; allocates.
 template <class Policy, class Payload, class Position, class Disposal, class Placement, class Memory>
 cache_image image_of(kv_tensor<Policy, Payload, Position, Disposal, Placement, Memory> const& cache) {
-  cache_image image;
-  cache.read_planes([&](auto const& planes) { detail::take_image(cache, planes, image); });
-  return image;
+  return detail::image_of(cache, {0, cache.shape().sequences, false});
+}
+/// The same of some sequences: image_of(cache.sequence(3)).
+template <class Cache>
+cache_image image_of(cache_part<Cache> some) {
+  return detail::image_of(some.cache, some.who);
 }
 
 /// Lets a cache be what it was when the image was taken, of this or of another cache of the same shape, policy, payload
@@ -209,12 +247,17 @@ cache_image image_of(kv_tensor<Policy, Payload, Position, Disposal, Placement, M
 /// bad_argument, and changes nothing, if the image is of another cache or damaged.
 template <class Policy, class Payload, class Position, class Disposal, class Placement, class Memory>
 void restore(kv_tensor<Policy, Payload, Position, Disposal, Placement, Memory>& cache, cache_image const& image) {
-  detail::check_image(cache, image);
+  sequence_range const all{0, cache.shape().sequences, false};
+  detail::check_image(cache, all, image);
   cache.clear();
-  cache.change_planes([&](auto const& planes) { detail::put_back(cache, planes, image); });
-  cache_shape const& s = cache.shape();
-  for (std::uint32_t i = 0; i < s.layers * s.sequences; ++i)
-    cache.counted(i / s.sequences, i % s.sequences) = {image.held[i], image.least_held[i], image.states[std::size_t{i} * s.kv_heads].next};
+  detail::restore(cache, all, image);
+}
+/// The same of some sequences, of whatever places an image of as many is: a request that was swapped out goes on at another place. Others stay
+/// as they are, and so does who is paused.
+template <class Cache>
+void restore(cache_part<Cache> some, cache_image const& image) {
+  detail::check_image(some.cache, some.who, image);
+  detail::restore(some.cache, some.who, image);
 }
 
 }  // namespace kvsift
