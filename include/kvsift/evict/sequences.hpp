@@ -17,7 +17,7 @@ struct sequence_range {
 };
 
 /// Slots that two heads of a layer and sequence hold: the one with the highest limit, and the one with the lowest; under a measured budget,
-/// heads that came out even. Kept on the host: the device is never asked.
+/// heads that came out even; and the tokens that came. Kept on the host: the device is never asked. Equal: of those that go on alike.
 struct slots_held {
   std::uint32_t most = 0;
   std::uint32_t least = 0;
